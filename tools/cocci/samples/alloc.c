@@ -1,0 +1,4 @@
+void *make(void)
+{
+    return malloc(1);
+}

@@ -1,0 +1,4 @@
+char *make(void)
+{
+    return (char *)lv_alloc(1);
+}

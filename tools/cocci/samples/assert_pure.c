@@ -1,0 +1,4 @@
+void count(int a)
+{
+    assert(a++ < 3);
+}

@@ -1,0 +1,4 @@
+int fail(void)
+{
+    return LV_E_NOMEM;
+}

@@ -1,0 +1,5 @@
+void drop(char *p)
+{
+    if (p != NULL)
+        lv_free(p);
+}
