@@ -1,0 +1,21 @@
+/*
+ * base/banned.h - functions of libc that nobody calls here.
+ *
+ * The build includes this before every file. The headers that declare these functions come first,
+ * so that only their use is an error and not their declaration. Each name has a bounded or
+ * error-reporting counterpart: lv_str…, snprintf, strtoul and the like.
+ */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#undef alloca /* a macro in glibc; poisoning hits the name itself */
+
+/* No bound on what is written. */
+#pragma GCC poison strcpy strcat sprintf vsprintf gets stpcpy
+/* A bound, but no terminator, or a bound that means something else than one expects. */
+#pragma GCC poison strncpy strncat
+/* Hidden state between calls, no report of bad numbers, no bound on the stack. */
+#pragma GCC poison strtok atoi atol atoll atof alloca
