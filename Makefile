@@ -27,8 +27,9 @@ $(BUILD)/build.ninja:
 	@meson setup $(BUILD) $(SETUP)
 
 # A tree that was set up before cmocka was installed has no tests in it yet.
-$(BUILD)/with-tests: $(BUILD)/build.ninja
-	@meson setup --reconfigure $(BUILD) -Dtests=enabled
+$(BUILD)/with-tests:
+	@if [ -f $(BUILD)/build.ninja ]; then again=--reconfigure; fi; \
+		meson setup $$again $(BUILD) -Dtests=enabled $(SETUP)
 	@touch $@
 
 test:

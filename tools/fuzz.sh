@@ -14,7 +14,7 @@ case $2 in
 *) seconds=${2%s} ;;
 esac
 shift 2
-ninja -C "$build" || exit 1
+ninja -C "$build" fuzzers || exit 1
 if [ $# = 0 ]; then
 	for program in "$build"/tests/fuzz/fuzz_*; do
 		[ ! -f "$program" ] || set -- "$@" "${program##*/fuzz_}"

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,18 +25,25 @@ static void give_up(const char *what, const char *path)
     exit(1);
 }
 
-static size_t replay_file(const char *path, size_t size)
+static size_t replay_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    uint8_t *data = malloc(size);
+    uint8_t *data;
+    long size;
 
     fprintf(stderr, "%s\n", path);
-    if (file == NULL || (data == NULL && size > 0))
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
         give_up("cannot open", path);
-    if (fread(data, 1, size, file) != size)
+    size = ftell(file);
+    if (size < 0 || fseek(file, 0, SEEK_SET) != 0)
+        give_up("cannot measure", path);
+    data = malloc((size_t)size);
+    if (data == NULL && size > 0)
+        give_up("cannot hold", path);
+    if (fread(data, 1, (size_t)size, file) != (size_t)size)
         give_up("cannot read", path);
     fclose(file);
-    assert(LLVMFuzzerTestOneInput(data, size) == 0);
+    assert(LLVMFuzzerTestOneInput(data, (size_t)size) == 0);
     free(data);
     return 1;
 }
@@ -45,25 +51,21 @@ static size_t replay_file(const char *path, size_t size)
 /* A file, or each file of a directory that holds no further ones. Returns how many ran. */
 static size_t replay(const char *path)
 {
-    struct stat info;
     struct dirent *entry;
     char child[PATH_SIZE];
     size_t count = 0;
-    DIR *directory;
+    DIR *directory = opendir(path);
 
-    assert(path != NULL);
-    if (stat(path, &info) != 0)
-        give_up("cannot find", path);
-    if (!S_ISDIR(info.st_mode))
-        return replay_file(path, (size_t)info.st_size);
-    directory = opendir(path);
+    if (directory == NULL && errno == ENOTDIR)
+        return replay_file(path);
     if (directory == NULL)
         give_up("cannot open", path);
     while ((entry = readdir(directory)) != NULL) {
         int length = snprintf(child, sizeof child, "%s/%s", path, entry->d_name);
-        assert(length > 0 && (size_t)length < sizeof child);
-        if (stat(child, &info) == 0 && S_ISREG(info.st_mode))
-            count += replay_file(child, (size_t)info.st_size);
+        assert(length > 0);
+        assert((size_t)length < sizeof child);
+        if (entry->d_name[0] != '.')
+            count += replay_file(child);
     }
     closedir(directory);
     return count;
