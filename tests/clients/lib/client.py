@@ -50,6 +50,11 @@ def depth(chan, queue):
     return chan.queue_declare(queue, passive=True).method.message_count
 
 
+def expect_depth(chan, queue, count):
+    """Waits for this many ready messages: a broker may count before it has queued what it took."""
+    harness.eventually(lambda: depth(chan, queue) == count, f"{count} messages in the queue")
+
+
 def consumers(chan, queue):
     return chan.queue_declare(queue, passive=True).method.consumer_count
 

@@ -184,6 +184,15 @@ class Wire:
         self.method(0, "connection.tune-ok", **values)
         return offer
 
+    def expect_depth(self, channel, queue, count):
+        """Waits for this many ready messages: a broker may count before it has queued them."""
+
+        def is_so():
+            declared = self.call(channel, "queue.declare", queue=queue, passive=True)
+            return declared.message_count == count
+
+        harness.eventually(is_so, f"{count} messages in the queue")
+
     def close(self):
         self.call(0, "connection.close", code=200, text="done")
 

@@ -101,8 +101,7 @@ def frames_after_an_error_are_discarded_until_close_ok():
     connection.publish(1, "", queue, b"into the void")
     connection.method(1, "basic.qos")
     connection.expect_channel_error(1, 404)
-    ready = connection.call(2, "queue.declare", queue=queue, passive=True).message_count
-    assert ready == 0
+    connection.expect_depth(2, queue, 0)
 
 
 @check
@@ -154,7 +153,7 @@ def close_requeues_what_the_channel_had_unacked():
     client.publish(first, queue, b"one", b"two", b"three")
     client.Inbox(first, queue).wait(3)
     first.close()
-    assert client.depth(second, queue) == 3
+    client.expect_depth(second, queue, 3)
     assert client.drain(second, queue) == [b"one", b"two", b"three"]
 
 
@@ -175,7 +174,7 @@ def close_leaves_exclusive_queues_of_the_connection():
     first, second = connection.channel(), connection.channel()
     queue = client.exclusive_queue(first)
     first.close()
-    assert client.depth(second, queue) == 0
+    client.expect_depth(second, queue, 0)
 
 
 @check
@@ -237,7 +236,8 @@ def two_hundred_channels_work_on_one_connection():
     for number, chan in enumerate(channels):
         client.publish(chan, queues[-1 - number], b"%d" % number)
     for number, chan in enumerate(channels):
-        assert client.get(chan, queues[number]) == b"%d" % (199 - number)
+        inbox = client.Inbox(chan, queues[number], auto_ack=True).wait(1)
+        assert inbox.bodies == [b"%d" % (199 - number)]
     for chan in channels[::2]:
         chan.close()
     assert client.depth(channels[1], queues[0]) == 0

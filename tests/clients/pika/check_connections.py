@@ -38,10 +38,11 @@ def loss_of_the_socket_requeues_what_was_unacked():
     observer, queue = client.channel(), scratch.queue_name()
     observer.queue_declare(queue, durable=True)
     client.publish(observer, queue, b"one", b"two")
+    client.expect_depth(observer, queue, 2)
     connection = wire.connect_with_channel()
     connection.method(1, "basic.get", queue=queue)
     connection.expect("basic.get-ok", 1)
-    assert client.depth(observer, queue) == 1
+    client.expect_depth(observer, queue, 1)
     connection.socket.close()
     eventually(lambda: client.depth(observer, queue) == 2, "message requeued")
     method, _, body = observer.basic_get(queue, auto_ack=True)
@@ -235,4 +236,4 @@ def nothing_is_obeyed_after_a_connection_error():
     connection.frame(codec.HEARTBEAT, 0, b"", end=0)
     connection.publish(1, "", queue, b"too late")
     connection.expect_refusal(501)
-    assert client.depth(observer, queue) == 0
+    client.expect_depth(observer, queue, 0)

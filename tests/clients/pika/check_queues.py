@@ -50,18 +50,19 @@ def declare_says_the_name_and_counts_nothing():
 def declaring_twice_alike_is_fine():
     chan, name = declared(durable=True)
     client.publish(chan, name, b"kept")
-    assert chan.queue_declare(name, durable=True).method.message_count == 1
+    chan.queue_declare(name, durable=True)
+    assert client.drain(chan, name) == [b"kept"]
 
 
 @check
 def declare_counts_ready_messages_only():
     chan, name = declared(durable=True)
     client.publish(chan, name, b"one", b"two", b"three")
-    assert client.depth(chan, name) == 3
+    client.expect_depth(chan, name, 3)
     method, _, _ = chan.basic_get(name)
-    assert client.depth(chan, name) == 2
+    client.expect_depth(chan, name, 2)
     chan.basic_nack(method.delivery_tag, requeue=True)
-    assert client.depth(chan, name) == 3
+    client.expect_depth(chan, name, 3)
 
 
 @check
@@ -338,7 +339,7 @@ def purge_removes_ready_messages_and_counts_them():
     client.publish(chan, name, *[b"x"] * 5)
     chan.basic_get(name)
     assert chan.queue_purge(name).method.message_count == 4
-    assert client.depth(chan, name) == 0
+    client.expect_depth(chan, name, 0)
     assert chan.queue_purge(name).method.message_count == 0
 
 
@@ -431,7 +432,7 @@ def names_differ_by_case():
     chan.queue_declare(name, exclusive=True)
     chan.queue_declare(name.upper(), exclusive=True)
     client.publish(chan, name, b"x")
-    assert client.depth(chan, name.upper()) == 0
+    assert client.drain(chan, name.upper()) == []
 
 
 @check
@@ -448,8 +449,7 @@ def declare_purge_and_delete_without_waiting_send_no_answer():
     connection.method(1, "queue.declare", queue=name, durable=True, nowait=True)
     connection.publish(1, "", name, b"x")
     connection.method(1, "queue.purge", queue=name, nowait=True)
-    ready = connection.call(1, "queue.declare", queue=name, passive=True).message_count
-    assert ready == 0
+    connection.expect_depth(1, name, 0)
     connection.method(1, "queue.delete", queue=name, nowait=True)
     connection.method(1, "queue.declare", queue=name, passive=True)
     connection.expect_channel_error(1, 404)
