@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-print-directory
+MAKEFLAGS += --no-print-directory --silent
 BUILD ?= build
 T ?= 10m
 RUNTEST := /usr/bin/python3 tools/test.py
@@ -16,98 +16,98 @@ WERROR := -Dwerror=true
 	cover bench fmt hooks clean
 
 run:
-	@tools/install.sh build
-	@$(MAKE) build
-	@exec $(BUILD)/leveret serve --data-dir ./var
+	tools/install.sh build
+	$(MAKE) build
+	exec $(BUILD)/leveret serve --data-dir ./var
 
 build: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) leveret
+	ninja -C $(BUILD) leveret
 
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD) $(SETUP)
+	meson setup $(BUILD) $(SETUP)
 
 # A tree that was set up before cmocka was installed has no tests in it yet.
 $(BUILD)/with-tests:
-	@if [ -f $(BUILD)/build.ninja ]; then again=--reconfigure; fi; \
+	if [ -f $(BUILD)/build.ninja ]; then again=--reconfigure; fi; \
 		meson setup $$again $(BUILD) -Dtests=enabled $(SETUP)
-	@touch $@
+	touch $@
 
 test:
-	@tools/install.sh build test
-	@$(MAKE) $(BUILD)/with-tests
-	@ninja -C $(BUILD)
-	@$(RUNTEST) --build $(BUILD)
+	tools/install.sh build test
+	$(MAKE) $(BUILD)/with-tests
+	ninja -C $(BUILD)
+	$(RUNTEST) --build $(BUILD)
 
 test-peers:
-	@tools/install.sh build test peers
-	@$(MAKE) $(BUILD)/with-tests
-	@ninja -C $(BUILD)
-	@$(RUNTEST) --build $(BUILD) --peer rabbitmq
+	tools/install.sh build test peers
+	$(MAKE) $(BUILD)/with-tests
+	ninja -C $(BUILD)
+	$(RUNTEST) --build $(BUILD) --peer rabbitmq
 
 # The sizes that take hours: the same tests, which read LEVERET_TEST_SIZE.
 test-long:
-	@tools/install.sh build test
-	@$(MAKE) $(BUILD)/with-tests
-	@ninja -C $(BUILD)
-	@$(RUNTEST) --build $(BUILD) --long
+	tools/install.sh build test
+	$(MAKE) $(BUILD)/with-tests
+	ninja -C $(BUILD)
+	$(RUNTEST) --build $(BUILD) --long
 
 all:
-	@tools/install.sh build test clang
-	@$(MAKE) BUILD=build-gcc SETUP="$(WERROR)" build-gcc/with-tests
-	@ninja -C build-gcc
-	@CC=clang $(MAKE) BUILD=build-clang SETUP="$(WERROR)" build-clang/with-tests
-	@ninja -C build-clang
+	tools/install.sh build test clang
+	$(MAKE) BUILD=build-gcc SETUP="$(WERROR)" build-gcc/with-tests
+	ninja -C build-gcc
+	CC=clang $(MAKE) BUILD=build-clang SETUP="$(WERROR)" build-clang/with-tests
+	ninja -C build-clang
 
 SANITIZER := -Djemalloc=disabled -Doptimization=1
 asan:
-	@$(MAKE) test BUILD=build-asan SETUP="$(SANITIZER) -Db_sanitize=address,undefined"
+	$(MAKE) test BUILD=build-asan SETUP="$(SANITIZER) -Db_sanitize=address,undefined"
 tsan:
-	@$(MAKE) test BUILD=build-tsan SETUP="$(SANITIZER) -Db_sanitize=thread"
+	$(MAKE) test BUILD=build-tsan SETUP="$(SANITIZER) -Db_sanitize=thread"
 
 # Only the fuzz targets' corpora: every library a program uses has to be built with MSan, and
 # these targets use none but ours.
 msan:
-	@tools/install.sh build clang
-	@[ -f build-msan/build.ninja ] || CC=clang meson setup build-msan $(SANITIZER) \
+	tools/install.sh build clang
+	[ -f build-msan/build.ninja ] || CC=clang meson setup build-msan $(SANITIZER) \
 		-Db_sanitize=memory -Db_lundef=false -Dtests=disabled
-	@$(RUNTEST) --build build-msan --only corpus
+	$(RUNTEST) --build build-msan --only corpus
 
 fuzz:
-	@tools/install.sh build clang
-	@[ -f build-fuzz/build.ninja ] || CC=clang meson setup build-fuzz $(SANITIZER) \
+	tools/install.sh build clang
+	[ -f build-fuzz/build.ninja ] || CC=clang meson setup build-fuzz $(SANITIZER) \
 		-Db_sanitize=address,undefined -Db_lundef=false -Dtests=disabled -Dfuzzers=true
-	@tools/fuzz.sh build-fuzz $(T)
+	tools/fuzz.sh build-fuzz $(T)
 
 cover:
-	@tools/install.sh build test cover
-	@$(MAKE) BUILD=build-cover SETUP=-Db_coverage=true build-cover/with-tests
-	@tools/cover.sh build-cover
+	tools/install.sh build test cover
+	$(MAKE) BUILD=build-cover SETUP=-Db_coverage=true build-cover/with-tests
+	tools/cover.sh build-cover
 
 bench:
-	@tools/install.sh build peers
-	@$(MAKE) build
-	@tools/bench.sh $(BUILD)
+	tools/install.sh build peers
+	$(MAKE) build
+	tools/bench.sh $(BUILD)
 
 check:
-	@tools/install.sh build test check
-	@tools/check.sh
+	tools/install.sh build test check
+	tools/check.sh
 
 tidy:
-	@tools/install.sh build test check
-	@tools/check.sh tidy
+	tools/install.sh build test check
+	tools/check.sh tidy
 
 fmt:
-	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
+	git ls-files '*.c' '*.h' | xargs -r clang-format -i
 
 hooks:
-	@tools/install.sh check hooks
-	@pre-commit install
+	tools/install.sh check hooks
+	pre-commit install
 
 install: build
-	@meson install -C $(BUILD) --no-rebuild
+	meson install -C $(BUILD) --no-rebuild
 
 uninstall:
-	@ninja -C $(BUILD) uninstall
+	ninja -C $(BUILD) uninstall
 
 clean:
-	@rm -rf build build-*
+	rm -rf build build-*

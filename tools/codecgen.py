@@ -75,11 +75,17 @@ class Method:
 
 def declare(result, name, parameters):
     """A declaration without its end, one line or aligned behind the parenthesis."""
-    head = f'{result}{"" if result.endswith("*") else " "}{name}('
-    line = head + ', '.join(parameters) + ')'
+    return call(f'{result}{"" if result.endswith("*") else " "}{name}(', parameters)
+
+
+def call(head, parts, indent=4):
+    """`head` up to its parenthesis and the parts behind it, over as many lines as it takes."""
+    line = head + ', '.join(parts) + ')'
     if len(line) < WIDTH:
         return line
-    return head + (',\n' + ' ' * len(head)).join(parameters) + ')'
+    if max(map(len, parts)) + len(head) + 2 < WIDTH:
+        return head + (',\n' + ' ' * len(head)).join(parts) + ')'
+    return f'{head}\n{" " * indent}' + f',\n{" " * indent}'.join(parts) + ')'
 
 
 def return_sum(fixed, members, base):
@@ -157,12 +163,14 @@ def write_bits(bits):
              if not bit.reserved]
     if not terms:
         return ['    p = lv_put8(p, 0);']
-    line = f'    p = lv_put8(p, (uint8_t)({" | ".join(terms)}));'
-    if len(line) <= WIDTH:
-        return [line]
-    half = len(terms) // 2
-    return [f'    p = lv_put8(p, (uint8_t)({" | ".join(terms[:half])} |',
-            f'                             {" | ".join(terms[half:])}));']
+    lines, line = [], '    p = lv_put8(p, (uint8_t)(' + terms[0]
+    for term in terms[1:]:
+        if len(line) + len(term) + 8 > WIDTH:
+            lines.append(line + ' |')
+            line = ' ' * 29 + term
+        else:
+            line += ' | ' + term
+    return lines + [line + '));']
 
 
 def write_argument(argument):
@@ -237,8 +245,8 @@ def each_method(methods, with_members, reserved_only, empty):
 
 def dispatch_decode(methods):
     def with_members(m):
-        return (f'return {PREFIX}{m.name}_decode(arguments, &ret_method->{m.name},\n' +
-                ' ' * (len(f'return {PREFIX}{m.name}_decode(')) + 'diag);')
+        return call(f'return {PREFIX}{m.name}_decode(',
+                    ['arguments', f'&ret_method->{m.name}', 'diag']) + ';'
     cases = each_method(methods, with_members,
                         lambda m: f'return {m.name}_decode(arguments, diag);',
                         'return decode_nothing(arguments, diag);')
@@ -394,7 +402,7 @@ def method_header(constants, methods):
         if m.members:
             struct = f'const struct {PREFIX}{m.name} *method'
             name = PREFIX + m.name
-            parts += [declare('int', f'{name}_decode', decode_parameters(m)) + '\n    LV_MUST_CHECK;',
+            parts += [declare('int', f'{name}_decode', decode_parameters(m)) + ' LV_MUST_CHECK;',
                       declare('size_t', f'{name}_size', [struct]) + ';',
                       declare('uint8_t *', f'{name}_encode', [struct, 'uint8_t *p']) + ';', '']
     return '\n'.join(parts).rstrip('\n') + '\n'
