@@ -78,14 +78,15 @@ def declare(result, name, parameters):
     return call(f'{result}{"" if result.endswith("*") else " "}{name}(', parameters)
 
 
-def call(head, parts, indent=4):
-    """`head` up to its parenthesis and the parts behind it, over as many lines as it takes."""
+def call(head, parts, indent=0):
+    """`head` up to its parenthesis and the parts behind it, over as many lines as it takes, the
+    first of which will be indented."""
     line = head + ', '.join(parts) + ')'
-    if len(line) < WIDTH:
+    if indent + len(line) < WIDTH:
         return line
-    if max(map(len, parts)) + len(head) + 2 < WIDTH:
+    if indent + max(map(len, parts)) + len(head) + 2 < WIDTH:
         return head + (',\n' + ' ' * len(head)).join(parts) + ')'
-    return f'{head}\n{" " * indent}' + f',\n{" " * indent}'.join(parts) + ')'
+    return f'{head}\n    ' + ',\n    '.join(parts) + ')'
 
 
 def return_sum(fixed, members, base):
@@ -159,8 +160,8 @@ def method_decode(method, linkage, prefix):
 
 
 def write_bits(bits):
-    terms = [f'method->{bit.member} << {position}' for position, bit in enumerate(bits)
-             if not bit.reserved]
+    terms = [f'method->{bit.member}' + (f' << {position}' if position else '')
+             for position, bit in enumerate(bits) if not bit.reserved]
     if not terms:
         return ['    p = lv_put8(p, 0);']
     lines, line = [], '    p = lv_put8(p, (uint8_t)(' + terms[0]
@@ -246,7 +247,7 @@ def each_method(methods, with_members, reserved_only, empty):
 def dispatch_decode(methods):
     def with_members(m):
         return call(f'return {PREFIX}{m.name}_decode(',
-                    ['arguments', f'&ret_method->{m.name}', 'diag']) + ';'
+                    ['arguments', f'&ret_method->{m.name}', 'diag'], indent=8) + ';'
     cases = each_method(methods, with_members,
                         lambda m: f'return {m.name}_decode(arguments, diag);',
                         'return decode_nothing(arguments, diag);')
