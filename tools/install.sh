@@ -70,8 +70,8 @@ disable_new() {
 		*) deb-systemd-helper disable "$name" >/dev/null 2>&1 || true ;;
 		esac
 		rm -f "$link" # for links that those two did not make and do not know
-		echo "left disabled: $name"
-	done
+		echo "left disabled: ${name#S[0-9][0-9]}"
+	done | LC_ALL=C sort -u
 }
 
 install_as_root() {
