@@ -1,0 +1,140 @@
+#include "broker/broker.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+_Noreturn void lv_broker_exhausted(void)
+{
+    LV_IMPOSSIBLE("out of memory for the broker's own bookkeeping");
+}
+
+struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
+{
+    struct lv_broker *broker = lv_calloc(1, sizeof *broker);
+
+    assert(config->shard < config->shard_count && config->shard_count <= LV_SHARDS_MAX);
+    if (broker == NULL)
+        return NULL;
+    broker->config = *config;
+    lv_refs_pool_init(&broker->refs_pool);
+    lv_map_init(&broker->homes, &broker->config.hash_key);
+    lv_map_init(&broker->clients, &broker->config.hash_key);
+    lv_list_init(&broker->dirty);
+    lv_list_init(&broker->confirming);
+    lv_list_init(&broker->local);
+    lv_list_init(&broker->waiting);
+    lv_list_init(&broker->remotes);
+    lv_random_seed(&broker->random, config->seed);
+    if (lv_topology_init(broker, &broker->topology) < 0) {
+        lv_broker_free(broker);
+        return NULL;
+    }
+    return broker;
+}
+
+static void drop_ops(struct lv_list *ops)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(ops)) != NULL)
+        lv_op_free(lv_container(link, struct lv_op, link));
+}
+
+/* Subscribers whose channels were on shards that have stopped already. */
+static void drop_remotes(struct lv_broker *broker)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(&broker->remotes)) != NULL) {
+        struct lv_subscriber *subscriber = lv_container(link, struct lv_subscriber, remote_link);
+        lv_subscriber_fini(subscriber);
+        lv_free(subscriber);
+    }
+}
+
+void lv_broker_free(struct lv_broker *broker)
+{
+    if (broker == NULL)
+        return;
+    assert(broker->clients.count == 0);
+    broker->config.shard_count = 1; /* nobody is left to tell */
+    broker->config.shard = 0;
+    drop_remotes(broker);
+    lv_topology_fini(broker, &broker->topology);
+    drop_ops(&broker->local);
+    drop_ops(&broker->waiting);
+    lv_router_fini(&broker->router);
+    lv_map_fini(&broker->homes);
+    lv_map_fini(&broker->clients);
+    lv_refs_pool_fini(&broker->refs_pool);
+    lv_free(broker);
+}
+
+struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id)
+{
+    return lv_map_get(&broker->homes, lv_bytes(&queue_id, sizeof queue_id));
+}
+
+void lv_broker_take(struct lv_broker *broker, struct lv_op *op)
+{
+    lv_op_run(broker, op);
+    lv_broker_settle_local(broker);
+}
+
+/* Those that found no memory have another try, in their order. */
+static void retry_waiting(struct lv_broker *broker)
+{
+    struct lv_list ops;
+    struct lv_link *link;
+
+    if (LV_LIKELY(lv_list_is_empty(&broker->waiting)))
+        return;
+    lv_list_init(&ops);
+    lv_list_splice_back(&ops, &broker->waiting);
+    while ((link = lv_list_pop_front(&ops)) != NULL)
+        lv_op_run(broker, lv_container(link, struct lv_op, link));
+}
+
+/* Every queue that is dirty now has its turn; what could go on is dirty again afterwards. */
+static void drain(struct lv_broker *broker)
+{
+    struct lv_list queues;
+    struct lv_link *link;
+
+    lv_list_init(&queues);
+    lv_list_splice_back(&queues, &broker->dirty);
+    while ((link = lv_list_pop_front(&queues)) != NULL) {
+        struct lv_queue *queue = lv_container(link, struct lv_queue, dirty_link);
+        if (lv_queue_drain(queue, LV_DRAIN_BUDGET))
+            lv_queue_touch(queue);
+    }
+}
+
+bool lv_broker_turn(struct lv_broker *broker)
+{
+    struct lv_link *link;
+
+    retry_waiting(broker);
+    drain(broker);
+    while ((link = lv_list_pop_front(&broker->confirming)) != NULL)
+        lv_channel_confirm(lv_container(link, struct lv_channel, confirm_link));
+    lv_broker_settle_local(broker);
+    return !lv_list_is_empty(&broker->dirty) || !lv_list_is_empty(&broker->waiting);
+}
+
+void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret_stats)
+{
+    struct lv_store_stats store;
+
+    lv_store_stats(broker->config.store, &store);
+    *ret_stats = broker->stats;
+    ret_stats->queues = broker->homes.count;
+    ret_stats->exchanges = broker->topology.exchange_count;
+    ret_stats->memory_size =
+        store.memory_size + broker->refs_pool.memory_size + broker->memory_size;
+}
+
+struct lv_store *lv_broker_store(struct lv_broker *broker)
+{
+    return broker->config.store;
+}

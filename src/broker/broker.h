@@ -1,0 +1,206 @@
+/*
+ * broker/broker.h - one shard's part of the broker's core, as sessions and the server see it.
+ *
+ * The core knows vhosts, exchanges, queues, consumers and deliveries; it knows no wire words, no
+ * sockets, no threads and no clock. A session opens a client (its connection), channels on it, and
+ * gives commands; what the core has to say comes through the session's table of functions
+ * (struct lv_client_ops). Work for other shards leaves through the config's `send` and comes in
+ * through lv_broker_take(); on one shard nothing ever leaves.
+ *
+ * Answers: every command that has one answers by ops->reply, exactly once, either before the
+ * command returns (all is on this shard) or later. Until then the session gives no further command
+ * on that client except closing it. Publish and settle have no answer; they fail at once or not at
+ * all.
+ *
+ * Only the owning shard's thread may call. Callbacks run inside commands, lv_broker_take() and
+ * lv_broker_turn(). From within one a session may close the channel or client that it is about
+ * (`reply` only) and call lv_client_set_writable(…, false); nothing else.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/map.h"
+#include "base/value.h"
+#include "broker/message.h"
+#include "store/store.h"
+
+struct lv_broker;
+struct lv_client;
+struct lv_channel;
+struct lv_op; /* a message between shards, broker/op.h */
+
+/* Takes the operation; carries it to lv_broker_take() of shard `to`, in order per pair of shards.
+ */
+typedef void lv_op_send_fn(void *ctx, uint32_t to, struct lv_op *op);
+
+struct lv_broker_config {
+    uint32_t shard;              /* this one's number */
+    uint32_t shard_count;        /* 1 … 64 */
+    struct lv_store *store;      /* view  outlives the broker */
+    struct lv_hash_key hash_key; /*      the same on every shard */
+    uint64_t seed;               /*       for generated names; different on every shard */
+    lv_op_send_fn *send;         /*       may be NULL with one shard */
+    void *send_ctx;              /* view */
+};
+
+struct lv_broker *lv_broker_new(const struct lv_broker_config *config) LV_MUST_CHECK;
+/* All clients must be closed. Takes NULL. */
+void lv_broker_free(struct lv_broker *broker);
+
+/* Takes an operation that another shard has sent here. */
+void lv_broker_take(struct lv_broker *broker, struct lv_op *op);
+/* Frees an operation that will never be taken. */
+void lv_op_free(struct lv_op *op);
+/* The end of a turn: drains queues into their consumers and sends the confirms that are due. True
+ * when work is left and the next turn should come without sleeping. */
+bool lv_broker_turn(struct lv_broker *broker);
+
+/* ---- what the core tells a session ---- */
+
+struct lv_delivery {
+    void *consumer_ctx;           /* as given to lv_channel_consume(); NULL for a get */
+    struct lv_bytes consumer_tag; /* empty for a get */
+    uint64_t tag;                 /* delivery tag, per channel from 1 */
+    bool redelivered;
+    struct lv_message message; /* valid during the call */
+    struct lv_ref ref;         /* size 0: the message is not in this shard's store */
+};
+
+enum lv_command {
+    LV_COMMAND_EXCHANGE_DECLARE,
+    LV_COMMAND_EXCHANGE_DELETE,
+    LV_COMMAND_QUEUE_DECLARE,
+    LV_COMMAND_QUEUE_DELETE,
+    LV_COMMAND_QUEUE_PURGE,
+    LV_COMMAND_BIND,
+    LV_COMMAND_UNBIND,
+    LV_COMMAND_CONSUME,
+    LV_COMMAND_CANCEL,
+    LV_COMMAND_GET,
+    LV_COMMAND_COUNT
+};
+
+struct lv_reply {
+    enum lv_command command;
+    int error;              /* 0 or -LV_E_…; the explanation without the error's name in `text` */
+    const char *text;       /* valid during the call */
+    struct lv_bytes name;   /* queue declare: the queue; consume, cancel: the consumer's tag */
+    uint64_t message_count; /* declare: ready; purge, delete: gone; get: left after this one */
+    uint64_t consumer_count;            /* declare */
+    const struct lv_delivery *delivery; /* get: NULL when the queue is empty */
+};
+
+/* `channel_ctx` and `client_ctx` are what the session gave when it opened them. */
+struct lv_client_ops {
+    void (*reply)(void *channel_ctx, const struct lv_reply *reply);
+    void (*deliver)(void *channel_ctx, const struct lv_delivery *delivery);
+    /* Confirms: `tag`, or all up to it. Once per channel and turn where possible. */
+    void (*confirm)(void *channel_ctx, uint64_t tag, bool multiple);
+    /* A mandatory message that no queue took (code 312). Comes before its confirm. */
+    void (*returned)(void *channel_ctx, const struct lv_message *message);
+    /* The consumer is gone because its queue is. */
+    void (*cancelled)(void *channel_ctx, struct lv_bytes consumer_tag, void *consumer_ctx);
+    /* lv_channel_close() is done: unacked messages are back in their queues. May open the next
+     * channel. The channel's memory is gone after this. */
+    void (*channel_closed)(void *channel_ctx);
+    /* lv_client_close() is done: channels closed, exclusive queues deleted; the client is gone. */
+    void (*client_closed)(void *client_ctx);
+};
+
+/* ---- clients and channels ---- */
+
+struct lv_client_config {
+    const struct lv_client_ops *ops; /* view */
+    void *ctx;                       /* view  for client_closed */
+    struct lv_bytes vhost;           /*       copied */
+    struct lv_bytes user;            /*       copied; for user-id and texts */
+};
+
+/* -LV_E_NOT_ALLOWED: no such vhost. */
+int lv_client_open(struct lv_broker *broker, const struct lv_client_config *config,
+                   struct lv_diag *diag, struct lv_client **ret_client) LV_MUST_CHECK;
+/* Closes its channels too (with channel_closed for each), then answers client_closed, perhaps
+ * before it returns. Pending commands are answered no more. */
+void lv_client_close(struct lv_client *client);
+/* False while the connection's output is full: its consumers get nothing until it is true again.
+ * May be called from within `deliver`. */
+void lv_client_set_writable(struct lv_client *client, bool writable);
+
+int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
+    LV_MUST_CHECK;
+/* Consumers are removed, unacked deliveries go back to their places, confirms are forgotten. */
+void lv_channel_close(struct lv_channel *channel);
+
+/* ---- topology; names are checked here, texts as RabbitMQ's ---- */
+
+struct lv_exchange_declare {
+    struct lv_bytes name, type;
+    bool passive, durable, auto_delete, internal;
+    const struct lv_table *arguments; /* view, may be NULL */
+};
+
+struct lv_queue_declare {
+    struct lv_bytes name; /* empty: the broker makes one, "amq.gen-…" */
+    bool passive, durable, exclusive, auto_delete;
+    const struct lv_table *arguments;
+};
+
+struct lv_bind {
+    struct lv_bytes queue, exchange, key; /* empty queue: the last one declared on this channel;
+                                             with an empty key too, the key is its name */
+    const struct lv_table *arguments;
+};
+
+void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_declare *declare);
+void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused);
+void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare *declare);
+void lv_queue_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused,
+                     bool if_empty);
+void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name);
+void lv_queue_bind(struct lv_channel *channel, const struct lv_bind *bind);
+void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind);
+
+/* ---- messages ---- */
+
+/* Confirms count from here, from 1. Doing it again changes nothing. */
+void lv_channel_confirm_select(struct lv_channel *channel);
+
+/* Copies the message into the queues it is routed to. Fails with the channel error to tell the
+ * publisher (404, 403, 506); a failed publish gets no confirm. */
+int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
+                       struct lv_diag *diag) LV_MUST_CHECK;
+
+struct lv_consume {
+    struct lv_bytes queue;
+    struct lv_bytes tag; /* empty: the broker makes one, "amq.ctag-…" */
+    bool no_ack, exclusive;
+    void *consumer_ctx; /* view  given back with each delivery */
+    const struct lv_table *arguments;
+};
+
+/* -LV_E_NOT_ALLOWED (hard): the tag is in use on this channel. Deliveries come after the reply. */
+void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *consume);
+/* An unknown tag is answered like a known one. No delivery comes after the reply. */
+void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag);
+void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_ack);
+
+/* `global`: one limit for the channel at once; else for consumers made from now on. 0: no limit. */
+void lv_channel_qos(struct lv_channel *channel, uint16_t prefetch_count, bool global);
+
+enum lv_settle { LV_SETTLE_ACK, LV_SETTLE_REJECT, LV_SETTLE_REQUEUE };
+/* Tag 0 with `multiple`: all. -LV_E_PRECONDITION: no such delivery. */
+int lv_channel_settle(struct lv_channel *channel, uint64_t tag, bool multiple,
+                      enum lv_settle settle, struct lv_diag *diag) LV_MUST_CHECK;
+
+/* ---- numbers ---- */
+
+struct lv_broker_stats {
+    uint64_t connections, channels, queues, exchanges, consumers;
+    uint64_t ready, unacked; /* messages */
+    uint64_t memory_size;    /* accounted bytes: store, deques, unacked rings */
+    uint64_t published, delivered;
+};
+
+void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret_stats);
+/* The shard's store, for pinning a delivery's ref. */
+struct lv_store *lv_broker_store(struct lv_broker *broker);

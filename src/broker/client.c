@@ -1,0 +1,118 @@
+#include "base/alloc.h"
+#include "broker/core.h"
+
+#define SHARD_BITS 6u /* a client's id is its serial number on its shard, then the shard */
+
+struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id)
+{
+    return lv_map_get(&broker->clients, lv_bytes(&id, sizeof id));
+}
+
+int lv_client_open(struct lv_broker *broker, const struct lv_client_config *config,
+                   struct lv_diag *diag, struct lv_client **ret_client)
+{
+    struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, config->vhost);
+    struct lv_client *client;
+
+    if (vhost == NULL)
+        return lv_fail(diag, -LV_E_NOT_ALLOWED, "vhost %.*s not found", LV_FMT(config->vhost));
+    assert(config->user.size <= UINT8_MAX);
+    client = lv_calloc(1, sizeof *client + config->user.size);
+    if (client == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory for a connection");
+    client->broker = broker;
+    client->ops = config->ops;
+    client->ctx = config->ctx;
+    client->vhost = vhost;
+    client->id = ++broker->last_client_id << SHARD_BITS | broker->config.shard;
+    client->writable = true;
+    lv_list_init(&client->channels);
+    lv_list_init(&client->owned);
+    client->user_size = (uint8_t)config->user.size;
+    lv_put_bytes((uint8_t *)client->user, config->user);
+    if (lv_map_put(&broker->clients, lv_bytes(&client->id, sizeof client->id), client) < 0) {
+        lv_free(client);
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory for a connection");
+    }
+    broker->stats.connections++;
+    *ret_client = client;
+    return 0;
+}
+
+static void delete_owned(struct lv_client *client)
+{
+    struct lv_broker *broker = client->broker;
+
+    LV_LIST_EACH(&client->owned, link)
+    {
+        struct lv_queue_entry *entry = lv_container(link, struct lv_queue_entry, owned_link);
+        struct lv_pending *pending = lv_pending_new(client, NULL, LV_COMMAND_QUEUE_DELETE);
+        if (pending == NULL)
+            lv_broker_exhausted();
+        lv_queue_submit_delete(broker, entry, pending);
+    }
+}
+
+void lv_client_progress(struct lv_client *client)
+{
+    struct lv_broker *broker = client->broker;
+
+    if (!client->closing || !lv_list_is_empty(&client->channels) || client->refs > 0)
+        return;
+    if (!client->deleting && !lv_list_is_empty(&client->owned)) {
+        client->deleting = true;
+        delete_owned(client);
+        return;
+    }
+    assert(lv_list_is_empty(&client->owned));
+    const struct lv_client_ops *ops = client->ops;
+    void *ctx = client->ctx;
+    lv_map_remove(&broker->clients, lv_bytes(&client->id, sizeof client->id));
+    broker->stats.connections--;
+    lv_free(client);
+    ops->client_closed(ctx);
+}
+
+void lv_client_ref(struct lv_client *client)
+{
+    client->refs++;
+}
+
+void lv_client_unref(struct lv_client *client)
+{
+    assert(client->refs > 0);
+    client->refs--;
+    lv_client_progress(client);
+}
+
+void lv_client_close(struct lv_client *client)
+{
+    struct lv_broker *broker = client->broker;
+
+    assert(!client->closing);
+    client->closing = true;
+    lv_client_ref(client); /* until all of its channels have been told */
+    LV_LIST_EACH(&client->channels, link)
+    {
+        struct lv_channel *channel = lv_container(link, struct lv_channel, link);
+        if (!channel->closing)
+            lv_channel_close(channel);
+    }
+    lv_client_unref(client);
+    lv_broker_settle_local(broker);
+}
+
+void lv_client_set_writable(struct lv_client *client, bool writable)
+{
+    if (client->writable == writable)
+        return;
+    client->writable = writable;
+    if (!writable)
+        return;
+    LV_LIST_EACH(&client->channels, link)
+    {
+        struct lv_channel *channel = lv_container(link, struct lv_channel, link);
+        lv_subscriber_wake(&channel->subscriber);
+        lv_channel_grant(channel);
+    }
+}

@@ -1,0 +1,118 @@
+#include "base/alloc.h"
+#include "broker/core.h"
+
+/* Consumer arguments that this broker doesn't know yet. */
+static const char *const unknown_arguments[] = {"x-priority", "x-stream-offset",
+                                                "x-consumer-timeout"};
+
+struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
+                                                struct lv_bytes tag)
+{
+    LV_LIST_EACH(&channel->subscriptions, link)
+    {
+        struct lv_subscription *subscription = lv_container(link, struct lv_subscription, link);
+        if (lv_bytes_equal(lv_bytes(subscription->tag, subscription->tag_size), tag))
+            return subscription;
+    }
+    return NULL;
+}
+
+void lv_subscription_free(struct lv_subscription *subscription)
+{
+    lv_free(subscription);
+}
+
+static struct lv_subscription *subscription_new(struct lv_channel *channel, struct lv_bytes tag,
+                                                const struct lv_consume *consume, uint32_t home)
+{
+    struct lv_subscription *subscription = lv_calloc(1, sizeof *subscription + tag.size);
+
+    assert(tag.size <= UINT8_MAX);
+    if (subscription == NULL)
+        return NULL;
+    subscription->channel = channel;
+    subscription->ctx = consume->consumer_ctx;
+    subscription->home = home;
+    subscription->tag_size = (uint8_t)tag.size;
+    lv_put_bytes((uint8_t *)subscription->tag, tag);
+    lv_list_push_back(&channel->subscriptions, &subscription->link);
+    return subscription;
+}
+
+static int check(const struct lv_channel *channel, const struct lv_consume *consume,
+                 struct lv_diag *diag)
+{
+    if (consume->tag.size > 0 && lv_channel_subscription(channel, consume->tag) != NULL)
+        return lv_fail(diag, -LV_E_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
+                       LV_FMT(consume->tag));
+    for (size_t i = 0; i < LV_COUNT(unknown_arguments); i++)
+        if (lv_table_get(consume->arguments, unknown_arguments[i]) != NULL)
+            return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "argument '%s'", unknown_arguments[i]);
+    return 0;
+}
+
+void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *consume)
+{
+    char generated[] = "amq.ctag-0123456789012345678901";
+    struct lv_bytes name = consume->queue, tag = consume->tag;
+    struct lv_queue_entry *entry = NULL;
+    struct lv_diag diag;
+    int rc = lv_channel_queue(channel, &name, &diag, &entry);
+
+    if (rc == 0)
+        rc = check(channel, consume, &diag);
+    if (rc < 0) {
+        lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
+        return;
+    }
+    if (tag.size == 0) {
+        lv_random_name(&channel->broker->random, generated + sizeof "amq.ctag-" - 1);
+        tag = lv_text(generated);
+    }
+    struct lv_op_command ask = {
+        .subscription = subscription_new(channel, tag, consume, entry->home),
+        .prefetch = channel->prefetch,
+        .no_ack = consume->no_ack,
+        .exclusive = consume->exclusive,
+    };
+    if (ask.subscription == NULL) {
+        rc = lv_fail(&diag, -LV_E_NOMEM, "out of memory for a consumer");
+        lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
+        return;
+    }
+    lv_channel_ask(channel, LV_COMMAND_CONSUME, entry, &ask);
+}
+
+void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag)
+{
+    struct lv_broker *broker = channel->broker;
+    struct lv_subscription *subscription = lv_channel_subscription(channel, tag);
+    struct lv_reply reply = {.command = LV_COMMAND_CANCEL, .text = "", .name = tag};
+
+    if (subscription == NULL) {
+        channel->client->ops->reply(channel->ctx, &reply);
+        return;
+    }
+    struct lv_pending *pending = lv_pending_new(channel->client, channel, LV_COMMAND_CANCEL);
+    if (pending == NULL)
+        lv_broker_exhausted();
+    pending->home = subscription->home;
+    lv_pending_set_name(pending, tag);
+    struct lv_op *op = lv_command_op(broker, LV_OP_CANCEL, pending);
+    op->command.subscription = subscription;
+    lv_op_send(broker, subscription->home, op);
+    lv_broker_settle_local(broker);
+}
+
+void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_ack)
+{
+    struct lv_op_command ask = {.no_ack = no_ack};
+    struct lv_queue_entry *entry = NULL;
+    struct lv_diag diag;
+    int rc = lv_channel_queue(channel, &queue, &diag, &entry);
+
+    if (rc < 0)
+        lv_command_refuse(channel, LV_COMMAND_GET, rc, &diag);
+    else
+        lv_channel_ask(channel, LV_COMMAND_GET, entry, &ask);
+}

@@ -1,0 +1,348 @@
+#include "broker/core.h"
+
+#define RESERVED_PREFIX "amq."
+
+/* Arguments that RabbitMQ gives a meaning which this broker doesn't know yet. To accept them
+ * silently would promise what isn't kept. */
+static const char *const unknown_to_queues[] = {
+    "x-message-ttl",
+    "x-expires",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-overflow",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-priority",
+    "x-single-active-consumer",
+    "x-delivery-limit",
+};
+static const char *const unknown_to_exchanges[] = {"alternate-exchange"};
+
+/* The first argument that is in the list is refused. */
+static int check_arguments(const struct lv_table *arguments, const char *const *unknown,
+                           size_t count, struct lv_diag *diag)
+{
+    for (size_t i = 0; i < count; i++)
+        if (lv_table_get(arguments, unknown[i]) != NULL)
+            return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "argument '%s'", unknown[i]);
+    return 0;
+}
+
+static bool is_reserved(struct lv_bytes name)
+{
+    size_t size = sizeof RESERVED_PREFIX - 1;
+
+    return name.size >= size && memcmp(name.data, RESERVED_PREFIX, size) == 0;
+}
+
+static int reserved(struct lv_diag *diag, const char *kind, struct lv_bytes name)
+{
+    return lv_fail(diag, -LV_E_ACCESS_REFUSED, "%s name '%.*s' contains reserved prefix 'amq.*'",
+                   kind, LV_FMT(name));
+}
+
+static int not_on_default(struct lv_diag *diag)
+{
+    return lv_fail(diag, -LV_E_ACCESS_REFUSED, "operation not permitted on the default exchange");
+}
+
+static int no_such(struct lv_diag *diag, const struct lv_channel *channel, const char *kind,
+                   struct lv_bytes name)
+{
+    return lv_fail(diag, -LV_E_NOT_FOUND, "no %s '%.*s' in vhost '%.*s'", kind, LV_FMT(name),
+                   LV_FMT(lv_vhost_name(channel->client->vhost)));
+}
+
+/* Tells that the command is done without anybody else's help. */
+static void done(struct lv_channel *channel, enum lv_command command)
+{
+    struct lv_reply reply = {.command = command, .text = ""};
+
+    channel->client->ops->reply(channel->ctx, &reply);
+}
+
+/* Sends the change on its way; its answer comes when every shard has applied it. */
+static void submit(struct lv_channel *channel, enum lv_command command, struct lv_change *change)
+{
+    struct lv_broker *broker = channel->broker;
+    struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
+
+    if (pending == NULL)
+        lv_broker_exhausted();
+    change->vhost = lv_vhost_name(channel->client->vhost);
+    change->client = channel->client->id;
+    lv_pending_set_name(pending, change->name);
+    if (lv_change_submit(broker, change, pending, broker->config.shard) < 0)
+        lv_broker_exhausted();
+    lv_broker_settle_local(broker);
+}
+
+static int check_exchange_type(struct lv_bytes word, struct lv_diag *diag)
+{
+    enum lv_exchange_type type;
+
+    if (!lv_exchange_type_parse(word, &type))
+        return lv_fail(diag, -LV_E_PRECONDITION, "unknown exchange type '%.*s'", LV_FMT(word));
+    if (type == LV_EXCHANGE_TOPIC || type == LV_EXCHANGE_HEADERS)
+        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "exchange type '%.*s'", LV_FMT(word));
+    return 0;
+}
+
+/* What can be said of a declare before anything changes; > 0: go on, 0: it is there and the same.
+ */
+static int check_exchange(struct lv_channel *channel, const struct lv_exchange_declare *declare,
+                          const struct lv_change *change, struct lv_diag *diag)
+{
+    const struct lv_exchange *exchange = lv_vhost_exchange(channel->client->vhost, declare->name);
+    int rc;
+
+    if (declare->name.size == 0)
+        return not_on_default(diag);
+    if (declare->passive)
+        return exchange != NULL ? 0 : no_such(diag, channel, "exchange", declare->name);
+    if (exchange != NULL)
+        return lv_exchange_check_same(exchange, change, diag);
+    if (is_reserved(declare->name))
+        return reserved(diag, "exchange", declare->name);
+    rc = check_exchange_type(declare->type, diag);
+    if (rc == 0)
+        rc = check_arguments(declare->arguments, unknown_to_exchanges,
+                             LV_COUNT(unknown_to_exchanges), diag);
+    return rc < 0 ? rc : 1;
+}
+
+void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_declare *declare)
+{
+    struct lv_diag diag;
+    struct lv_change change = {
+        .kind = LV_CHANGE_EXCHANGE_DECLARE,
+        .name = declare->name,
+        .other = declare->type,
+        .arguments = declare->arguments,
+        .durable = declare->durable,
+        .auto_delete = declare->auto_delete,
+        .internal = declare->internal,
+    };
+    int rc = check_exchange(channel, declare, &change, &diag);
+
+    if (rc < 0)
+        lv_command_refuse(channel, LV_COMMAND_EXCHANGE_DECLARE, rc, &diag);
+    else if (rc == 0)
+        done(channel, LV_COMMAND_EXCHANGE_DECLARE);
+    else
+        submit(channel, LV_COMMAND_EXCHANGE_DECLARE, &change);
+}
+
+void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused)
+{
+    struct lv_diag diag;
+    struct lv_change change = {
+        .kind = LV_CHANGE_EXCHANGE_DELETE, .name = name, .if_unused = if_unused};
+
+    if (name.size == 0)
+        lv_command_refuse(channel, LV_COMMAND_EXCHANGE_DELETE, not_on_default(&diag), &diag);
+    else
+        submit(channel, LV_COMMAND_EXCHANGE_DELETE, &change);
+}
+
+/* ---- queues ---- */
+
+int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, struct lv_diag *diag,
+                     struct lv_queue_entry **ret_entry)
+{
+    if (name->size == 0 && channel->last_queue == NULL)
+        return lv_fail(diag, -LV_E_NOT_FOUND, "no previously declared queue");
+    if (name->size == 0)
+        *name = lv_bytes(channel->last_queue, channel->last_queue_size);
+    *ret_entry = lv_vhost_queue(channel->client->vhost, *name);
+    if (*ret_entry == NULL)
+        return no_such(diag, channel, "queue", *name);
+    return lv_entry_check_access(*ret_entry, channel->client->id, diag);
+}
+
+void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
+                    const struct lv_queue_entry *entry, struct lv_op_command *ask)
+{
+    static const enum lv_op_kind kinds[LV_COMMAND_COUNT] = {
+        [LV_COMMAND_QUEUE_DECLARE] = LV_OP_QUERY, [LV_COMMAND_QUEUE_DELETE] = LV_OP_DELETE,
+        [LV_COMMAND_QUEUE_PURGE] = LV_OP_PURGE,   [LV_COMMAND_GET] = LV_OP_GET,
+        [LV_COMMAND_CONSUME] = LV_OP_CONSUME,
+    };
+    struct lv_broker *broker = channel->broker;
+    struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
+
+    if (pending == NULL)
+        lv_broker_exhausted();
+    pending->home = entry->home;
+    pending->queue_id = entry->id;
+    lv_pending_set_name(pending, ask->subscription == NULL ? lv_entry_name(entry)
+                                                           : lv_bytes(ask->subscription->tag,
+                                                                      ask->subscription->tag_size));
+    struct lv_op *op = lv_command_op(broker, kinds[command], pending);
+    ask->pending = op->command.pending;
+    ask->channel = op->command.channel;
+    ask->subscriber = op->command.subscriber;
+    ask->queue_id = op->command.queue_id;
+    op->command = *ask;
+    lv_op_send(broker, entry->home, op);
+    lv_broker_settle_local(broker);
+}
+
+static int check_queue_arguments(const struct lv_table *arguments, struct lv_diag *diag)
+{
+    const struct lv_value *type = lv_table_get(arguments, "x-queue-type");
+
+    if (type != NULL && type->type != LV_TYPE_STRING)
+        return lv_fail(diag, -LV_E_PRECONDITION, "invalid arg 'x-queue-type': not a string");
+    if (type != NULL && (lv_bytes_equal(type->bytes, lv_text("quorum")) ||
+                         lv_bytes_equal(type->bytes, lv_text("stream"))))
+        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "queue type '%.*s'", LV_FMT(type->bytes));
+    if (type != NULL && !lv_bytes_equal(type->bytes, lv_text("classic")))
+        return lv_fail(diag, -LV_E_PRECONDITION, "unsupported queue type '%.*s'",
+                       LV_FMT(type->bytes));
+    return check_arguments(arguments, unknown_to_queues, LV_COUNT(unknown_to_queues), diag);
+}
+
+/* The queue is there: it must be the same, and its counts are asked for. */
+static int redeclare(struct lv_channel *channel, const struct lv_queue_declare *declare,
+                     const struct lv_change *change, const struct lv_queue_entry *entry,
+                     struct lv_diag *diag)
+{
+    struct lv_op_command ask = {0};
+    int rc = declare->passive ? lv_entry_check_access(entry, channel->client->id, diag)
+                              : lv_entry_check_same(entry, change, diag);
+
+    if (rc < 0)
+        return rc;
+    lv_channel_ask(channel, LV_COMMAND_QUEUE_DECLARE, entry, &ask);
+    return 0;
+}
+
+static int declare_queue(struct lv_channel *channel, const struct lv_queue_declare *declare,
+                         struct lv_change *change, struct lv_diag *diag)
+{
+    const struct lv_queue_entry *entry = lv_vhost_queue(channel->client->vhost, change->name);
+    struct lv_broker *broker = channel->broker;
+
+    if (entry != NULL)
+        return redeclare(channel, declare, change, entry, diag);
+    if (declare->passive)
+        return no_such(diag, channel, "queue", change->name);
+    if (declare->name.size > 0 && is_reserved(declare->name))
+        return reserved(diag, "queue", declare->name);
+    int rc = check_queue_arguments(declare->arguments, diag);
+    if (rc < 0)
+        return rc;
+    /* An exclusive queue lives beside its owner, others spread over the shards. */
+    uint64_t serial = ++broker->last_queue_id;
+    change->queue_id = serial * LV_SHARDS_MAX + broker->config.shard;
+    change->home = declare->exclusive
+                       ? broker->config.shard
+                       : (uint32_t)((serial + broker->config.shard) % broker->config.shard_count);
+    submit(channel, LV_COMMAND_QUEUE_DECLARE, change);
+    return 0;
+}
+
+void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare *declare)
+{
+    char generated[] = "amq.gen-0123456789012345678901";
+    struct lv_diag diag;
+    struct lv_change change = {
+        .kind = LV_CHANGE_QUEUE_DECLARE,
+        .name = declare->name,
+        .arguments = declare->arguments,
+        .client = channel->client->id,
+        .durable = declare->durable,
+        .exclusive = declare->exclusive,
+        .auto_delete = declare->auto_delete,
+    };
+
+    if (declare->name.size == 0 && declare->passive && channel->last_queue != NULL) {
+        change.name = lv_bytes(channel->last_queue, channel->last_queue_size);
+    } else if (declare->name.size == 0) {
+        lv_random_name(&channel->broker->random, generated + sizeof "amq.gen-" - 1);
+        change.name = lv_text(generated);
+    }
+    int rc = declare_queue(channel, declare, &change, &diag);
+    if (rc < 0)
+        lv_command_refuse(channel, LV_COMMAND_QUEUE_DECLARE, rc, &diag);
+}
+
+void lv_queue_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused,
+                     bool if_empty)
+{
+    struct lv_op_command ask = {.if_unused = if_unused, .if_empty = if_empty};
+    struct lv_queue_entry *entry = NULL;
+    struct lv_diag diag;
+    bool named = name.size > 0;
+    int rc = lv_channel_queue(channel, &name, &diag, &entry);
+
+    if (rc == -LV_E_NOT_FOUND && (named || channel->last_queue != NULL))
+        done(channel, LV_COMMAND_QUEUE_DELETE); /* deleting what isn't there succeeds */
+    else if (rc < 0)
+        lv_command_refuse(channel, LV_COMMAND_QUEUE_DELETE, rc, &diag);
+    else
+        lv_channel_ask(channel, LV_COMMAND_QUEUE_DELETE, entry, &ask);
+}
+
+void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name)
+{
+    struct lv_op_command ask = {0};
+    struct lv_queue_entry *entry = NULL;
+    struct lv_diag diag;
+    int rc = lv_channel_queue(channel, &name, &diag, &entry);
+
+    if (rc < 0)
+        lv_command_refuse(channel, LV_COMMAND_QUEUE_PURGE, rc, &diag);
+    else
+        lv_channel_ask(channel, LV_COMMAND_QUEUE_PURGE, entry, &ask);
+}
+
+/* ---- bindings ---- */
+
+static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
+                      struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_queue_entry *entry = NULL;
+    int rc = lv_channel_queue(channel, &change->name, diag, &entry);
+
+    if (rc < 0)
+        return rc;
+    if (bind->queue.size == 0 && bind->key.size == 0)
+        change->key = change->name;
+    if (bind->exchange.size == 0)
+        return not_on_default(diag);
+    if (lv_vhost_exchange(channel->client->vhost, bind->exchange) == NULL)
+        return no_such(diag, channel, "exchange", bind->exchange);
+    return 0;
+}
+
+static void bind_or_unbind(struct lv_channel *channel, const struct lv_bind *bind,
+                           enum lv_change_kind kind, enum lv_command command)
+{
+    struct lv_diag diag;
+    struct lv_change change = {
+        .kind = kind,
+        .name = bind->queue,
+        .other = bind->exchange,
+        .key = bind->key,
+        .arguments = bind->arguments,
+    };
+    int rc = check_bind(channel, bind, &change, &diag);
+
+    if (rc < 0)
+        lv_command_refuse(channel, command, rc, &diag);
+    else
+        submit(channel, command, &change);
+}
+
+void lv_queue_bind(struct lv_channel *channel, const struct lv_bind *bind)
+{
+    bind_or_unbind(channel, bind, LV_CHANGE_BIND, LV_COMMAND_BIND);
+}
+
+void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind)
+{
+    bind_or_unbind(channel, bind, LV_CHANGE_UNBIND, LV_COMMAND_UNBIND);
+}

@@ -1,0 +1,119 @@
+/*
+ * broker/op.h - what shards tell each other.
+ *
+ * An operation is one block of memory that moves from shard to shard; pointers in it that belong to
+ * another shard are names there: carried and given back, never looked into. Operations between two
+ * shards arrive in the order they were sent. One for the own shard goes to a local list that is
+ * worked off at the end of the command, so a command is never entered from within itself.
+ *
+ * Topology:   SUBMIT → shard 0, APPLY → every shard, APPLIED → the shard that asked.
+ * Commands:   QUERY, DELETE, PURGE, GET, CONSUME, CANCEL → the queue's home; ANSWER comes back.
+ * Messages:   ENQUEUE → home, ENQUEUED back (the confirm); DELIVER → the channel's shard, SETTLE or
+ *             BOUNCE back, CREDIT as deliveries are taken, RESUME after bounces, CANCELLED when
+ *             the queue is gone.
+ * Channels:   DETACH → a shard with one of its subscribers, DETACHED back, after which neither
+ * knows the other.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/list.h"
+#include "broker/broker.h"
+#include "broker/topology.h"
+
+struct lv_pending;
+struct lv_subscriber;
+struct lv_subscription;
+
+enum lv_op_kind {
+    LV_OP_SUBMIT,
+    LV_OP_APPLY,
+    LV_OP_APPLIED,
+    LV_OP_QUERY,
+    LV_OP_DELETE,
+    LV_OP_PURGE,
+    LV_OP_GET,
+    LV_OP_CONSUME,
+    LV_OP_CANCEL,
+    LV_OP_ANSWER,
+    LV_OP_ENQUEUE,
+    LV_OP_ENQUEUED,
+    LV_OP_DELIVER,
+    LV_OP_SETTLE,
+    LV_OP_BOUNCE,
+    LV_OP_CREDIT,
+    LV_OP_RESUME,
+    LV_OP_CANCELLED,
+    LV_OP_DETACH,
+    LV_OP_DETACHED
+};
+
+/* A change on its way: struct lv_change with its strings behind the operation. */
+struct lv_op_change {
+    struct lv_change change;
+    struct lv_table *arguments; /* own   what change.arguments points at */
+    struct lv_pending *pending; /* view  who waits, on `origin`; NULL: nobody */
+    uint32_t origin;
+};
+
+/* A command for a queue's home. */
+struct lv_op_command {
+    struct lv_pending *pending;       /* view */
+    struct lv_channel *channel;       /* view  GET and CONSUME */
+    struct lv_subscriber *subscriber; /* view  the channel's on that shard, NULL when none yet */
+    struct lv_subscription *subscription; /* view  CONSUME and CANCEL */
+    uint64_t queue_id;
+    uint16_t prefetch;
+    bool no_ack, exclusive, if_unused, if_empty;
+};
+
+struct lv_op_answer {
+    struct lv_pending *pending;       /* view */
+    struct lv_subscriber *subscriber; /* view  as above, made by the command */
+    int error;
+    uint64_t message_count, consumer_count;
+    uint64_t tag;            /*       GET: the subscriber's tag */
+    bool found, redelivered; /*       GET: the message's record lies behind */
+    bool held;               /*       GET: the message awaits an answer under `tag` */
+};
+
+struct lv_op_enqueue {
+    struct lv_channel *channel; /* view  ENQUEUED: whose confirm; NULL: nobody asks */
+    uint64_t publish_tag;
+    uint32_t queue_count; /*       ids lie behind, then the record */
+};
+
+struct lv_op_delivery {
+    struct lv_channel *channel;           /* view */
+    struct lv_subscriber *subscriber;     /* view */
+    struct lv_subscription *subscription; /* view */
+    uint64_t tag;                         /*       the subscriber's */
+    uint32_t count;                       /*       CREDIT */
+    enum lv_settle settle;
+    bool redelivered, no_ack, to; /*       `to`: SETTLE all up to the tag */
+};
+
+struct lv_op {
+    struct lv_link link; /* view  whatever list carries it */
+    enum lv_op_kind kind;
+    uint32_t from; /*       shard */
+    union {
+        struct lv_op_change change;
+        struct lv_op_command command;
+        struct lv_op_answer answer;
+        struct lv_op_enqueue enqueue;
+        struct lv_op_delivery delivery;
+    };
+    uint32_t size; /*       bytes behind */
+    _Alignas(8) uint8_t data[];
+};
+
+/* Gives a zeroed operation with room for `size` bytes behind it, or NULL. */
+struct lv_op *lv_op_new(const struct lv_broker *broker, enum lv_op_kind kind, uint32_t size)
+    LV_MUST_CHECK;
+/* Takes the operation; to the own shard it is worked off at the end of the command. */
+void lv_op_send(struct lv_broker *broker, uint32_t to, struct lv_op *op);
+/* Does what the operation says and frees it. */
+void lv_op_run(struct lv_broker *broker, struct lv_op *op);
+/* Works off the local list; called at the end of every command and of the turn. */
+void lv_broker_settle_local(struct lv_broker *broker);

@@ -1,0 +1,186 @@
+#include "base/alloc.h"
+#include "broker/core.h"
+
+#define CONFIRMS_CAPACITY_MIN 64u
+
+static void confirm_soon(struct lv_channel *channel)
+{
+    if (!lv_link_is_linked(&channel->confirm_link))
+        lv_list_push_back(&channel->broker->confirming, &channel->confirm_link);
+}
+
+void lv_channel_confirm_select(struct lv_channel *channel)
+{
+    channel->confirm = true;
+}
+
+static uint16_t *awaited(const struct lv_channel *channel, uint64_t tag)
+{
+    return &channel->confirms.awaited[tag & (channel->confirms.capacity - 1)];
+}
+
+/* Room for one tag more in the ring. */
+static int grow(struct lv_channel *channel)
+{
+    struct lv_confirms *confirms = &channel->confirms;
+    uint32_t capacity = confirms->capacity == 0 ? CONFIRMS_CAPACITY_MIN : 2 * confirms->capacity;
+    uint16_t *ring = lv_alloc(capacity * sizeof *ring);
+
+    if (ring == NULL)
+        return -LV_E_NOMEM;
+    for (uint64_t tag = confirms->base; tag < confirms->next; tag++)
+        ring[tag & (capacity - 1)] = *awaited(channel, tag);
+    lv_free(confirms->awaited);
+    channel->broker->memory_size += (capacity - confirms->capacity) * sizeof *ring;
+    confirms->awaited = ring;
+    confirms->capacity = capacity;
+    return 0;
+}
+
+/* Counts a publish that `count` other shards have to take before it is confirmed. */
+static int begin_confirm(struct lv_channel *channel, uint32_t count)
+{
+    struct lv_confirms *confirms = &channel->confirms;
+
+    if (LV_LIKELY(count == 0 && confirms->base == confirms->next)) {
+        confirms->base = ++confirms->next;
+    } else {
+        if (confirms->next - confirms->base == confirms->capacity && grow(channel) < 0)
+            return -LV_E_NOMEM;
+        *awaited(channel, confirms->next++) = (uint16_t)count;
+    }
+    channel->publish_tag++;
+    assert(confirms->next == channel->publish_tag + 1);
+    confirm_soon(channel);
+    return 0;
+}
+
+void lv_channel_enqueued(struct lv_channel *channel, uint64_t publish_tag)
+{
+    struct lv_confirms *confirms = &channel->confirms;
+
+    assert(channel->refs > 0);
+    channel->refs--;
+    if (channel->closing) {
+        lv_channel_progress(channel);
+        return;
+    }
+    assert(publish_tag >= confirms->base && publish_tag < confirms->next);
+    *awaited(channel, publish_tag) -= 1;
+    while (confirms->base < confirms->next && *awaited(channel, confirms->base) == 0)
+        confirms->base++;
+    confirm_soon(channel);
+}
+
+void lv_channel_confirm(struct lv_channel *channel)
+{
+    uint64_t upto = channel->confirms.base - 1;
+    bool multiple = upto > channel->confirmed_tag + 1;
+
+    if (upto == channel->confirmed_tag)
+        return;
+    assert(upto > channel->confirmed_tag);
+    channel->confirmed_tag = upto;
+    channel->client->ops->confirm(channel->ctx, upto, multiple);
+}
+
+/* Into the queues of this shard: one copy in the log, a holder for each queue. */
+static int publish_here(struct lv_channel *channel, const struct lv_message *message,
+                        const struct lv_targets *targets)
+{
+    struct lv_store *store = channel->broker->config.store;
+    struct lv_ref ref;
+    void *record;
+    int rc = lv_store_append(store, lv_message_record_size(message), &ref, &record);
+
+    if (rc < 0)
+        return rc;
+    lv_message_write(message, record);
+    if (targets->local_count > 1)
+        lv_store_share(store, &ref, targets->local_count - 1);
+    for (uint32_t i = 0; i < targets->local_count; i++) {
+        rc = lv_queue_push(targets->entries[i]->queue, ref);
+        if (LV_LIKELY(rc == 0))
+            continue;
+        for (; i < targets->local_count; i++)
+            lv_store_release(store, ref);
+        return rc;
+    }
+    return 0;
+}
+
+/* One operation for all the queues that live on `shard`. */
+static int publish_there(struct lv_channel *channel, const struct lv_message *message,
+                         const struct lv_targets *targets, uint32_t shard)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = targets->local_count; i < targets->count; i++)
+        count += targets->entries[i]->home == shard;
+    size_t ids_size = count * sizeof(uint64_t);
+    struct lv_op *op = lv_op_new(channel->broker, LV_OP_ENQUEUE,
+                                 (uint32_t)ids_size + lv_message_record_size(message));
+    if (op == NULL)
+        return -LV_E_NOMEM;
+    uint8_t *id = op->data;
+    for (uint32_t i = targets->local_count; i < targets->count; i++)
+        if (targets->entries[i]->home == shard) {
+            memcpy(id, &targets->entries[i]->id, sizeof(uint64_t));
+            id += sizeof(uint64_t);
+        }
+    lv_message_write(message, op->data + ids_size);
+    op->enqueue.queue_count = count;
+    if (channel->confirm) {
+        op->enqueue.channel = channel;
+        op->enqueue.publish_tag = channel->publish_tag;
+        channel->refs++;
+    }
+    lv_op_send(channel->broker, shard, op);
+    return 0;
+}
+
+/* The shards other than this one that have queues of the route, as bits. */
+static uint64_t other_homes(const struct lv_targets *targets)
+{
+    uint64_t homes = 0;
+
+    for (uint32_t i = targets->local_count; i < targets->count; i++)
+        homes |= 1ull << targets->entries[i]->home;
+    return homes;
+}
+
+static int publish_out(struct lv_channel *channel, const struct lv_message *message,
+                       const struct lv_targets *targets, uint64_t homes)
+{
+    for (uint32_t shard = 0; homes != 0; shard++, homes >>= 1)
+        if ((homes & 1) != 0) {
+            int rc = publish_there(channel, message, targets, shard);
+            if (rc < 0)
+                return rc;
+        }
+    return 0;
+}
+
+int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
+                       struct lv_diag *diag)
+{
+    struct lv_client *client = channel->client;
+    struct lv_targets targets;
+    int rc =
+        lv_route(channel->broker, client->vhost, message->exchange, message->key, diag, &targets);
+
+    assert(!channel->closing);
+    if (rc < 0)
+        return rc;
+    channel->broker->stats.published++;
+    uint64_t homes = other_homes(&targets);
+    if (channel->confirm && begin_confirm(channel, (uint32_t)__builtin_popcountll(homes)) < 0)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory for a confirm");
+    if (targets.local_count > 0)
+        rc = publish_here(channel, message, &targets);
+    else if (targets.count == 0 && mandatory)
+        client->ops->returned(channel->ctx, message);
+    if (rc == 0 && homes != 0)
+        rc = publish_out(channel, message, &targets, homes);
+    return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
+}

@@ -1,0 +1,214 @@
+#include "broker/queue.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+struct lv_queue *lv_queue_new(struct lv_broker *broker, struct lv_queue_entry *entry)
+{
+    struct lv_queue *queue = lv_calloc(1, sizeof *queue);
+
+    if (queue == NULL)
+        return NULL;
+    queue->broker = broker;
+    queue->entry = entry;
+    lv_refs_init(&queue->ready);
+    lv_list_init(&queue->consumers);
+    lv_list_init(&queue->able);
+    return queue;
+}
+
+uint64_t lv_queue_ready_count(const struct lv_queue *queue)
+{
+    return queue->ready.count + queue->returned_count;
+}
+
+void lv_queue_touch(struct lv_queue *queue)
+{
+    if (!lv_link_is_linked(&queue->dirty_link))
+        lv_list_push_back(&queue->broker->dirty, &queue->dirty_link);
+}
+
+int lv_queue_push(struct lv_queue *queue, struct lv_ref ref)
+{
+    int rc = lv_refs_push(&queue->ready, &queue->broker->refs_pool, ref);
+
+    if (rc < 0)
+        return rc;
+    queue->next_seq++;
+    queue->broker->stats.ready++;
+    lv_queue_touch(queue);
+    return 0;
+}
+
+/* Lets the first element sink to its place. */
+static void sift_down(struct lv_returned *heap, uint32_t count)
+{
+    uint32_t at = 0;
+
+    for (;;) {
+        uint32_t least = at, left = 2 * at + 1, right = left + 1;
+        if (left < count && heap[left].seq < heap[least].seq)
+            least = left;
+        if (right < count && heap[right].seq < heap[least].seq)
+            least = right;
+        if (least == at)
+            return;
+        struct lv_returned swap = heap[at];
+        heap[at] = heap[least];
+        heap[least] = swap;
+        at = least;
+    }
+}
+
+/* Lets the last element rise to its place. */
+static void sift_up(struct lv_returned *heap, uint32_t at)
+{
+    while (at > 0) {
+        uint32_t parent = (at - 1) / 2;
+        if (heap[parent].seq <= heap[at].seq)
+            return;
+        struct lv_returned swap = heap[at];
+        heap[at] = heap[parent];
+        heap[parent] = swap;
+        at = parent;
+    }
+}
+
+static struct lv_returned take_returned(struct lv_queue *queue)
+{
+    struct lv_returned first = queue->returned[0];
+
+    queue->returned[0] = queue->returned[--queue->returned_count];
+    if (queue->returned_count > 0) {
+        sift_down(queue->returned, queue->returned_count);
+    } else {
+        queue->broker->memory_size -= queue->returned_capacity * sizeof *queue->returned;
+        lv_free(queue->returned);
+        queue->returned = NULL;
+        queue->returned_capacity = 0;
+    }
+    return first;
+}
+
+bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
+{
+    if (LV_UNLIKELY(queue->returned_count > 0)) {
+        struct lv_returned first = take_returned(queue);
+        *ret_seq = first.seq;
+        *ret_ref = first.ref;
+    } else if (queue->ready.count > 0) {
+        *ret_seq = queue->next_seq - queue->ready.count;
+        *ret_ref = lv_refs_pop(&queue->ready, &queue->broker->refs_pool);
+    } else {
+        return false;
+    }
+    queue->broker->stats.ready--;
+    return true;
+}
+
+static int grow_returned(struct lv_queue *queue)
+{
+    uint32_t capacity = queue->returned_capacity == 0 ? 16 : 2 * queue->returned_capacity;
+    struct lv_returned *heap = lv_realloc(queue->returned, capacity * sizeof *heap);
+
+    if (heap == NULL)
+        return -LV_E_NOMEM;
+    queue->broker->memory_size += (capacity - queue->returned_capacity) * sizeof *heap;
+    queue->returned = heap;
+    queue->returned_capacity = capacity;
+    return 0;
+}
+
+void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
+{
+    assert(seq < queue->next_seq - queue->ready.count); /* it has left the deque */
+    if (queue->returned_count == queue->returned_capacity && grow_returned(queue) < 0)
+        lv_broker_exhausted();
+    queue->returned[queue->returned_count] = (struct lv_returned){.seq = seq, .ref = ref};
+    sift_up(queue->returned, queue->returned_count++);
+    queue->broker->stats.ready++;
+    lv_queue_touch(queue);
+}
+
+uint64_t lv_queue_clear(struct lv_queue *queue)
+{
+    uint64_t count = 0, seq;
+    struct lv_ref ref;
+
+    while (lv_queue_take(queue, &seq, &ref)) {
+        lv_store_release(queue->broker->config.store, ref);
+        count++;
+    }
+    return count;
+}
+
+/* The queue goes: the consumer loses it, its client is told. */
+static void orphan(struct lv_queue *queue, struct lv_consumer *consumer)
+{
+    struct lv_broker *broker = queue->broker;
+    struct lv_subscription *subscription = consumer->subscription;
+    struct lv_subscriber *subscriber = consumer->subscriber;
+
+    if (subscription != NULL) {
+        struct lv_op *op = lv_op_new(broker, LV_OP_CANCELLED, 0);
+        if (op == NULL)
+            lv_broker_exhausted();
+        op->delivery.channel = subscriber->channel;
+        op->delivery.subscription = subscription;
+        lv_op_send(broker, subscriber->front, op);
+    }
+    lv_consumer_cancel(consumer);
+}
+
+void lv_queue_free(struct lv_queue *queue)
+{
+    if (queue == NULL)
+        return;
+    queue->deleting = true; /* its consumers' leaving is no reason to delete it again */
+    LV_LIST_EACH(&queue->consumers, link)
+    {
+        struct lv_consumer *consumer = lv_container(link, struct lv_consumer, queue_link);
+        if (!consumer->cancelled)
+            orphan(queue, consumer);
+    }
+    /* What is left are consumers with unacked deliveries and getters. */
+    LV_LIST_EACH(&queue->consumers, link)
+    {
+        lv_container(link, struct lv_consumer, queue_link)->queue = NULL;
+        lv_link_remove(link);
+    }
+    queue->broker->stats.unacked -= queue->unacked_count;
+    lv_queue_clear(queue);
+    lv_link_clear(&queue->dirty_link);
+    lv_refs_fini(&queue->ready, &queue->broker->refs_pool);
+    lv_free(queue);
+}
+
+bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
+{
+    while (lv_queue_ready_count(queue) > 0) {
+        struct lv_link *first = lv_list_first(&queue->able);
+        if (first == NULL)
+            return false;
+        struct lv_consumer *consumer = lv_container(first, struct lv_consumer, able_link);
+        if (!lv_consumer_is_able(consumer)) {
+            lv_consumer_park(consumer);
+            continue;
+        }
+        if (budget-- == 0)
+            return true;
+        if (first->next != &queue->able.head) { /* round robin */
+            lv_link_remove(first);
+            lv_list_push_back(&queue->able, first);
+        }
+        uint64_t seq = 0;
+        struct lv_ref ref = {0};
+        bool taken = lv_queue_take(queue, &seq, &ref);
+        assert(taken);
+        if (!taken || !lv_consumer_deliver(consumer, seq, ref)) {
+            lv_queue_return(queue, seq, ref);
+            return true; /* out of memory: next turn */
+        }
+    }
+    return false;
+}

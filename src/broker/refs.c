@@ -1,0 +1,135 @@
+#include "broker/refs.h"
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+#define CHUNK_SMALL      12u  /* references: 200 bytes, for queues with little in them */
+#define CHUNK_FULL       254u /* references: 4 KiB */
+#define LV_REFS_POOL_MAX 64u
+
+struct lv_refs_chunk {
+    struct lv_refs_chunk *next; /* own */
+    uint32_t capacity;
+    uint32_t reserved;
+    struct lv_ref refs[];
+};
+
+static size_t chunk_size(uint32_t capacity)
+{
+    return sizeof(struct lv_refs_chunk) + capacity * sizeof(struct lv_ref);
+}
+
+static struct lv_refs_chunk *chunk_new(struct lv_refs_pool *pool, uint32_t capacity)
+{
+    struct lv_refs_chunk *chunk = pool->free_chunks;
+
+    if (capacity == CHUNK_FULL && chunk != NULL) {
+        pool->free_chunks = chunk->next;
+        pool->free_count--;
+    } else {
+        chunk = lv_alloc(chunk_size(capacity));
+        if (chunk == NULL)
+            return NULL;
+        pool->memory_size += chunk_size(capacity);
+    }
+    chunk->next = NULL;
+    chunk->capacity = capacity;
+    return chunk;
+}
+
+static void chunk_free(struct lv_refs_pool *pool, struct lv_refs_chunk *chunk)
+{
+    if (chunk->capacity == CHUNK_FULL && pool->free_count < LV_REFS_POOL_MAX) {
+        chunk->next = pool->free_chunks;
+        pool->free_chunks = chunk;
+        pool->free_count++;
+        return;
+    }
+    pool->memory_size -= chunk_size(chunk->capacity);
+    lv_free(chunk);
+}
+
+void lv_refs_pool_init(struct lv_refs_pool *pool)
+{
+    *pool = (struct lv_refs_pool){0};
+}
+
+void lv_refs_pool_fini(struct lv_refs_pool *pool)
+{
+    while (pool->free_chunks != NULL) {
+        struct lv_refs_chunk *chunk = pool->free_chunks;
+        pool->free_chunks = chunk->next;
+        pool->memory_size -= chunk_size(chunk->capacity);
+        lv_free(chunk);
+    }
+    assert(pool->memory_size == 0); /* every deque has been emptied */
+}
+
+void lv_refs_init(struct lv_refs *refs)
+{
+    *refs = (struct lv_refs){0};
+}
+
+void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool)
+{
+    while (refs->first != NULL) {
+        struct lv_refs_chunk *chunk = refs->first;
+        refs->first = chunk->next;
+        chunk_free(pool, chunk);
+    }
+    lv_refs_init(refs);
+}
+
+static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
+{
+    struct lv_refs_chunk *chunk = chunk_new(pool, refs->last == NULL ? CHUNK_SMALL : CHUNK_FULL);
+
+    if (chunk == NULL)
+        return -LV_E_NOMEM;
+    if (refs->last == NULL)
+        refs->first = chunk;
+    else
+        refs->last->next = chunk;
+    refs->last = chunk;
+    refs->tail = 0;
+    return 0;
+}
+
+int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref)
+{
+    if (LV_UNLIKELY(refs->last == NULL || refs->tail == refs->last->capacity)) {
+        int rc = grow(refs, pool);
+        if (rc < 0)
+            return rc;
+    }
+    refs->last->refs[refs->tail++] = ref;
+    refs->count++;
+    return 0;
+}
+
+/* The first chunk is used up: on to the next one, or, when the deque is empty, to its beginning. */
+static void advance(struct lv_refs *refs, struct lv_refs_pool *pool)
+{
+    struct lv_refs_chunk *used = refs->first;
+
+    refs->head = 0;
+    if (refs->count > 0) {
+        refs->first = used->next;
+        chunk_free(pool, used);
+    } else if (used->capacity == CHUNK_SMALL) {
+        refs->tail = 0;
+    } else {
+        refs->first = refs->last = NULL;
+        chunk_free(pool, used);
+    }
+}
+
+struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool)
+{
+    assert(refs->count > 0);
+    struct lv_ref ref = refs->first->refs[refs->head++];
+    refs->count--;
+    if (refs->count == 0 || refs->head == refs->first->capacity)
+        advance(refs, pool);
+    return ref;
+}

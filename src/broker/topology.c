@@ -1,0 +1,473 @@
+#include "broker/topology.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+#include "broker/exchange.h"
+
+#include <stdio.h>
+
+#define RESOURCE "%s '%.*s' in vhost '%.*s'"
+
+static const struct {
+    const char *word;
+    enum lv_exchange_type type;
+} types[] = {
+    {"direct", LV_EXCHANGE_DIRECT},
+    {"fanout", LV_EXCHANGE_FANOUT},
+    {"topic", LV_EXCHANGE_TOPIC},
+    {"headers", LV_EXCHANGE_HEADERS},
+};
+
+/* What every vhost is born with. */
+static const struct {
+    const char *name;
+    enum lv_exchange_type type;
+    bool internal;
+} predeclared[] = {
+    {"", LV_EXCHANGE_DIRECT, false},
+    {"amq.direct", LV_EXCHANGE_DIRECT, false},
+    {"amq.fanout", LV_EXCHANGE_FANOUT, false},
+    {"amq.topic", LV_EXCHANGE_TOPIC, false},
+    {"amq.headers", LV_EXCHANGE_HEADERS, false},
+    {"amq.match", LV_EXCHANGE_HEADERS, false},
+    {"amq.rabbitmq.trace", LV_EXCHANGE_TOPIC, true},
+};
+
+static const char *type_word(enum lv_exchange_type type)
+{
+    for (size_t i = 0; i < LV_COUNT(types); i++)
+        if (types[i].type == type)
+            return types[i].word;
+    LV_IMPOSSIBLE("unknown exchange type");
+}
+
+bool lv_exchange_type_parse(struct lv_bytes word, enum lv_exchange_type *ret_type)
+{
+    for (size_t i = 0; i < LV_COUNT(types); i++)
+        if (lv_bytes_equal(word, lv_text(types[i].word))) {
+            *ret_type = types[i].type;
+            return true;
+        }
+    return false;
+}
+
+struct lv_vhost *lv_topology_vhost(const struct lv_topology *topology, struct lv_bytes name)
+{
+    return lv_map_get(&topology->vhosts, name);
+}
+
+struct lv_exchange *lv_vhost_exchange(const struct lv_vhost *vhost, struct lv_bytes name)
+{
+    return lv_map_get(&vhost->exchanges, name);
+}
+
+struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_bytes name)
+{
+    return lv_map_get(&vhost->queues, name);
+}
+
+/* ---- equivalence and access ---- */
+
+static int differs(struct lv_diag *diag, const char *what, const char *kind, struct lv_bytes name,
+                   const struct lv_vhost *vhost, const char *received, const char *current)
+{
+    return lv_fail(diag, -LV_E_PRECONDITION,
+                   "inequivalent arg '%s' for " RESOURCE ": received '%s' but current is '%s'",
+                   what, kind, LV_FMT(name), LV_FMT(lv_vhost_name(vhost)), received, current);
+}
+
+static const char *word(bool value)
+{
+    return value ? "true" : "false";
+}
+
+int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_change *change,
+                           struct lv_diag *diag)
+{
+    const struct {
+        const char *name;
+        bool received, current;
+    } flags[] = {
+        {"durable", change->durable, exchange->durable},
+        {"auto_delete", change->auto_delete, exchange->auto_delete},
+        {"internal", change->internal, exchange->internal},
+    };
+    char received[256];
+
+    if (!lv_bytes_equal(change->other, lv_text(type_word(exchange->type)))) {
+        snprintf(received, sizeof received, "%.*s", LV_FMT(change->other));
+        return differs(diag, "type", "exchange", change->name, exchange->vhost, received,
+                       type_word(exchange->type));
+    }
+    for (size_t i = 0; i < LV_COUNT(flags); i++)
+        if (flags[i].received != flags[i].current)
+            return differs(diag, flags[i].name, "exchange", change->name, exchange->vhost,
+                           word(flags[i].received), word(flags[i].current));
+    return 0;
+}
+
+static int locked(const struct lv_queue_entry *entry, struct lv_diag *diag)
+{
+    return lv_fail(diag, -LV_E_LOCKED,
+                   "cannot obtain exclusive access to locked " RESOURCE
+                   ". It could be originally declared on another connection or the exclusive "
+                   "property value does not match that of the original declaration.",
+                   "queue", LV_FMT(lv_entry_name(entry)), LV_FMT(lv_vhost_name(entry->vhost)));
+}
+
+int lv_entry_check_access(const struct lv_queue_entry *entry, uint64_t client, struct lv_diag *diag)
+{
+    return entry->owner == 0 || entry->owner == client ? 0 : locked(entry, diag);
+}
+
+int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_change *change,
+                        struct lv_diag *diag)
+{
+    bool durable =
+        change->durable && !change->exclusive; /* exclusive queues are stored transient */
+
+    if (entry->owner != (change->exclusive ? change->client : 0))
+        return locked(entry, diag);
+    if (entry->durable != durable)
+        return differs(diag, "durable", "queue", change->name, entry->vhost, word(durable),
+                       word(entry->durable));
+    if (entry->auto_delete != change->auto_delete)
+        return differs(diag, "auto_delete", "queue", change->name, entry->vhost,
+                       word(change->auto_delete), word(entry->auto_delete));
+    return 0;
+}
+
+/* ---- making and ending ---- */
+
+/* A copy of the arguments, NULL when there are none; false when out of memory. */
+static bool copy_arguments(const struct lv_table *arguments, struct lv_table **ret_copy)
+{
+    *ret_copy = NULL;
+    if (arguments == NULL || arguments->count == 0)
+        return true;
+    *ret_copy = lv_table_dup(arguments);
+    return *ret_copy != NULL;
+}
+
+static int add_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
+                        struct lv_exchange *exchange)
+{
+    int rc = lv_map_put(&vhost->exchanges, lv_exchange_name(exchange), exchange);
+
+    if (rc < 0)
+        return rc;
+    broker->topology.exchange_count++;
+    broker->topology.version++;
+    return 0;
+}
+
+static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
+                            const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
+    enum lv_exchange_type type;
+
+    if (exchange != NULL)
+        return lv_exchange_check_same(exchange, change, diag);
+    if (!lv_exchange_type_parse(change->other, &type))
+        return lv_fail(diag, -LV_E_PRECONDITION, "unknown exchange type '%.*s'",
+                       LV_FMT(change->other));
+    exchange = lv_exchange_new(broker, vhost, change->name, type);
+    if (exchange == NULL)
+        return -LV_E_NOMEM;
+    exchange->durable = change->durable;
+    exchange->auto_delete = change->auto_delete;
+    exchange->internal = change->internal;
+    if (!copy_arguments(change->arguments, &exchange->arguments) ||
+        add_exchange(broker, vhost, exchange) < 0) {
+        lv_exchange_free(exchange);
+        return -LV_E_NOMEM;
+    }
+    return 0;
+}
+
+static void remove_exchange(struct lv_broker *broker, struct lv_exchange *exchange)
+{
+    lv_map_remove(&exchange->vhost->exchanges, lv_exchange_name(exchange));
+    broker->topology.exchange_count--;
+    broker->topology.version++;
+    LV_LIST_EACH(&exchange->bindings, link)
+    {
+        lv_binding_free(lv_container(link, struct lv_binding, source_link));
+        broker->topology.binding_count--;
+    }
+    lv_exchange_free(exchange);
+}
+
+static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
+                           const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
+
+    if (exchange == NULL)
+        return 0;
+    if (exchange->predeclared)
+        return lv_fail(diag, -LV_E_ACCESS_REFUSED, "deletion of system " RESOURCE " not allowed",
+                       "exchange", LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)));
+    if (change->if_unused && !lv_list_is_empty(&exchange->bindings))
+        return lv_fail(diag, -LV_E_PRECONDITION, RESOURCE " in use", "exchange",
+                       LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)));
+    remove_exchange(broker, exchange);
+    return 0;
+}
+
+static void unbind(struct lv_broker *broker, struct lv_binding *binding)
+{
+    struct lv_exchange *source = binding->source;
+
+    lv_binding_free(binding);
+    broker->topology.binding_count--;
+    broker->topology.version++;
+    if (source->auto_delete && lv_list_is_empty(&source->bindings))
+        remove_exchange(broker, source);
+}
+
+static void entry_free(struct lv_queue_entry *entry)
+{
+    lv_queue_free(entry->queue);
+    lv_link_clear(&entry->owned_link);
+    lv_free(entry->arguments);
+    lv_free(entry);
+}
+
+/* The entry becomes known: by name everywhere, by id at home. */
+static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
+{
+    struct lv_bytes id = lv_bytes(&entry->id, sizeof entry->id);
+    int rc = lv_map_put(&entry->vhost->queues, lv_entry_name(entry), entry);
+
+    if (rc < 0)
+        return rc;
+    if (entry->queue != NULL) {
+        rc = lv_map_put(&broker->homes, id, entry);
+        if (rc < 0) {
+            lv_map_remove(&entry->vhost->queues, lv_entry_name(entry));
+            return rc;
+        }
+    }
+    broker->topology.queue_count++;
+    broker->topology.version++;
+    return 0;
+}
+
+static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
+{
+    LV_LIST_EACH(&entry->bindings, link)
+    unbind(broker, lv_container(link, struct lv_binding, target_link));
+    lv_map_remove(&entry->vhost->queues, lv_entry_name(entry));
+    if (entry->queue != NULL)
+        lv_map_remove(&broker->homes, lv_bytes(&entry->id, sizeof entry->id));
+    broker->topology.queue_count--;
+    broker->topology.version++;
+    entry_free(entry);
+}
+
+static struct lv_queue_entry *entry_new(struct lv_broker *broker, struct lv_vhost *vhost,
+                                        const struct lv_change *change)
+{
+    struct lv_queue_entry *entry = lv_calloc(1, sizeof *entry + change->name.size);
+
+    assert(change->name.size > 0 && change->name.size <= UINT8_MAX);
+    if (entry == NULL)
+        return NULL;
+    entry->vhost = vhost;
+    entry->id = change->queue_id;
+    entry->home = change->home;
+    entry->owner = change->exclusive ? change->client : 0;
+    entry->durable = change->durable && !change->exclusive;
+    entry->auto_delete = change->auto_delete;
+    lv_list_init(&entry->bindings);
+    entry->name_size = (uint8_t)change->name.size;
+    lv_put_bytes((uint8_t *)entry->name, change->name);
+    if (!copy_arguments(change->arguments, &entry->arguments))
+        goto fail;
+    if (entry->home == broker->config.shard) {
+        entry->queue = lv_queue_new(broker, entry);
+        if (entry->queue == NULL)
+            goto fail;
+    }
+    return entry;
+fail:
+    entry_free(entry);
+    return NULL;
+}
+
+static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
+                         const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
+
+    if (entry != NULL)
+        return lv_entry_check_same(entry, change, diag);
+    entry = entry_new(broker, vhost, change);
+    if (entry == NULL)
+        return -LV_E_NOMEM;
+    if (add_entry(broker, entry) < 0) {
+        entry_free(entry);
+        return -LV_E_NOMEM;
+    }
+    struct lv_client *owner = entry->owner == 0 ? NULL : lv_client_find(broker, entry->owner);
+    if (owner != NULL)
+        lv_list_push_back(&owner->owned, &entry->owned_link);
+    return 0;
+}
+
+static void delete_queue(struct lv_broker *broker, struct lv_vhost *vhost,
+                         const struct lv_change *change, struct lv_change_result *ret_result)
+{
+    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
+
+    if (entry == NULL || (change->queue_id != 0 && change->queue_id != entry->id))
+        return;
+    if (entry->queue != NULL && ret_result != NULL)
+        ret_result->message_count = lv_queue_ready_count(entry->queue);
+    remove_entry(broker, entry);
+}
+
+static int no_such(struct lv_diag *diag, const char *kind, struct lv_bytes name,
+                   const struct lv_vhost *vhost)
+{
+    return lv_fail(diag, -LV_E_NOT_FOUND, "no " RESOURCE, kind, LV_FMT(name),
+                   LV_FMT(lv_vhost_name(vhost)));
+}
+
+static int bind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
+                      const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
+    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->other);
+    int rc;
+
+    if (entry == NULL)
+        return no_such(diag, "queue", change->name, vhost);
+    if (exchange == NULL)
+        return no_such(diag, "exchange", change->other, vhost);
+    if (exchange->type != LV_EXCHANGE_DIRECT && exchange->type != LV_EXCHANGE_FANOUT)
+        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "bindings of %s exchanges",
+                       type_word(exchange->type));
+    if (lv_exchange_find(exchange, entry, change->key, change->arguments) != NULL)
+        return 0;
+    rc = lv_exchange_bind(exchange, entry, change->key, change->arguments);
+    if (rc < 0)
+        return rc;
+    broker->topology.binding_count++;
+    broker->topology.version++;
+    return 0;
+}
+
+static int unbind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
+                        const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
+    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->other);
+
+    if (entry == NULL)
+        return no_such(diag, "queue", change->name, vhost);
+    if (exchange == NULL)
+        return no_such(diag, "exchange", change->other, vhost);
+    struct lv_binding *binding = lv_exchange_find(exchange, entry, change->key, change->arguments);
+    if (binding != NULL)
+        unbind(broker, binding);
+    return 0;
+}
+
+int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
+                      struct lv_diag *diag, struct lv_change_result *ret_result)
+{
+    struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, change->vhost);
+    int rc = 0;
+
+    assert(vhost != NULL);
+    switch (change->kind) {
+    case LV_CHANGE_EXCHANGE_DECLARE:
+        rc = declare_exchange(broker, vhost, change, diag);
+        break;
+    case LV_CHANGE_EXCHANGE_DELETE:
+        rc = delete_exchange(broker, vhost, change, diag);
+        break;
+    case LV_CHANGE_QUEUE_DECLARE:
+        rc = declare_queue(broker, vhost, change, diag);
+        break;
+    case LV_CHANGE_QUEUE_DELETE:
+        delete_queue(broker, vhost, change, ret_result);
+        break;
+    case LV_CHANGE_BIND:
+        rc = bind_queue(broker, vhost, change, diag);
+        break;
+    case LV_CHANGE_UNBIND:
+        rc = unbind_queue(broker, vhost, change, diag);
+        break;
+    }
+    if (rc == -LV_E_NOMEM && broker->config.shard_count > 1)
+        lv_broker_exhausted(); /* shards that differ would be worse than none */
+    return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory") : rc;
+}
+
+/* ---- the whole ---- */
+
+static void vhost_free(struct lv_broker *broker, struct lv_vhost *vhost)
+{
+    uint32_t cursor = 0;
+
+    for (struct lv_queue_entry *entry; (entry = lv_map_next(&vhost->queues, &cursor)) != NULL;
+         cursor = 0)
+        remove_entry(broker, entry);
+    cursor = 0;
+    for (struct lv_exchange *exchange; (exchange = lv_map_next(&vhost->exchanges, &cursor)) != NULL;
+         cursor = 0)
+        remove_exchange(broker, exchange);
+    lv_map_fini(&vhost->queues);
+    lv_map_fini(&vhost->exchanges);
+    lv_free(vhost);
+}
+
+static int vhost_new(struct lv_broker *broker, struct lv_bytes name)
+{
+    struct lv_vhost *vhost = lv_calloc(1, sizeof *vhost + name.size);
+
+    if (vhost == NULL)
+        return -LV_E_NOMEM;
+    lv_map_init(&vhost->exchanges, &broker->config.hash_key);
+    lv_map_init(&vhost->queues, &broker->config.hash_key);
+    vhost->name_size = (uint8_t)name.size;
+    lv_put_bytes((uint8_t *)vhost->name, name);
+    for (size_t i = 0; i < LV_COUNT(predeclared); i++) {
+        struct lv_exchange *exchange =
+            lv_exchange_new(broker, vhost, lv_text(predeclared[i].name), predeclared[i].type);
+        if (exchange == NULL)
+            goto fail;
+        exchange->predeclared = exchange->durable = true;
+        exchange->internal = predeclared[i].internal;
+        if (add_exchange(broker, vhost, exchange) < 0) {
+            lv_exchange_free(exchange);
+            goto fail;
+        }
+    }
+    if (lv_map_put(&broker->topology.vhosts, lv_vhost_name(vhost), vhost) < 0)
+        goto fail;
+    return 0;
+fail:
+    vhost_free(broker, vhost);
+    return -LV_E_NOMEM;
+}
+
+int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
+{
+    *topology = (struct lv_topology){.version = 1};
+    lv_map_init(&topology->vhosts, &broker->config.hash_key);
+    return vhost_new(broker, lv_text("/"));
+}
+
+void lv_topology_fini(struct lv_broker *broker, struct lv_topology *topology)
+{
+    uint32_t cursor = 0;
+
+    for (struct lv_vhost *vhost; (vhost = lv_map_next(&topology->vhosts, &cursor)) != NULL;)
+        vhost_free(broker, vhost);
+    lv_map_fini(&topology->vhosts);
+}

@@ -1,0 +1,152 @@
+/*
+ * broker/topology.h - vhosts, exchanges, queues by name and bindings; each shard has all of it.
+ *
+ * Every shard applies the same changes in the same order (shard 0 decides the order), in place, so
+ * there are no snapshots and no locks, and routing never leaves the shard. lv_topology_apply() is
+ * deterministic: same state and change, same result, on every shard. A queue's messages live on its
+ * home shard only; there the directory's entry owns the struct lv_queue.
+ * Owning shard only.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/value.h"
+
+struct lv_broker;
+struct lv_client;
+struct lv_queue;
+
+enum lv_exchange_type {
+    LV_EXCHANGE_DIRECT,
+    LV_EXCHANGE_FANOUT,
+    LV_EXCHANGE_TOPIC,
+    LV_EXCHANGE_HEADERS
+};
+
+struct lv_vhost {
+    struct lv_map exchanges; /* own  by name */
+    struct lv_map queues;    /* own  by name: struct lv_queue_entry */
+    uint8_t name_size;
+    char name[];
+};
+
+struct lv_exchange {
+    struct lv_vhost *vhost; /* view */
+    enum lv_exchange_type type;
+    bool durable, auto_delete, internal, predeclared;
+    bool is_default;            /*       the one without a name: routes by queue name */
+    struct lv_table *arguments; /* own  may be NULL */
+    struct lv_list bindings;    /* own   with it as source; of lv_binding.source_link */
+    struct lv_map identities;   /* view  (queue, key) to its first binding */
+    struct lv_map keys;         /* view  direct: key to its first binding */
+    uint8_t name_size;
+    char name[];
+};
+
+/* One queue by name, on every shard. */
+struct lv_queue_entry {
+    struct lv_vhost *vhost;     /* view */
+    struct lv_queue *queue;     /* own   on the home shard, else NULL */
+    uint64_t id;                /*       never reused */
+    uint64_t owner;             /*       id of the client it is exclusive to, or 0 */
+    uint64_t mark;              /*       last routing that chose it */
+    struct lv_table *arguments; /* own  may be NULL */
+    struct lv_list bindings;    /* view  of lv_binding.target_link */
+    struct lv_link owned_link;  /* view  in lv_client.owned, on the owner's shard */
+    uint32_t home;              /*       shard */
+    bool durable, auto_delete;
+    uint8_t name_size;
+    char name[];
+};
+
+struct lv_binding {
+    struct lv_exchange *source;    /* view */
+    struct lv_queue_entry *target; /* view */
+    struct lv_link source_link;    /* view  in lv_exchange.bindings */
+    struct lv_link target_link;    /* view  in lv_queue_entry.bindings */
+    struct lv_binding *same_next;  /* view  same queue and key, other arguments */
+    struct lv_binding *key_next;   /* view  direct: same key, ring-free chain */
+    struct lv_table *arguments;    /* own   may be NULL */
+    uint16_t identity_size;        /*       8 bytes of queue id, then the key */
+    uint8_t identity[];
+};
+
+struct lv_topology {
+    struct lv_map vhosts; /* own  by name */
+    uint64_t
+        version; /*      of all that routing depends on; a route found under another is stale */
+    uint32_t exchange_count, queue_count, binding_count;
+};
+
+enum lv_change_kind {
+    LV_CHANGE_EXCHANGE_DECLARE,
+    LV_CHANGE_EXCHANGE_DELETE,
+    LV_CHANGE_QUEUE_DECLARE,
+    LV_CHANGE_QUEUE_DELETE,
+    LV_CHANGE_BIND,
+    LV_CHANGE_UNBIND
+};
+
+/* One change of the topology. Views, valid while the operation that carries it is. */
+struct lv_change {
+    enum lv_change_kind kind;
+    struct lv_bytes vhost;
+    struct lv_bytes name;  /* exchange or queue; of a binding the queue */
+    struct lv_bytes other; /* exchange type; of a binding the exchange */
+    struct lv_bytes key;
+    const struct lv_table *arguments;
+    uint64_t client;   /* id of the client that wants it, or 0 */
+    uint64_t queue_id; /* declare: of the new queue; delete: of the one meant, or 0 for any */
+    uint32_t home;     /* declare: shard of the new queue */
+    bool durable, exclusive, auto_delete, internal, if_unused;
+};
+
+struct lv_change_result {
+    uint64_t message_count; /* queue delete, on the home shard: ready messages dropped */
+};
+
+int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology) LV_MUST_CHECK;
+void lv_topology_fini(struct lv_broker *broker, struct lv_topology *topology);
+
+/* NULL when there is none. */
+struct lv_vhost *lv_topology_vhost(const struct lv_topology *topology, struct lv_bytes name);
+struct lv_exchange *lv_vhost_exchange(const struct lv_vhost *vhost, struct lv_bytes name);
+struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_bytes name);
+
+/* Applies the change to this shard's copy; errors change nothing. `ret_result` may be NULL. */
+int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
+                      struct lv_diag *diag, struct lv_change_result *ret_result) LV_MUST_CHECK;
+
+/* Would this declare of an existing object be the same object? 0, or -LV_E_PRECONDITION with
+ * RabbitMQ's text; for queues also -LV_E_LOCKED. */
+int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_change *change,
+                           struct lv_diag *diag) LV_MUST_CHECK;
+int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_change *change,
+                        struct lv_diag *diag) LV_MUST_CHECK;
+/* May this client use the queue? 0 or -LV_E_LOCKED. */
+int lv_entry_check_access(const struct lv_queue_entry *entry, uint64_t client, struct lv_diag *diag)
+    LV_MUST_CHECK;
+/* False when the word names no type. */
+bool lv_exchange_type_parse(struct lv_bytes word, enum lv_exchange_type *ret_type) LV_MUST_CHECK;
+
+static inline struct lv_bytes lv_entry_name(const struct lv_queue_entry *entry)
+{
+    return lv_bytes(entry->name, entry->name_size);
+}
+
+static inline struct lv_bytes lv_exchange_name(const struct lv_exchange *exchange)
+{
+    return lv_bytes(exchange->name, exchange->name_size);
+}
+
+static inline struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
+{
+    return lv_bytes(vhost->name, vhost->name_size);
+}
+
+static inline struct lv_bytes lv_binding_key(const struct lv_binding *binding)
+{
+    return lv_bytes(binding->identity + 8, (size_t)(binding->identity_size - 8));
+}
