@@ -1,0 +1,251 @@
+#include "base/alloc.h"
+#include "codec/amqp091/method.h"
+#include "session/amqp091/machine.h"
+
+#define BIT(state) (1u << LV_SESSION_CHANNEL_##state)
+
+/* Where each state may lead. A channel ends by being freed. */
+static const uint8_t allowed[LV_SESSION_CHANNEL_STATE_COUNT] = {
+    [LV_SESSION_CHANNEL_OPEN] = BIT(HEADER) | BIT(FAILED) | BIT(LEAVING),
+    [LV_SESSION_CHANNEL_HEADER] = BIT(OPEN) | BIT(BODY) | BIT(FAILED),
+    [LV_SESSION_CHANNEL_BODY] = BIT(OPEN) | BIT(FAILED),
+    [LV_SESSION_CHANNEL_FAILED] = BIT(LEAVING),
+    [LV_SESSION_CHANNEL_LEAVING] = 0,
+};
+
+void lv_session_channel_move_to(struct lv_session_channel *channel,
+                                enum lv_session_channel_state state)
+{
+    assert(allowed[channel->state] & 1u << state);
+    channel->state = (uint8_t)state;
+}
+
+/* Room for channel `number` in the table. It doubles, so that small numbers need a small one. */
+static int grow(struct lv_session *session, uint16_t number)
+{
+    uint32_t capacity = session->channel_capacity > 0 ? session->channel_capacity : 2;
+    struct lv_session_channel **channels;
+
+    if (number < session->channel_capacity)
+        return 0;
+    while (capacity <= number)
+        capacity *= 2;
+    channels = lv_realloc(session->channels, capacity * sizeof *channels);
+    if (channels == NULL)
+        return -LV_E_NOMEM;
+    for (uint32_t i = session->channel_capacity; i < capacity; i++)
+        channels[i] = NULL;
+    session->channels = channels;
+    session->channel_capacity = capacity;
+    return 0;
+}
+
+static int check_number(const struct lv_session *session, uint16_t number, struct lv_fault *fault)
+{
+    assert(number > 0);
+    if (number > session->channel_max)
+        return lv_fail(&fault->diag, -LV_E_NOT_ALLOWED,
+                       "channel number %u is higher than the negotiated channel_max (%u)",
+                       (unsigned)number, (unsigned)session->channel_max);
+    return 0;
+}
+
+int lv_session_channel_open(struct lv_session *session, uint16_t number, struct lv_fault *fault)
+{
+    struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_OPEN_OK};
+    struct lv_session_channel *channel = NULL;
+    int rc = check_number(session, number, fault);
+
+    if (rc < 0)
+        return rc;
+    assert(lv_session_channel(session, number) == NULL);
+    rc = grow(session, number);
+    if (rc == 0 && (channel = lv_calloc(1, sizeof *channel)) == NULL)
+        rc = -LV_E_NOMEM;
+    if (rc == 0)
+        rc = lv_channel_open(session->client, channel, &channel->core);
+    if (rc < 0) {
+        lv_free(channel);
+        return lv_fail(&fault->diag, rc, "no memory for channel %u", (unsigned)number);
+    }
+    channel->session = session;
+    channel->number = number;
+    session->channels[number] = channel;
+    lv_session_send(session, number, &method);
+    return 0;
+}
+
+/* What the client waits for until the core has let go. The number may be used again only then, and
+ * no frame is judged before. */
+static void leave(struct lv_session_channel *channel)
+{
+    struct lv_session *session = channel->session;
+
+    lv_session_channel_move_to(channel, LV_SESSION_CHANNEL_LEAVING);
+    session->pause |= LV_PAUSE_ANSWER;
+    if (channel->core_closing)
+        return;
+    channel->core_closing = true;
+    lv_channel_close(channel->core); /* may free the channel */
+}
+
+static void send_close_ok(struct lv_session_channel *channel)
+{
+    struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_CLOSE_OK};
+
+    lv_session_send(channel->session, channel->number, &method);
+}
+
+void lv_session_channel_close(struct lv_session_channel *channel)
+{
+    assert(channel->state == LV_SESSION_CHANNEL_OPEN ||
+           channel->state == LV_SESSION_CHANNEL_FAILED);
+    if (channel->state == LV_SESSION_CHANNEL_FAILED) {
+        send_close_ok(channel); /* both closed at once; the client's close-ok is still to come */
+        return;
+    }
+    channel->owes_close_ok = true;
+    leave(channel);
+}
+
+void lv_session_channel_close_ok(struct lv_session_channel *channel)
+{
+    assert(channel->state == LV_SESSION_CHANNEL_FAILED);
+    if (channel->core == NULL)
+        lv_session_channel_free(channel);
+    else
+        leave(channel);
+}
+
+void lv_session_channel_closed(void *channel_ctx)
+{
+    struct lv_session_channel *channel = channel_ctx;
+    struct lv_session *session = channel->session;
+
+    channel->core = NULL;
+    if (channel->state != LV_SESSION_CHANNEL_LEAVING)
+        return; /* FAILED: close-ok is still to come; or the whole client goes */
+    if (channel->owes_close_ok && session->state == LV_SESSION_RUNNING)
+        send_close_ok(channel);
+    lv_session_channel_free(channel);
+    if (session->state == LV_SESSION_RUNNING && session->farewell == NULL)
+        lv_session_resume(session, LV_PAUSE_ANSWER);
+}
+
+void lv_session_channel_fail(struct lv_session_channel *channel, int error,
+                             const struct lv_fault *fault)
+{
+    struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_CLOSE};
+    struct lv_session *session = channel->session;
+    char text[256];
+
+    assert(lv_error_code(error) > 0);
+    lv_session_error_text(error, fault->diag.text, text);
+    lv_session_log(session, LV_WARN, "channel.error", text);
+    method.channel_close.reply_code = (uint16_t)lv_error_code(error);
+    method.channel_close.reply_text = lv_text(text);
+    method.channel_close.class_id = (uint16_t)(fault->method >> 16);
+    method.channel_close.method_id = (uint16_t)fault->method;
+    lv_content_free(channel);
+    lv_session_send(session, channel->number, &method);
+    lv_session_channel_move_to(channel, LV_SESSION_CHANNEL_FAILED);
+    lv_session_defer(session);
+}
+
+void lv_session_channels_close_failed(struct lv_session *session)
+{
+    assert(session->depth > 0);
+    for (uint32_t i = 0; i < session->channel_capacity; i++) {
+        struct lv_session_channel *channel = session->channels[i];
+        if (channel == NULL || channel->state != LV_SESSION_CHANNEL_FAILED || channel->core_closing)
+            continue;
+        channel->core_closing = true;
+        lv_channel_close(channel->core);
+    }
+}
+
+void lv_session_channel_free(struct lv_session_channel *channel)
+{
+    struct lv_session *session = channel->session;
+
+    assert(session->channels[channel->number] == channel);
+    session->channels[channel->number] = NULL;
+    lv_content_free(channel);
+    while (channel->consumers != NULL) {
+        struct lv_session_consumer *consumer = channel->consumers;
+        channel->consumers = consumer->next;
+        lv_free(consumer);
+    }
+    lv_free(channel);
+}
+
+void lv_session_channels_fini(struct lv_session *session)
+{
+    for (uint32_t i = 0; i < session->channel_capacity; i++) {
+        if (session->channels[i] != NULL)
+            lv_session_channel_free(session->channels[i]);
+    }
+    lv_free(session->channels);
+    session->channels = NULL;
+    session->channel_capacity = 0;
+}
+
+struct lv_session_consumer *lv_session_consumer_new(struct lv_bytes tag)
+{
+    /* A tag of the broker's making: "amq.ctag-" and 22 characters. */
+    size_t capacity = tag.size > 0 ? tag.size : 31;
+    struct lv_session_consumer *consumer;
+
+    assert(capacity <= UINT8_MAX);
+    consumer = lv_alloc(sizeof *consumer + LV_CONSUMER_PREFIX_SIZE + capacity);
+    if (consumer == NULL)
+        return NULL;
+    *consumer = (struct lv_session_consumer){.tag_capacity = (uint8_t)capacity};
+    return consumer;
+}
+
+void lv_session_consumer_add(struct lv_session_channel *channel,
+                             struct lv_session_consumer *consumer, struct lv_bytes tag)
+{
+    uint8_t *p = consumer->prefix;
+
+    assert(tag.size > 0 && tag.size <= consumer->tag_capacity);
+    p = lv_put8(p, LV_AMQP091_FRAME_METHOD);
+    p = lv_put16(p, channel->number);
+    p = lv_put32(p, 0);
+    p = lv_put32(p, LV_AMQP091_BASIC_DELIVER);
+    p = lv_put8(p, (uint8_t)tag.size);
+    p = lv_put_bytes(p, tag);
+    consumer->prefix_size = (uint16_t)(p - consumer->prefix);
+    consumer->next = channel->consumers;
+    channel->consumers = consumer;
+    channel->consumer_count++;
+}
+
+struct lv_session_consumer *lv_session_consumer_find(const struct lv_session_channel *channel,
+                                                     struct lv_bytes tag)
+{
+    struct lv_session_consumer *consumer = channel->consumers;
+
+    for (; consumer != NULL; consumer = consumer->next) {
+        struct lv_bytes own = lv_bytes(consumer->prefix + LV_CONSUMER_PREFIX_SIZE,
+                                       consumer->prefix_size - (size_t)LV_CONSUMER_PREFIX_SIZE);
+        if (lv_bytes_equal(own, tag))
+            return consumer;
+    }
+    return NULL;
+}
+
+void lv_session_consumer_remove(struct lv_session_channel *channel,
+                                struct lv_session_consumer *consumer)
+{
+    struct lv_session_consumer **place = &channel->consumers;
+
+    while (*place != consumer) {
+        assert(*place != NULL);
+        place = &(*place)->next;
+    }
+    *place = consumer->next;
+    channel->consumer_count--;
+    lv_free(consumer);
+}

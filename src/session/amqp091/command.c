@@ -1,0 +1,370 @@
+/* Methods on an open channel, as commands for the core. */
+#include "base/alloc.h"
+#include "codec/amqp091/method.h"
+#include "codec/amqp091/table.h"
+#include "session/amqp091/machine.h"
+
+/* A name as RabbitMQ reads it where things are made, bound and deleted: without line ends. */
+struct name {
+    struct lv_bytes bytes; /* of the method, or of `stripped` */
+    uint8_t stripped[UINT8_MAX];
+};
+
+/* What a command needs besides the method itself. */
+struct step {
+    struct lv_session_channel *channel;
+    const struct lv_amqp091_method *method;
+    struct lv_fault *fault;
+    struct name names[2];
+    struct lv_arena arena;
+    const struct lv_table *arguments; /* in the arena */
+};
+
+static void strip(struct name *name, struct lv_bytes from)
+{
+    size_t size = 0;
+
+    assert(from.size <= sizeof name->stripped);
+    name->bytes = from;
+    if (from.size == 0 ||
+        (memchr(from.data, '\n', from.size) == NULL && memchr(from.data, '\r', from.size) == NULL))
+        return;
+    for (size_t i = 0; i < from.size; i++) {
+        if (from.data[i] != '\n' && from.data[i] != '\r')
+            name->stripped[size++] = from.data[i];
+    }
+    name->bytes = lv_bytes(name->stripped, size);
+}
+
+/* No frame is judged before the core's reply. */
+static void await_reply(const struct step *step, bool no_wait)
+{
+    struct lv_session *session = step->channel->session;
+
+    assert(session->pending.channel == NULL);
+    session->pending.channel = step->channel;
+    session->pending.method = step->method->id;
+    session->pending.no_wait = no_wait;
+    session->pause |= LV_PAUSE_ANSWER;
+}
+
+static int decode_arguments(struct step *step, struct lv_bytes entries)
+{
+    return lv_amqp091_table_decode(entries, &step->arena, &step->arguments, &step->fault->diag);
+}
+
+static int not_implemented(const struct step *step)
+{
+    return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "%s",
+                   lv_amqp091_method_name(step->method->id));
+}
+
+static void send(const struct step *step, uint32_t id)
+{
+    struct lv_amqp091_method method = {.id = id};
+
+    lv_session_send(step->channel->session, step->channel->number, &method);
+}
+
+/* ---- channel ---- */
+
+static int channel_flow(const struct step *step)
+{
+    struct lv_amqp091_method flow_ok = {.id = LV_AMQP091_CHANNEL_FLOW_OK};
+
+    if (!step->method->channel_flow.active)
+        return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "active=false");
+    flow_ok.channel_flow_ok.active = true;
+    lv_session_send(step->channel->session, step->channel->number, &flow_ok);
+    return 0;
+}
+
+/* ---- exchange ---- */
+
+static int exchange_declare(struct step *step)
+{
+    const struct lv_amqp091_exchange_declare *method = &step->method->exchange_declare;
+    struct lv_exchange_declare declare;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    strip(&step->names[0], method->exchange);
+    declare = (struct lv_exchange_declare){
+        .name = step->names[0].bytes,
+        .type = method->type,
+        .passive = method->passive,
+        .durable = method->durable,
+        .auto_delete = method->auto_delete,
+        .internal = method->internal,
+        .arguments = step->arguments,
+    };
+    await_reply(step, method->no_wait);
+    lv_exchange_declare(step->channel->core, &declare);
+    return 0;
+}
+
+static int exchange_delete(struct step *step)
+{
+    const struct lv_amqp091_exchange_delete *method = &step->method->exchange_delete;
+
+    strip(&step->names[0], method->exchange);
+    await_reply(step, method->no_wait);
+    lv_exchange_delete(step->channel->core, step->names[0].bytes, method->if_unused);
+    return 0;
+}
+
+/* ---- queue ---- */
+
+static int queue_declare(struct step *step)
+{
+    const struct lv_amqp091_queue_declare *method = &step->method->queue_declare;
+    struct lv_queue_declare declare;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    strip(&step->names[0], method->queue);
+    declare = (struct lv_queue_declare){
+        .name = step->names[0].bytes,
+        .passive = method->passive,
+        .durable = method->durable,
+        .exclusive = method->exclusive,
+        .auto_delete = method->auto_delete,
+        .arguments = step->arguments,
+    };
+    await_reply(step, method->no_wait);
+    lv_queue_declare(step->channel->core, &declare);
+    return 0;
+}
+
+static int queue_delete(struct step *step)
+{
+    const struct lv_amqp091_queue_delete *method = &step->method->queue_delete;
+
+    strip(&step->names[0], method->queue);
+    await_reply(step, method->no_wait);
+    lv_queue_delete(step->channel->core, step->names[0].bytes, method->if_unused, method->if_empty);
+    return 0;
+}
+
+static int queue_purge(const struct step *step)
+{
+    const struct lv_amqp091_queue_purge *method = &step->method->queue_purge;
+
+    await_reply(step, method->no_wait);
+    lv_queue_purge(step->channel->core, method->queue);
+    return 0;
+}
+
+static struct lv_bind make_bind(struct step *step, struct lv_bytes queue, struct lv_bytes exchange,
+                                struct lv_bytes key)
+{
+    strip(&step->names[0], queue);
+    strip(&step->names[1], exchange);
+    return (struct lv_bind){
+        .queue = step->names[0].bytes,
+        .exchange = step->names[1].bytes,
+        .key = key,
+        .arguments = step->arguments,
+    };
+}
+
+static int queue_bind(struct step *step)
+{
+    const struct lv_amqp091_queue_bind *method = &step->method->queue_bind;
+    struct lv_bind bind;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    bind = make_bind(step, method->queue, method->exchange, method->routing_key);
+    await_reply(step, method->no_wait);
+    lv_queue_bind(step->channel->core, &bind);
+    return 0;
+}
+
+static int queue_unbind(struct step *step)
+{
+    const struct lv_amqp091_queue_unbind *method = &step->method->queue_unbind;
+    struct lv_bind bind;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    bind = make_bind(step, method->queue, method->exchange, method->routing_key);
+    await_reply(step, false);
+    lv_queue_unbind(step->channel->core, &bind);
+    return 0;
+}
+
+/* ---- basic ---- */
+
+static int basic_qos(const struct step *step)
+{
+    const struct lv_amqp091_basic_qos *method = &step->method->basic_qos;
+
+    if (method->prefetch_size != 0)
+        return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
+                       (unsigned)method->prefetch_size);
+    lv_channel_qos(step->channel->core, method->prefetch_count, method->global);
+    send(step, LV_AMQP091_BASIC_QOS_OK);
+    return 0;
+}
+
+static int basic_consume(struct step *step)
+{
+    const struct lv_amqp091_basic_consume *method = &step->method->basic_consume;
+    struct lv_session *session = step->channel->session;
+    struct lv_session_consumer *consumer;
+    struct lv_consume consume;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    if (step->channel->consumer_count >= LV_BOUND_CONSUMERS)
+        return lv_fail(&step->fault->diag, -LV_E_NOT_ALLOWED,
+                       "reached maximum (%u) of consumers per channel",
+                       (unsigned)LV_BOUND_CONSUMERS);
+    consumer = lv_session_consumer_new(method->consumer_tag);
+    if (consumer == NULL)
+        return lv_fail(&step->fault->diag, -LV_E_NOMEM, "no memory for a consumer");
+    consume = (struct lv_consume){
+        .queue = method->queue,
+        .tag = method->consumer_tag,
+        .no_ack = method->no_ack,
+        .exclusive = method->exclusive,
+        .consumer_ctx = consumer,
+        .arguments = step->arguments,
+    };
+    await_reply(step, method->no_wait);
+    session->pending.consumer = consumer;
+    lv_channel_consume(step->channel->core, &consume);
+    return 0;
+}
+
+static int basic_cancel(const struct step *step)
+{
+    const struct lv_amqp091_basic_cancel *method = &step->method->basic_cancel;
+
+    await_reply(step, method->no_wait);
+    lv_channel_cancel(step->channel->core, method->consumer_tag);
+    return 0;
+}
+
+static int basic_get(const struct step *step)
+{
+    const struct lv_amqp091_basic_get *method = &step->method->basic_get;
+
+    await_reply(step, false);
+    lv_channel_get(step->channel->core, method->queue, method->no_ack);
+    return 0;
+}
+
+static int settle(const struct step *step, uint64_t tag, bool multiple, enum lv_settle how)
+{
+    return lv_channel_settle(step->channel->core, tag, multiple, how, &step->fault->diag);
+}
+
+static int basic_ack(const struct step *step)
+{
+    const struct lv_amqp091_basic_ack *method = &step->method->basic_ack;
+
+    return settle(step, method->delivery_tag, method->multiple, LV_SETTLE_ACK);
+}
+
+static int basic_nack(const struct step *step)
+{
+    const struct lv_amqp091_basic_nack *method = &step->method->basic_nack;
+
+    return settle(step, method->delivery_tag, method->multiple,
+                  method->requeue ? LV_SETTLE_REQUEUE : LV_SETTLE_REJECT);
+}
+
+static int basic_reject(const struct step *step)
+{
+    const struct lv_amqp091_basic_reject *method = &step->method->basic_reject;
+
+    return settle(step, method->delivery_tag, false,
+                  method->requeue ? LV_SETTLE_REQUEUE : LV_SETTLE_REJECT);
+}
+
+static int confirm_select(const struct step *step)
+{
+    lv_channel_confirm_select(step->channel->core);
+    if (!step->method->confirm_select.no_wait)
+        send(step, LV_AMQP091_CONFIRM_SELECT_OK);
+    return 0;
+}
+
+/* One flat switch over what a client may send on a channel. */
+static int run(struct step *step)
+{
+    switch (step->method->id) {
+    case LV_AMQP091_CHANNEL_OPEN:
+        return lv_fail(&step->fault->diag, -LV_E_CHANNEL, "second 'channel.open' seen");
+    case LV_AMQP091_CHANNEL_CLOSE:
+        lv_session_channel_close(step->channel);
+        return 0;
+    case LV_AMQP091_CHANNEL_FLOW:
+        return channel_flow(step);
+    case LV_AMQP091_EXCHANGE_DECLARE:
+        return exchange_declare(step);
+    case LV_AMQP091_EXCHANGE_DELETE:
+        return exchange_delete(step);
+    case LV_AMQP091_QUEUE_DECLARE:
+        return queue_declare(step);
+    case LV_AMQP091_QUEUE_DELETE:
+        return queue_delete(step);
+    case LV_AMQP091_QUEUE_PURGE:
+        return queue_purge(step);
+    case LV_AMQP091_QUEUE_BIND:
+        return queue_bind(step);
+    case LV_AMQP091_QUEUE_UNBIND:
+        return queue_unbind(step);
+    case LV_AMQP091_BASIC_QOS:
+        return basic_qos(step);
+    case LV_AMQP091_BASIC_CONSUME:
+        return basic_consume(step);
+    case LV_AMQP091_BASIC_CANCEL:
+        return basic_cancel(step);
+    case LV_AMQP091_BASIC_GET:
+        return basic_get(step);
+    case LV_AMQP091_BASIC_ACK:
+        return basic_ack(step);
+    case LV_AMQP091_BASIC_NACK:
+        return basic_nack(step);
+    case LV_AMQP091_BASIC_REJECT:
+        return basic_reject(step);
+    case LV_AMQP091_CONFIRM_SELECT:
+        return confirm_select(step);
+    case LV_AMQP091_ACCESS_REQUEST:
+    case LV_AMQP091_EXCHANGE_BIND:
+    case LV_AMQP091_EXCHANGE_UNBIND:
+    case LV_AMQP091_BASIC_RECOVER:
+    case LV_AMQP091_BASIC_RECOVER_ASYNC:
+    case LV_AMQP091_TX_SELECT:
+    case LV_AMQP091_TX_COMMIT:
+    case LV_AMQP091_TX_ROLLBACK:
+        return not_implemented(step);
+    default: /* a server's method, or one of connection */
+        return lv_fail(&step->fault->diag, -LV_E_COMMAND_INVALID, "unimplemented method");
+    }
+}
+
+int lv_session_command(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
+                       struct lv_fault *fault)
+{
+    struct step step;
+    int rc;
+
+    assert(channel->state == LV_SESSION_CHANNEL_OPEN && channel->core != NULL);
+    step.channel = channel;
+    step.method = method;
+    step.fault = fault;
+    step.arguments = NULL;
+    lv_arena_init(&step.arena, LV_BOUND_TABLE);
+    rc = run(&step);
+    lv_arena_fini(&step.arena);
+    return rc;
+}

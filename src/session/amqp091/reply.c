@@ -1,0 +1,126 @@
+/* The core's answers to commands, as methods. */
+#include "base/alloc.h"
+#include "codec/amqp091/method.h"
+#include "session/amqp091/machine.h"
+
+/* Counts go out in 32 bits. */
+static uint32_t clip(uint64_t count)
+{
+    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+}
+
+static void reply_get(struct lv_session_channel *channel, const struct lv_reply *reply)
+{
+    struct lv_amqp091_method method = {.id = LV_AMQP091_BASIC_GET_EMPTY};
+    const struct lv_delivery *delivery = reply->delivery;
+
+    assert(reply->command == LV_COMMAND_GET);
+    if (delivery == NULL) {
+        lv_session_send(channel->session, channel->number, &method);
+        return;
+    }
+    method.id = LV_AMQP091_BASIC_GET_OK;
+    method.basic_get_ok.delivery_tag = delivery->tag;
+    method.basic_get_ok.redelivered = delivery->redelivered;
+    method.basic_get_ok.exchange = delivery->message.exchange;
+    method.basic_get_ok.routing_key = delivery->message.key;
+    method.basic_get_ok.message_count = clip(reply->message_count);
+    lv_session_send(channel->session, channel->number, &method);
+    lv_session_send_content(channel->session, channel->number, &delivery->message, delivery->ref);
+}
+
+static void cancel(struct lv_session_channel *channel, struct lv_bytes tag)
+{
+    struct lv_session_consumer *consumer = lv_session_consumer_find(channel, tag);
+
+    if (consumer != NULL)
+        lv_session_consumer_remove(channel, consumer);
+}
+
+/* Flat: the answer to each command. */
+static struct lv_amqp091_method answer(const struct lv_reply *reply)
+{
+    struct lv_amqp091_method method = {.id = 0};
+
+    switch (reply->command) {
+    case LV_COMMAND_EXCHANGE_DECLARE:
+        method.id = LV_AMQP091_EXCHANGE_DECLARE_OK;
+        return method;
+    case LV_COMMAND_EXCHANGE_DELETE:
+        method.id = LV_AMQP091_EXCHANGE_DELETE_OK;
+        return method;
+    case LV_COMMAND_QUEUE_DECLARE:
+        method.id = LV_AMQP091_QUEUE_DECLARE_OK;
+        method.queue_declare_ok.queue = reply->name;
+        method.queue_declare_ok.message_count = clip(reply->message_count);
+        method.queue_declare_ok.consumer_count = clip(reply->consumer_count);
+        return method;
+    case LV_COMMAND_QUEUE_DELETE:
+        method.id = LV_AMQP091_QUEUE_DELETE_OK;
+        method.queue_delete_ok.message_count = clip(reply->message_count);
+        return method;
+    case LV_COMMAND_QUEUE_PURGE:
+        method.id = LV_AMQP091_QUEUE_PURGE_OK;
+        method.queue_purge_ok.message_count = clip(reply->message_count);
+        return method;
+    case LV_COMMAND_BIND:
+        method.id = LV_AMQP091_QUEUE_BIND_OK;
+        return method;
+    case LV_COMMAND_UNBIND:
+        method.id = LV_AMQP091_QUEUE_UNBIND_OK;
+        return method;
+    case LV_COMMAND_CONSUME:
+        method.id = LV_AMQP091_BASIC_CONSUME_OK;
+        method.basic_consume_ok.consumer_tag = reply->name;
+        return method;
+    case LV_COMMAND_CANCEL:
+        method.id = LV_AMQP091_BASIC_CANCEL_OK;
+        method.basic_cancel_ok.consumer_tag = reply->name;
+        return method;
+    case LV_COMMAND_GET:
+    case LV_COMMAND_COUNT:
+        break;
+    }
+    LV_IMPOSSIBLE("basic.get has an answer of its own");
+}
+
+static void succeed(struct lv_session_channel *channel, const struct lv_session_pending *pending,
+                    const struct lv_reply *reply)
+{
+    struct lv_amqp091_method method;
+
+    assert(reply->error == 0);
+    if (reply->command == LV_COMMAND_GET) {
+        reply_get(channel, reply);
+        return;
+    }
+    if (reply->command == LV_COMMAND_CONSUME)
+        lv_session_consumer_add(channel, pending->consumer, reply->name);
+    else if (reply->command == LV_COMMAND_CANCEL)
+        cancel(channel, reply->name);
+    if (pending->no_wait)
+        return;
+    method = answer(reply);
+    lv_session_send(channel->session, channel->number, &method);
+}
+
+void lv_session_reply(void *channel_ctx, const struct lv_reply *reply)
+{
+    struct lv_session_channel *channel = channel_ctx;
+    struct lv_session *session = channel->session;
+    struct lv_session_pending pending = session->pending;
+    struct lv_fault fault;
+
+    assert(pending.channel == channel);
+    session->pending = (struct lv_session_pending){.channel = NULL};
+    if (reply->error == 0) {
+        succeed(channel, &pending, reply);
+        lv_session_resume(session, LV_PAUSE_ANSWER);
+        return;
+    }
+    lv_free(pending.consumer);
+    fault.method = pending.method;
+    lv_fail(&fault.diag, reply->error, "%s", reply->text);
+    lv_session_resume(session, LV_PAUSE_ANSWER);
+    lv_session_fail(session, channel, reply->error, &fault);
+}
