@@ -1,0 +1,22 @@
+/*
+ * cli/command.h - the table of `leveret`'s commands.
+ *
+ * Each command is one function in a file of its own. It gets its own name as argv[0] and returns
+ * the program's exit code. Main thread.
+ */
+#pragma once
+
+enum lv_exit {
+    LV_EXIT_OK,
+    LV_EXIT_FAILED, /* the work could not be done */
+    LV_EXIT_USAGE   /* bad option, argument or setting */
+};
+
+/* X(name, one line of help): the command `name` is run by lv_run_<name>(). */
+#define LV_COMMANDS(X)                                                                             \
+    X(serve, "run the broker")                                                                     \
+    X(docs, "print tables of the manual: settings, limits, man")
+
+#define LV_COMMAND_FUNCTION(name, help) int lv_run_##name(int argc, char **argv);
+LV_COMMANDS(LV_COMMAND_FUNCTION)
+#undef LV_COMMAND_FUNCTION
