@@ -22,7 +22,7 @@ USER = os.environ.get("LEVERET_USER", "guest")
 PASSWORD = os.environ.get("LEVERET_PASS", "guest")
 
 SECONDS = float(os.environ.get("LEVERET_CHECK_SECONDS", "20"))
-JOBS = int(os.environ.get("LEVERET_CHECK_JOBS", "4"))
+JOBS = int(os.environ.get("LEVERET_CHECK_JOBS", "8"))
 CLEANUP_SECONDS = 10
 
 _RUN = secrets.token_hex(4)

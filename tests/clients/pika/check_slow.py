@@ -138,4 +138,4 @@ def reader_of_a_trickle_gets_everything():
     connection.method(1, "basic.get", queue=queue, no_ack=True)
     trickle = bytearray()
     while body not in trickle:
-        trickle += connection.receive(7)
+        trickle += connection.socket.recv(7)
