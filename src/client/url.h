@@ -1,0 +1,26 @@
+/*
+ * client/url.h - where a broker is and who logs in:
+ * amqp://user:password@host:port/vhost?heartbeat=s
+ *
+ * Every part may be left out (guest, guest, localhost, 5672, vhost "/"). Parts are percent-decoded;
+ * a vhost that holds a slash writes it as %2F. Pure; any thread.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define LV_URL_DEFAULT "amqp://guest:guest@localhost:5672/"
+
+struct lv_url {
+    char user[256];
+    char password[256];
+    char host[256]; /* a name or an address, IPv6 without its brackets */
+    char vhost[256];
+    uint16_t port;
+    uint16_t heartbeat_s; /* what the client wants; 0 switches heartbeats off */
+};
+
+/* The sentence says which part is wrong and never repeats a password. */
+int lv_url_parse(const char *text, struct lv_diag *diag, struct lv_url *ret_url) LV_MUST_CHECK;
