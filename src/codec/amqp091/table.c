@@ -89,13 +89,19 @@ int lv_amqp091_field_next(struct lv_bytes *entries, struct lv_amqp091_field *ret
     return next(entries, true, ret_field, diag);
 }
 
-/* Counts one more field, in a table or array at this depth. */
-static int count_field(struct walk *walk, struct lv_bytes entries, unsigned depth)
+/* Goes into a table or array at this depth. */
+static int enter(const struct walk *walk, struct lv_bytes entries, unsigned depth)
 {
     if (depth > LV_AMQP091_TABLE_DEPTH_MAX)
         return lv_amqp091_cannot_decode(entries, "tables are nested too deeply", walk->diag);
+    return 0;
+}
+
+/* Counts one more field; `rest` is what follows it. */
+static int count_field(struct walk *walk, struct lv_bytes rest)
+{
     if (walk->fields_left == 0)
-        return lv_amqp091_cannot_decode(entries, "a table has too many fields", walk->diag);
+        return lv_amqp091_cannot_decode(rest, "a table has too many fields", walk->diag);
     walk->fields_left--;
     return 0;
 }
@@ -104,10 +110,12 @@ static int count_field(struct walk *walk, struct lv_bytes entries, unsigned dept
 static int check_level(struct walk *walk, struct lv_bytes entries, bool named, unsigned depth)
 {
     struct lv_amqp091_field field;
-    int rc;
+    int rc = enter(walk, entries, depth);
 
+    if (rc < 0)
+        return rc;
     while ((rc = next(&entries, named, &field, walk->diag)) > 0) {
-        rc = count_field(walk, entries, depth);
+        rc = count_field(walk, entries);
         if (rc == 0 && is_nested(field.octet))
             rc = check_level(walk, field.value, field.octet == 'F', depth + 1);
         if (rc < 0)
@@ -201,10 +209,12 @@ static int count_level(struct walk *walk, struct lv_bytes entries, bool named, u
 {
     struct lv_amqp091_field field;
     int count = 0;
-    int rc;
+    int rc = enter(walk, entries, depth);
 
+    if (rc < 0)
+        return rc;
     while ((rc = next(&entries, named, &field, walk->diag)) > 0) {
-        rc = count_field(walk, entries, depth);
+        rc = count_field(walk, entries);
         if (rc < 0)
             return rc;
         count++;
@@ -263,7 +273,7 @@ static size_t level_size(const struct lv_table *table, bool named, unsigned dept
 {
     size_t size = 0;
 
-    assert(depth <= LV_AMQP091_TABLE_DEPTH_MAX + 1);
+    assert(depth <= LV_AMQP091_TABLE_DEPTH_MAX);
     if (table == NULL)
         return 0;
     for (uint32_t i = 0; i < table->count; i++) {
@@ -335,7 +345,7 @@ static uint8_t *put_plain(const struct lv_value *value, uint8_t *p)
 
 static uint8_t *put_level(const struct lv_table *table, bool named, unsigned depth, uint8_t *p)
 {
-    assert(depth <= LV_AMQP091_TABLE_DEPTH_MAX + 1);
+    assert(depth <= LV_AMQP091_TABLE_DEPTH_MAX);
     if (table == NULL)
         return p;
     for (uint32_t i = 0; i < table->count; i++) {
