@@ -40,18 +40,34 @@ struct lv_option {
 };
 
 #define LV_FLAG_OPTION(name, letter, target, help)                                                 \
-    {name, letter, NULL, help, LV_OPTION_FLAG, 1 ? (target) : (bool *)NULL, 0, 0, NULL}
+    {                                                                                              \
+        name, letter, NULL, help, LV_OPTION_FLAG, 1 ? (target) : (bool *)NULL, 0, 0, NULL          \
+    }
 #define LV_TEXT_OPTION(name, letter, value, target, help)                                          \
-    {name, letter, value, help, LV_OPTION_TEXT, 1 ? (target) : (const char **)NULL, 0, 0, NULL}
+    {                                                                                              \
+        name, letter, value, help, LV_OPTION_TEXT, 1 ? (target) : (const char **)NULL, 0, 0, NULL  \
+    }
 #define LV_NUMBER_OPTION(name, letter, value, target, min, max, help)                              \
-    {name, letter, value, help, LV_OPTION_NUMBER, 1 ? (target) : (uint64_t *)NULL, min, max, NULL}
+    {                                                                                              \
+        name, letter, value, help, LV_OPTION_NUMBER, 1 ? (target) : (uint64_t *)NULL, min, max,    \
+            NULL                                                                                   \
+    }
 #define LV_SIZE_OPTION(name, letter, value, target, min, max, help)                                \
-    {name, letter, value, help, LV_OPTION_SIZE, 1 ? (target) : (uint64_t *)NULL, min, max, NULL}
+    {                                                                                              \
+        name, letter, value, help, LV_OPTION_SIZE, 1 ? (target) : (uint64_t *)NULL, min, max, NULL \
+    }
 #define LV_DECIMAL_OPTION(name, letter, value, target, help)                                       \
-    {name, letter, value, help, LV_OPTION_DECIMAL, 1 ? (target) : (double *)NULL, 0, 0, NULL}
+    {                                                                                              \
+        name, letter, value, help, LV_OPTION_DECIMAL, 1 ? (target) : (double *)NULL, 0, 0, NULL    \
+    }
 #define LV_CALL_OPTION(name, letter, value, call, ctx, help)                                       \
-    {name, letter, value, help, LV_OPTION_CALL, ctx, 0, 0, call}
-#define LV_OPTION_END {0}
+    {                                                                                              \
+        name, letter, value, help, LV_OPTION_CALL, ctx, 0, 0, call                                 \
+    }
+#define LV_OPTION_END                                                                              \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 struct lv_usage {
     const char *command;             /* view  "leveret publish" */
@@ -64,8 +80,8 @@ struct lv_usage {
 
 /* Fills the options' targets and moves the arguments to argv[1] … argv[*argc - 1]. False when the
  * program should end with *ret_exit: help or version was printed, or an error. */
-bool lv_options_parse(const struct lv_usage *usage, int *argc, char **argv,
-                      int *ret_exit) LV_MUST_CHECK;
+bool lv_options_parse(const struct lv_usage *usage, int *argc, char **argv, int *ret_exit)
+    LV_MUST_CHECK;
 
 /* "leveret publish: <the sentence>", and where help is, on stderr. Returns LV_EXIT_USAGE. */
 int lv_options_refuse(const struct lv_usage *usage, const char *fmt, ...) LV_PRINTF(2, 3);

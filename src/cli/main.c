@@ -1,0 +1,66 @@
+/*
+ * cli/main.c - the program `leveret`: finds the command and runs it.
+ */
+#include "base/text.h"
+#include "cli/command.h"
+#include "lv_version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct row {
+    const char *name;
+    const char *help;
+    int (*run)(int argc, char **argv);
+};
+
+static const struct row rows[] = {
+#define COMMAND_ROW(name, help) {#name, help, lv_run_##name},
+    LV_COMMANDS(COMMAND_ROW)
+#undef COMMAND_ROW
+};
+
+static void print_commands(FILE *file)
+{
+    fprintf(file, "leveret COMMAND [OPTION...] [ARGUMENT...]\n\n"
+                  "AMQP messaging: a broker that speaks AMQP 0-9-1, and its clients.\n\n");
+    for (size_t i = 0; i < LV_COUNT(rows); i++)
+        fprintf(file, "  leveret %-10s %s\n", rows[i].name, rows[i].help);
+    fprintf(file,
+            "\n`leveret COMMAND --help` says more; `leveret --version` prints the version.\n");
+}
+
+static int refuse(const char *word)
+{
+    struct lv_nearest nearest = {.name = word};
+
+    for (size_t i = 0; i < LV_COUNT(rows); i++)
+        lv_nearest_try(&nearest, rows[i].name);
+    assert(word != NULL);
+    if (nearest.best != NULL)
+        fprintf(stderr, "leveret: there is no command `%s`; did you mean `leveret %s`?\n", word,
+                nearest.best);
+    else
+        fprintf(stderr, "leveret: there is no command `%s`; `leveret` lists them\n", word);
+    return LV_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "--help";
+
+    assert(argc >= 1);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
+        print_commands(stdout);
+        return fflush(stdout) == 0 ? LV_EXIT_OK : LV_EXIT_FAILED;
+    }
+    if (strcmp(word, "--version") == 0) {
+        printf("leveret %s\n", LV_VERSION);
+        return fflush(stdout) == 0 ? LV_EXIT_OK : LV_EXIT_FAILED;
+    }
+    for (size_t i = 0; i < LV_COUNT(rows); i++) {
+        if (strcmp(word, rows[i].name) == 0)
+            return rows[i].run(argc - 1, argv + 1);
+    }
+    return refuse(word);
+}
