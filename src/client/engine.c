@@ -545,14 +545,19 @@ void lv_engine_free(struct lv_engine *engine)
     lv_free(engine);
 }
 
+void lv_engine_heard(struct lv_engine *engine, uint64_t now)
+{
+    assert(now >= engine->heard_at);
+    engine->heard_at = now;
+}
+
 size_t lv_engine_input(struct lv_engine *engine, struct lv_bytes input, uint64_t now)
 {
     struct lv_diag diag = {.text = "malformed frame"};
     size_t used = 0;
 
-    assert(now >= engine->heard_at);
     if (input.size > 0)
-        engine->heard_at = now;
+        lv_engine_heard(engine, now);
     while (engine->state != STATE_CLOSED) {
         struct lv_bytes rest = lv_bytes(input.data + used, input.size - used);
         uint32_t limit = engine->state < STATE_OPENING ? HANDSHAKE_FRAME_MAX : engine->frame_max;

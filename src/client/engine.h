@@ -70,6 +70,8 @@ void lv_engine_free(struct lv_engine *engine);
 /* Takes bytes from the broker; returns how many were used. The rest, less than a frame, must be
  * presented again together with what follows it. */
 size_t lv_engine_input(struct lv_engine *engine, struct lv_bytes input, uint64_t now);
+/* Bytes have come that are not taken yet: the broker is alive. */
+void lv_engine_heard(struct lv_engine *engine, uint64_t now);
 /* The broker is gone (end of stream or error); `why` is for the sentence. */
 void lv_engine_lost(struct lv_engine *engine, const char *why);
 /* To be called at lv_engine_next() or later: heartbeats. */
