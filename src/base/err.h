@@ -42,7 +42,7 @@ enum lv_error {
 #define LV_ERROR_CONSTANT(name, code, condition, text) LV_E_##name,
     LV_ERRORS(LV_ERROR_CONSTANT)
 #undef LV_ERROR_CONSTANT
-    LV_E_COUNT
+        LV_E_COUNT
 };
 
 /* The caller's fixed buffer for the human sentence. Libraries fill it and never log. */
@@ -55,8 +55,8 @@ struct lv_diag {
 int lv_fail(struct lv_diag *diag, int error, const char *fmt, ...) LV_PRINTF(3, 4);
 
 /* The properties of an error, given as returned (-LV_E_X). */
-int lv_error_code(int error);             /* 0-9-1 reply code, 0 when no peer is told */
-const char *lv_error_name(int error);     /* "NOT_FOUND" */
+int lv_error_code(int error);              /* 0-9-1 reply code, 0 when no peer is told */
+const char *lv_error_name(int error);      /* "NOT_FOUND" */
 const char *lv_error_condition(int error); /* "amqp:not-found" */
 
 /* 0-9-1 §1.2 and RabbitMQ: soft errors end the channel, hard ones the connection. */

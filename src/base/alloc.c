@@ -1,0 +1,89 @@
+#include "base/alloc.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* 0: nothing fails; 1: the next allocation does. Each thread has its own, so a test that runs dry
+ * does not disturb the threads beside it. */
+static _Thread_local uint64_t countdown;
+static _Thread_local bool fails_forever;
+
+/* Out of line: in production this is never reached. */
+static __attribute__((noinline, cold)) bool count_down(void)
+{
+    assert(countdown > 0);
+    if (countdown > 1) {
+        countdown--;
+        return false;
+    }
+    countdown = fails_forever ? 1 : 0;
+    return true;
+}
+
+static inline bool must_fail(void)
+{
+    return LV_UNLIKELY(countdown != 0) && count_down();
+}
+
+/* malloc(0) and realloc(p, 0) may answer NULL, which here means out of memory and nothing else. */
+static inline size_t at_least_one(size_t size)
+{
+    return size > 0 ? size : 1;
+}
+
+void *lv_alloc(size_t size)
+{
+    if (must_fail())
+        return NULL;
+    return malloc(at_least_one(size));
+}
+
+void *lv_calloc(size_t count, size_t size)
+{
+    if (must_fail())
+        return NULL;
+    if (count == 0 || size == 0)
+        count = size = 1;
+    return calloc(count, size);
+}
+
+void *lv_realloc(void *memory, size_t size)
+{
+    if (must_fail())
+        return NULL;
+    return realloc(memory, at_least_one(size));
+}
+
+void *lv_alloc_aligned(size_t alignment, size_t size)
+{
+    assert(alignment > 0 && (alignment & (alignment - 1)) == 0);
+    assert(size > 0 && size % alignment == 0);
+    if (must_fail())
+        return NULL;
+    return aligned_alloc(alignment, size);
+}
+
+void lv_free(void *memory)
+{
+    free(memory);
+}
+
+char *lv_strndup(const char *text, size_t size)
+{
+    char *copy;
+
+    assert(size < SIZE_MAX);
+    copy = lv_alloc(size + 1);
+    if (copy == NULL)
+        return NULL;
+    if (size > 0)
+        memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+void lv_alloc_fail_after(uint64_t after, int forever)
+{
+    countdown = after;
+    fails_forever = forever != 0;
+}

@@ -1,0 +1,101 @@
+#include "base/arena.h"
+
+#include "base/alloc.h"
+
+#define ALIGNMENT      8u
+#define BLOCK_SIZE_MIN 1024u
+#define BLOCK_SIZE_MAX (64u * 1024) /* what doubling leads to; a larger wish gets what it needs */
+
+struct lv_arena_block {
+    struct lv_arena_block *next; /* own   older */
+    size_t size;                 /*       of the room */
+    size_t used;
+    _Alignas(ALIGNMENT) uint8_t room[];
+};
+
+static void free_blocks(struct lv_arena_block *block)
+{
+    while (block != NULL) {
+        struct lv_arena_block *next = block->next;
+        lv_free(block);
+        block = next;
+    }
+}
+
+/* Each block is twice as large as the one before, so a big job takes few of them. */
+static size_t block_size(const struct lv_arena *arena, size_t need)
+{
+    size_t size = BLOCK_SIZE_MIN - sizeof(struct lv_arena_block);
+
+    if (arena->blocks != NULL && arena->blocks->size < BLOCK_SIZE_MAX)
+        size = arena->blocks->size * 2;
+    return size > need ? size : need;
+}
+
+static struct lv_arena_block *add_block(struct lv_arena *arena, size_t need)
+{
+    size_t size = block_size(arena, need);
+    struct lv_arena_block *block = lv_alloc(sizeof *block + size);
+
+    assert(size >= need);
+    if (block == NULL)
+        return NULL;
+    block->next = arena->blocks;
+    block->size = size;
+    block->used = 0;
+    arena->blocks = block;
+    return block;
+}
+
+void lv_arena_init(struct lv_arena *arena, size_t limit)
+{
+    assert(limit <= SIZE_MAX / 2);
+    *arena = (struct lv_arena){.limit = limit};
+}
+
+void lv_arena_reset(struct lv_arena *arena)
+{
+    struct lv_arena_block *block = arena->blocks;
+
+    arena->used = 0;
+    if (block == NULL)
+        return;
+    /* The oldest block is the smallest: one big job does not leave much behind. */
+    while (block->next != NULL) {
+        struct lv_arena_block *next = block->next;
+        lv_free(block);
+        block = next;
+    }
+    block->used = 0;
+    arena->blocks = block;
+}
+
+void lv_arena_fini(struct lv_arena *arena)
+{
+    free_blocks(arena->blocks);
+    arena->blocks = NULL;
+    arena->used = 0;
+}
+
+void *lv_arena_alloc(struct lv_arena *arena, size_t size)
+{
+    struct lv_arena_block *block = arena->blocks;
+    size_t need;
+    void *memory;
+
+    assert(arena->used <= arena->limit);
+    if (size > arena->limit)
+        return NULL;
+    need = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (need > arena->limit - arena->used)
+        return NULL;
+    if (block == NULL || need > block->size - block->used) {
+        block = add_block(arena, need);
+        if (block == NULL)
+            return NULL;
+    }
+    memory = block->room + block->used;
+    block->used += need;
+    arena->used += need;
+    return memory;
+}

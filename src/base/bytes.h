@@ -1,0 +1,91 @@
+/*
+ * base/bytes.h - a view of bytes that somebody else owns, and big-endian numbers in them.
+ *
+ * Pure; any thread. A view is passed by value and is valid as long as its owner says.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct lv_bytes {
+    const uint8_t *data; /* view */
+    size_t size;
+};
+
+static inline struct lv_bytes lv_bytes(const void *data, size_t size)
+{
+    return (struct lv_bytes){.data = data, .size = size};
+}
+
+/* A view of a terminated string, without its end. */
+static inline struct lv_bytes lv_text(const char *text)
+{
+    return (struct lv_bytes){.data = (const uint8_t *)text, .size = strlen(text)};
+}
+
+static inline bool lv_bytes_equal(struct lv_bytes a, struct lv_bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* For printf's "%.*s". */
+#define LV_FMT(bytes) (int)(bytes).size, (const char *)(bytes).data
+
+/* AMQP is big-endian on the wire; addresses need no alignment. put returns the byte behind. */
+static inline uint16_t lv_get16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_bswap16(v);
+}
+
+static inline uint32_t lv_get32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_bswap32(v);
+}
+
+static inline uint64_t lv_get64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_bswap64(v);
+}
+
+static inline uint8_t *lv_put8(uint8_t *p, uint8_t v)
+{
+    *p = v;
+    return p + 1;
+}
+
+static inline uint8_t *lv_put16(uint8_t *p, uint16_t v)
+{
+    v = __builtin_bswap16(v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
+}
+
+static inline uint8_t *lv_put32(uint8_t *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
+}
+
+static inline uint8_t *lv_put64(uint8_t *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
+}
+
+static inline uint8_t *lv_put_bytes(uint8_t *p, struct lv_bytes bytes)
+{
+    if (bytes.size > 0)
+        memcpy(p, bytes.data, bytes.size);
+    return p + bytes.size;
+}

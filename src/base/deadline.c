@@ -1,0 +1,69 @@
+#include "base/deadline.h"
+
+static struct lv_deadline *first_of(const struct lv_heap *heap)
+{
+    struct lv_heap_node *node = lv_heap_first(heap);
+    return node != NULL ? lv_container(node, struct lv_deadline, node) : NULL;
+}
+
+static void arm(struct lv_deadlines *set, struct lv_deadline *deadline, uint64_t at)
+{
+    assert(!deadline->armed);
+    deadline->armed = true;
+    deadline->late = set->running && at <= set->now;
+    lv_heap_insert(deadline->late ? &set->late : &set->heap, &deadline->node, at);
+}
+
+static void disarm(struct lv_deadlines *set, struct lv_deadline *deadline)
+{
+    assert(deadline->armed);
+    lv_heap_remove(deadline->late ? &set->late : &set->heap, &deadline->node);
+    deadline->armed = deadline->late = false;
+}
+
+void lv_deadline_init(struct lv_deadline *deadline, lv_deadline_fn *fire)
+{
+    assert(fire != NULL);
+    *deadline = (struct lv_deadline){.fire = fire};
+}
+
+void lv_deadline_set(struct lv_deadlines *set, struct lv_deadline *deadline, uint64_t at)
+{
+    assert(deadline->fire != NULL);
+    lv_deadline_cancel(set, deadline);
+    arm(set, deadline, at);
+}
+
+void lv_deadline_cancel(struct lv_deadlines *set, struct lv_deadline *deadline)
+{
+    if (deadline->armed)
+        disarm(set, deadline);
+}
+
+uint64_t lv_deadlines_next(const struct lv_deadlines *set)
+{
+    const struct lv_deadline *soon = first_of(&set->heap);
+    const struct lv_deadline *late = first_of(&set->late);
+    uint64_t at = soon != NULL ? soon->node.key : LV_NEVER;
+
+    return late != NULL && late->node.key < at ? late->node.key : at;
+}
+
+void lv_deadlines_run(struct lv_deadlines *set, uint64_t now)
+{
+    struct lv_deadline *due;
+
+    assert(!set->running);
+    set->running = true;
+    set->now = now;
+    while ((due = first_of(&set->heap)) != NULL && due->node.key <= now) {
+        disarm(set, due);
+        due->fire(due, now); /* it may be gone after this */
+    }
+    set->running = false;
+    while ((due = first_of(&set->late)) != NULL) {
+        uint64_t at = due->node.key;
+        disarm(set, due);
+        arm(set, due, at);
+    }
+}

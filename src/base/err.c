@@ -1,0 +1,67 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct error {
+    int code;
+    const char *condition;
+    const char *name;
+};
+
+static const struct error table[LV_E_COUNT] = {[LV_E_NONE] = {0, "", "NONE"},
+#define ERROR_ROW(id, code, condition, text) [LV_E_##id] = {code, condition, text},
+                                               LV_ERRORS(ERROR_ROW)
+#undef ERROR_ROW
+};
+
+static const struct error *lookup(int error)
+{
+    assert(error <= 0);
+    assert(error > -(int)LV_E_COUNT);
+    return &table[-error];
+}
+
+int lv_fail(struct lv_diag *diag, int error, const char *fmt, ...)
+{
+    va_list args;
+
+    assert(error < 0);
+    if (diag == NULL)
+        return error;
+    va_start(args, fmt);
+    (void)vsnprintf(diag->text, sizeof diag->text, fmt, args);
+    va_end(args);
+    return error;
+}
+
+int lv_error_code(int error)
+{
+    return lookup(error)->code;
+}
+
+const char *lv_error_name(int error)
+{
+    return lookup(error)->name;
+}
+
+const char *lv_error_condition(int error)
+{
+    return lookup(error)->condition;
+}
+
+bool lv_error_is_hard(int error)
+{
+    switch (lv_error_code(error)) {
+    case 311: /* content-too-large */
+    case 312: /* no-route */
+    case 313: /* no-consumers */
+    case 403: /* access-refused */
+    case 404: /* not-found */
+    case 405: /* resource-locked */
+    case 406: /* precondition-failed */
+        return false;
+    default:
+        return true;
+    }
+}

@@ -1,0 +1,180 @@
+#include "base/event.h"
+
+#include "base/defs.h"
+#include "base/utf8.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define LINE_SIZE_MAX  8192u
+#define VALUE_SIZE_MAX 1024u /* of a value, escaped */
+#define NAME_SIZE_MAX  64u   /* of an event's or a field's name; our own code chooses them */
+#define ESCAPE_SIZE    4u    /* no character takes more, escaped or not */
+
+/* What a field may take: " name=", the value in quotes, the mark that it was cut. */
+#define FIELD_SIZE_MAX (NAME_SIZE_MAX + VALUE_SIZE_MAX + 8u)
+
+/* Set once, before any thread starts; read by all. */
+static struct {
+    lv_event_sink_fn *write; /* NULL: events are dropped */
+    void *ctx;               /* view */
+    enum lv_level lowest;
+} sink;
+
+/* A line that is being built, on the stack of whoever says something. */
+struct line {
+    char text[LINE_SIZE_MAX];
+    size_t used;
+};
+
+static const char *level_name(enum lv_level level)
+{
+    static const char *const names[] = {
+        [LV_DEBUG] = "debug", [LV_INFO] = "info", [LV_WARN] = "warn", [LV_ERROR] = "error"};
+
+    assert(level <= LV_ERROR);
+    return names[level];
+}
+
+static void add(struct line *line, struct lv_bytes bytes)
+{
+    assert(bytes.size <= sizeof line->text - line->used);
+    memcpy(line->text + line->used, bytes.data, bytes.size);
+    line->used += bytes.size;
+}
+
+static void add_text(struct line *line, const char *text)
+{
+    add(line, lv_text(text));
+}
+
+static void add_escape(struct line *line, uint8_t byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char escape[ESCAPE_SIZE + 1] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+
+    switch (byte) {
+    case '\n':
+        add_text(line, "\\n");
+        break;
+    case '\r':
+        add_text(line, "\\r");
+        break;
+    case '\t':
+        add_text(line, "\\t");
+        break;
+    case '"':
+        add_text(line, "\\\"");
+        break;
+    case '\\':
+        add_text(line, "\\\\");
+        break;
+    default:
+        add_text(line, escape);
+    }
+}
+
+/* A character that may stand in a line as it is. U+0080 to U+009F are control characters as much as
+ * those below U+0020: some terminals obey them. */
+static bool is_harmless(struct lv_bytes character)
+{
+    const uint8_t *p = character.data;
+
+    assert(character.size > 0);
+    if (character.size == 1)
+        return p[0] >= 0x20 && p[0] < 0x7f && p[0] != '"' && p[0] != '\\';
+    return !(p[0] == 0xc2 && p[1] < 0xa0);
+}
+
+/* Returns how many bytes of `rest` it took. */
+static size_t add_character(struct line *line, struct lv_bytes rest)
+{
+    size_t size = lv_utf8_char(rest);
+
+    if (size > 0 && is_harmless(lv_bytes(rest.data, size))) {
+        add(line, lv_bytes(rest.data, size));
+        return size;
+    }
+    add_escape(line, rest.data[0]);
+    return 1;
+}
+
+static void add_quoted(struct line *line, struct lv_bytes value)
+{
+    size_t limit = line->used + VALUE_SIZE_MAX;
+    size_t at = 0;
+
+    add_text(line, "\"");
+    while (at < value.size && line->used + ESCAPE_SIZE <= limit)
+        at += add_character(line, lv_bytes(value.data + at, value.size - at));
+    add_text(line, at < value.size ? "\"..." : "\"");
+    assert(at <= value.size);
+}
+
+static void add_value(struct line *line, const struct lv_event_field *field)
+{
+    char digits[24];
+
+    switch (field->kind) {
+    case LV_EVENT_TEXT:
+        if (field->text == NULL)
+            add_text(line, "none");
+        else
+            add_quoted(line, lv_text(field->text));
+        return;
+    case LV_EVENT_BYTES:
+        add_quoted(line, field->bytes);
+        return;
+    case LV_EVENT_UNSIGNED:
+        (void)snprintf(digits, sizeof digits, "%" PRIu64, field->number);
+        add_text(line, digits);
+        return;
+    case LV_EVENT_SIGNED:
+        (void)snprintf(digits, sizeof digits, "%" PRId64, field->integer);
+        add_text(line, digits);
+        return;
+    }
+    LV_IMPOSSIBLE("an event field of no kind");
+}
+
+static void add_field(struct line *line, const struct lv_event_field *field)
+{
+    assert(strlen(field->name) + 2 <= NAME_SIZE_MAX);
+    add_text(line, " ");
+    add_text(line, field->name);
+    add_text(line, "=");
+    add_value(line, field);
+}
+
+void lv_event_sink(lv_event_sink_fn *write, void *ctx, enum lv_level lowest)
+{
+    assert(lowest <= LV_ERROR);
+    sink.write = write;
+    sink.ctx = ctx;
+    sink.lowest = lowest;
+}
+
+void lv_event_write(enum lv_level level, struct lv_event_line event)
+{
+    static const char mark[] = " ...";
+    const size_t limit = LINE_SIZE_MAX - FIELD_SIZE_MAX - sizeof mark;
+    struct line line;
+
+    assert(event.name != NULL && strlen(event.name) <= NAME_SIZE_MAX);
+    if (sink.write == NULL || level < sink.lowest)
+        return;
+    line.used = 0;
+    add_text(&line, "level=");
+    add_text(&line, level_name(level));
+    add_text(&line, " event=");
+    add_text(&line, event.name);
+    for (const struct lv_event_field *field = event.fields; field->name != NULL; field++) {
+        if (line.used > limit) {
+            add_text(&line, mark);
+            break;
+        }
+        add_field(&line, field);
+    }
+    add_text(&line, "\n");
+    sink.write(sink.ctx, level, lv_bytes(line.text, line.used));
+}

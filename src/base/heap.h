@@ -1,0 +1,32 @@
+/*
+ * base/heap.h - an intrusive priority queue (a pairing heap): no allocation, so it cannot fail.
+ *
+ * A node lives inside its object and carries its key, smallest first; equal keys come in any order.
+ * Insert and peek are O(1), removing the first or any other node O(log n) amortised. One owner.
+ */
+#pragma once
+
+#include "base/defs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lv_heap_node {
+    struct lv_heap_node *child; /* view */
+    struct lv_heap_node *next;  /* view  next sibling */
+    struct lv_heap_node *prev;  /* view  previous sibling, or the parent for a first child */
+    uint64_t key;
+};
+
+struct lv_heap {
+    struct lv_heap_node *root; /* view */
+};
+
+void lv_heap_insert(struct lv_heap *heap, struct lv_heap_node *node, uint64_t key);
+void lv_heap_remove(struct lv_heap *heap, struct lv_heap_node *node);
+
+/* NULL when empty. */
+static inline struct lv_heap_node *lv_heap_first(const struct lv_heap *heap)
+{
+    return heap->root;
+}
