@@ -30,8 +30,8 @@ struct lv_endpoint {
 };
 
 /* HOST:PORT, [IPV6]:PORT, :PORT, *:PORT or PORT. */
-int lv_endpoint_parse(const char *text, struct lv_endpoint *ret_endpoint,
-                      struct lv_diag *diag) LV_MUST_CHECK;
+int lv_endpoint_parse(const char *text, struct lv_endpoint *ret_endpoint, struct lv_diag *diag)
+    LV_MUST_CHECK;
 
 /* The addresses of a host's name, without doubles; returns how many, at least one. `host` "" gives
  * [::], which listens for IPv4 too. */

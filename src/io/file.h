@@ -1,5 +1,6 @@
 /*
- * io/file.h - directories, whole files, and locks by which one process keeps others out. Any thread.
+ * io/file.h - directories, whole files, and locks by which one process keeps others out. Any
+ * thread.
  */
 #pragma once
 

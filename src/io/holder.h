@@ -1,6 +1,6 @@
 /*
- * io/holder.h - which program has a TCP port, as /proc tells it. Any thread; slow: it looks at every
- * process.
+ * io/holder.h - which program has a TCP port, as /proc tells it. Any thread; slow: it looks at
+ * every process.
  */
 #pragma once
 

@@ -14,8 +14,8 @@
 /* Listens on the address; port 0 takes a free one (lv_socket_local() says which). A taken port is
  * named in `diag` together with the program that has it. -LV_E_NOT_FOUND: this machine has no such
  * address. */
-int lv_socket_listen(const struct lv_address *address, int *ret_fd,
-                     struct lv_diag *diag) LV_MUST_CHECK;
+int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_diag *diag)
+    LV_MUST_CHECK;
 
 /* The next connection that waits. -LV_E_TIMEOUT: none does. -LV_E_RESOURCE: out of descriptors or
  * memory, it goes on waiting. -LV_E_IO: that one went away, ask again. */
@@ -37,6 +37,6 @@ ssize_t lv_socket_write(int fd, const struct lv_bytes *pieces, size_t count) LV_
 int lv_socket_wait(int fd, bool for_write, int timeout_ms) LV_MUST_CHECK;
 
 struct lv_address lv_socket_local(int fd);
-/* Says that nothing more will be sent, throws away what was not read, and closes: unread bytes would
- * otherwise make the kernel reset the connection and lose what was sent last. */
+/* Says that nothing more will be sent, throws away what was not read, and closes: unread bytes
+ * would otherwise make the kernel reset the connection and lose what was sent last. */
 void lv_socket_close(int fd);

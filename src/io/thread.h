@@ -19,6 +19,6 @@ struct lv_thread {
 };
 
 /* The thread uses `thread` until lv_thread_join(). */
-int lv_thread_start(struct lv_thread *thread, const char *name, lv_thread_fn *run,
-                    void *ctx) LV_MUST_CHECK;
+int lv_thread_start(struct lv_thread *thread, const char *name, lv_thread_fn *run, void *ctx)
+    LV_MUST_CHECK;
 void lv_thread_join(struct lv_thread *thread);
