@@ -369,9 +369,11 @@ int lv_amqp091_method_decode(struct lv_bytes payload, struct lv_amqp091_method *
         return lv_amqp091_cannot_decode(payload, "no method id", diag);
     id = lv_get32(payload.data);
     rc = decode_arguments(id, lv_bytes(payload.data + 4, payload.size - 4), ret_method, diag);
-    if (rc == 0)
-        ret_method->id = id;
-    return rc;
+    if (rc < 0)
+        return rc;
+    assert(lv_amqp091_method_name(id) != NULL);
+    ret_method->id = id;
+    return 0;
 }'''
 
 METHOD_PRINT = '''\

@@ -5,7 +5,8 @@
 
 #define CLASS_BASIC 60u
 
-/* The value of a property, which the reader is at. */
+/* The value of a property, which the reader is at. A view of it alone, so that looking for one
+ * property costs no more than stepping over those before it. */
 static struct lv_bytes read_value(struct lv_amqp091_reader *reader, unsigned property)
 {
     switch (property) {
@@ -21,7 +22,7 @@ static struct lv_bytes read_value(struct lv_amqp091_reader *reader, unsigned pro
     }
 }
 
-/* The highest flag there is, which stands for the property that comes first. */
+/* The highest flag there is, which stands for the property that comes first (0-9-1 §4.2.6.1). */
 static unsigned first_of(unsigned flags)
 {
     assert(flags != 0);
@@ -38,6 +39,7 @@ static int check_properties(struct lv_bytes raw, struct lv_diag *diag)
         unsigned property = first_of(flags);
         struct lv_bytes value = read_value(&reader, property);
 
+        assert((flags & property) != 0);
         flags &= ~property;
         if (property == LV_AMQP091_PROPERTY_HEADERS) {
             int rc = lv_amqp091_table_check(value, diag);
@@ -71,14 +73,17 @@ int lv_amqp091_content_decode(struct lv_bytes payload, struct lv_amqp091_content
     content.properties =
         lv_bytes(p + LV_AMQP091_CONTENT_HEAD_SIZE, payload.size - LV_AMQP091_CONTENT_HEAD_SIZE);
     rc = check_properties(content.properties, diag);
-    if (rc == 0)
-        *ret_content = content;
-    return rc;
+    if (rc < 0)
+        return rc;
+    assert(content.properties.size >= 2); /* the flags */
+    *ret_content = content;
+    return 0;
 }
 
 uint8_t *lv_amqp091_content_encode(const struct lv_amqp091_content *content, uint8_t *p)
 {
     assert(content->properties.size >= 2); /* the flags, if nothing else */
+    assert(content->body_size <= LV_AMQP091_BODY_SIZE_MAX);
     p = lv_put16(p, CLASS_BASIC);
     p = lv_put16(p, 0);
     p = lv_put64(p, content->body_size);
@@ -92,6 +97,7 @@ bool lv_amqp091_property_find(struct lv_bytes raw, enum lv_amqp091_property prop
     unsigned flags = lv_amqp091_read_short(&reader) & LV_AMQP091_PROPERTY_ALL;
     struct lv_bytes value;
 
+    assert((property & LV_AMQP091_PROPERTY_ALL) == property);
     if ((flags & property) == 0)
         return false;
     for (; first_of(flags) != property; flags &= ~first_of(flags))

@@ -25,6 +25,7 @@ struct lv_amqp091_content {
 int lv_amqp091_content_decode(struct lv_bytes payload, struct lv_amqp091_content *ret_content,
                               struct lv_diag *diag) LV_MUST_CHECK;
 
+/* Bytes of the payload of a header frame. */
 static inline size_t lv_amqp091_content_size(const struct lv_amqp091_content *content)
 {
     return LV_AMQP091_CONTENT_HEAD_SIZE + content->properties.size;

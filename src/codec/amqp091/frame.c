@@ -19,6 +19,7 @@ static int bad_frame(uint8_t type, struct lv_bytes payload, const char *error, s
     char octets[LV_AMQP091_OCTETS_SIZE];
     bool all = payload.size <= SHOWN_MAX;
 
+    assert(payload.data != NULL || payload.size == 0);
     if (!all)
         payload.size = SHOWN_MAX;
     return lv_fail(diag, -LV_E_BAD_FRAME, "type %u, %s octets = %s: %s", type,
@@ -29,6 +30,7 @@ size_t lv_amqp091_frame_head_decode(struct lv_bytes input, struct lv_amqp091_fra
 {
     if (input.size < LV_AMQP091_FRAME_HEAD_SIZE)
         return 0;
+    assert(ret_head != NULL);
     *ret_head = (struct lv_amqp091_frame_head){
         .type = input.data[0],
         .channel = lv_get16(input.data + 1),
@@ -86,6 +88,7 @@ int lv_amqp091_frame_decode(struct lv_bytes input, uint32_t frame_max,
         return rc;
     if (input.size < (size_t)head.size + LV_AMQP091_FRAME_OVERHEAD_SIZE)
         return 0;
+    assert(head.size <= INT_MAX - LV_AMQP091_FRAME_OVERHEAD_SIZE); /* checked with the head */
     payload = lv_bytes(input.data + LV_AMQP091_FRAME_HEAD_SIZE, head.size);
     rc = lv_amqp091_frame_end_check(head.type, payload, payload.data[payload.size], diag);
     if (rc < 0)
@@ -105,17 +108,22 @@ uint8_t *lv_amqp091_frame_encode_method(const struct lv_amqp091_method *method, 
     uint8_t *payload = p + LV_AMQP091_FRAME_HEAD_SIZE;
     uint8_t *end = lv_amqp091_method_encode(method, payload);
 
+    assert(end > payload);
     LV_EXPENSIVE_ASSERT((size_t)(end - payload) == lv_amqp091_method_size(method));
     lv_amqp091_frame_head_encode(p, LV_AMQP091_FRAME_METHOD, channel, (size_t)(end - payload));
     return lv_put8(end, LV_AMQP091_FRAME_END);
 }
 
+/* Of eight bytes of data. */
 static bool starts_with(const uint8_t *data, const char *text)
 {
+    assert(strlen(text) <= LV_AMQP091_HEADER_SIZE);
     return memcmp(data, text, strlen(text)) == 0;
 }
 
-/* The version of a header that starts with AMQP; `v` is id, major, minor, revision. */
+/* The version of a header that starts with AMQP; `v` is id, major, minor, revision. 1.0 §2.2 has
+ * protocol ids 0 (plain), 2 (TLS) and 3 (SASL); 0-9 and older had 1 and a number of instance there.
+ */
 static enum lv_amqp091_header version_of(const uint8_t *v)
 {
     static const uint8_t v0_9[] = {1, 1, 0, 9};
@@ -154,6 +162,7 @@ size_t lv_amqp091_header_decode(struct lv_bytes input, enum lv_amqp091_header *r
 {
     if (input.size < LV_AMQP091_HEADER_SIZE)
         return 0;
+    assert(ret_header != NULL);
     *ret_header =
         starts_with(input.data, "AMQP") ? version_of(input.data + 4) : stranger(input.data);
     return LV_AMQP091_HEADER_SIZE;

@@ -42,6 +42,7 @@ struct walk {
 
 static bool is_nested(uint8_t octet)
 {
+    assert(octets[octet].shape != SHAPE_NONE);
     return octet == 'A' || octet == 'F';
 }
 
@@ -65,6 +66,7 @@ static void read_value(struct lv_amqp091_reader *reader, struct lv_amqp091_field
     }
 }
 
+/* Takes one field off the entries: 1, 0 at their end, or an error. Arrays have no names. */
 static int next(struct lv_bytes *entries, bool named, struct lv_amqp091_field *ret_field,
                 struct lv_diag *diag)
 {
@@ -78,6 +80,7 @@ static int next(struct lv_bytes *entries, bool named, struct lv_amqp091_field *r
     read_value(&reader, &field);
     if (reader.why != NULL)
         return lv_amqp091_cannot_decode(*entries, reader.why, diag);
+    assert(reader.p > entries->data);
     *entries = lv_bytes(reader.p, lv_amqp091_reader_left(&reader));
     *ret_field = field;
     return 1;
@@ -102,6 +105,7 @@ static int count_field(struct walk *walk, struct lv_bytes rest)
 {
     if (walk->fields_left == 0)
         return lv_amqp091_cannot_decode(rest, "a table has too many fields", walk->diag);
+    assert(walk->fields_left <= LV_AMQP091_TABLE_FIELDS_MAX);
     walk->fields_left--;
     return 0;
 }
@@ -158,6 +162,8 @@ static struct lv_value plain_value(const struct lv_amqp091_field *field)
     const uint8_t *p = field->value.data;
 
     assert(!is_nested(field->octet));
+    assert(octets[field->octet].shape == SHAPE_LONG ||
+           field->value.size == octets[field->octet].size);
     switch (value.type) {
     case LV_TYPE_BOOL:
         value.boolean = p[0] != 0;
@@ -219,6 +225,7 @@ static int count_level(struct walk *walk, struct lv_bytes entries, bool named, u
             return rc;
         count++;
     }
+    assert(count <= (int)LV_AMQP091_TABLE_FIELDS_MAX);
     return rc < 0 ? rc : count;
 }
 
@@ -230,6 +237,7 @@ static int decode_level(struct walk *walk, struct lv_bytes entries, bool named, 
     int count = count_level(walk, entries, named, depth);
     struct lv_table *table;
 
+    assert(walk->arena != NULL);
     if (count < 0)
         return count;
     table = lv_arena_alloc(walk->arena, sizeof *table + (size_t)count * sizeof table->fields[0]);
@@ -269,6 +277,7 @@ int lv_amqp091_table_decode(struct lv_bytes entries, struct lv_arena *arena,
     return decode_level(&walk, entries, true, 1, ret_table);
 }
 
+/* Tables in tables come from our own code or were bounded when they came in. */
 static size_t level_size(const struct lv_table *table, bool named, unsigned depth)
 {
     size_t size = 0;
@@ -295,6 +304,7 @@ size_t lv_amqp091_table_size(const struct lv_table *table)
     return level_size(table, true, 1);
 }
 
+/* IEEE 754 in both widths; what came as 32 bits fits there again. */
 static uint8_t *put_real(const struct lv_value *value, uint8_t *p)
 {
     float narrow = (float)value->real;
@@ -343,6 +353,7 @@ static uint8_t *put_plain(const struct lv_value *value, uint8_t *p)
     }
 }
 
+/* Walks as level_size() does, and so writes just as much. */
 static uint8_t *put_level(const struct lv_table *table, bool named, unsigned depth, uint8_t *p)
 {
     assert(depth <= LV_AMQP091_TABLE_DEPTH_MAX);
@@ -353,6 +364,7 @@ static uint8_t *put_level(const struct lv_table *table, bool named, unsigned dep
         uint8_t octet = sent[value->type];
         uint8_t *entries;
 
+        assert(value->type < LV_TYPE_COUNT);
         if (named)
             p = lv_amqp091_write_shortstr(p, table->fields[i].name);
         p = lv_put8(p, octet);
@@ -362,6 +374,7 @@ static uint8_t *put_level(const struct lv_table *table, bool named, unsigned dep
         }
         entries = p + 4; /* behind the length, which is known afterwards */
         p = put_level(value->table, octet == 'F', depth + 1, entries);
+        assert((size_t)(p - entries) <= UINT32_MAX);
         lv_put32(entries - 4, (uint32_t)(p - entries));
     }
     return p;

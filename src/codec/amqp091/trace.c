@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* What does not fit is left out, here and by all that follows. */
 LV_PRINTF(2, 3)
 static void append(struct lv_amqp091_trace *trace, const char *fmt, ...)
 {
@@ -12,6 +13,7 @@ static void append(struct lv_amqp091_trace *trace, const char *fmt, ...)
     va_list args;
     int length;
 
+    assert(room > 0);
     va_start(args, fmt);
     length = vsnprintf(trace->text + trace->used, room, fmt, args);
     va_end(args);
@@ -43,6 +45,7 @@ void lv_amqp091_trace_bit(struct lv_amqp091_trace *trace, const char *name, bool
 void lv_amqp091_trace_string(struct lv_amqp091_trace *trace, const char *name,
                              struct lv_bytes value)
 {
+    assert(value.data != NULL || value.size == 0);
     append(trace, " %s=\"", name);
     for (size_t i = 0; i < value.size; i++) {
         uint8_t c = value.data[i];

@@ -13,6 +13,7 @@ struct lv_amqp091_trace {
     size_t used; /* without the end */
 };
 
+/* The text starts with the title. */
 void lv_amqp091_trace_begin(struct lv_amqp091_trace *trace, char *text, size_t size,
                             const char *title);
 /* ` name=7` */

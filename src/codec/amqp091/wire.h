@@ -27,6 +27,7 @@ const char *lv_amqp091_octets(struct lv_bytes bytes, size_t max, char text[LV_AM
  * `why`. */
 int lv_amqp091_cannot_decode(struct lv_bytes whole, const char *why, struct lv_diag *diag);
 
+/* A reader at the start of the bytes. */
 static inline struct lv_amqp091_reader lv_amqp091_reader(struct lv_bytes bytes)
 {
     /* Nothing at all may be NULL, to which C lets nobody add even 0. */
@@ -39,13 +40,16 @@ static inline struct lv_amqp091_reader lv_amqp091_reader(struct lv_bytes bytes)
 /* Ends all reading because of `why`; the first reason stays. */
 static inline void lv_amqp091_reader_stop(struct lv_amqp091_reader *reader, const char *why)
 {
+    assert(why != NULL);
     reader->p = reader->end;
     if (reader->why == NULL)
         reader->why = why;
 }
 
+/* Bytes not read yet. */
 static inline size_t lv_amqp091_reader_left(const struct lv_amqp091_reader *reader)
 {
+    assert(reader->p <= reader->end);
     return (size_t)(reader->end - reader->p);
 }
 
@@ -72,29 +76,34 @@ static inline int lv_amqp091_reader_end(const struct lv_amqp091_reader *reader,
         whole, reader->why != NULL ? reader->why : "bytes are left over", diag);
 }
 
+/* Goes over bytes that nobody wants. */
 static inline void lv_amqp091_skip(struct lv_amqp091_reader *reader, size_t size)
 {
     (void)lv_amqp091_take(reader, size);
 }
 
+/* The numbers give 0 when they are not there. */
 static inline uint8_t lv_amqp091_read_octet(struct lv_amqp091_reader *reader)
 {
     const uint8_t *p = lv_amqp091_take(reader, 1);
     return p == NULL ? 0 : *p;
 }
 
+/* Two bytes. */
 static inline uint16_t lv_amqp091_read_short(struct lv_amqp091_reader *reader)
 {
     const uint8_t *p = lv_amqp091_take(reader, 2);
     return p == NULL ? 0 : lv_get16(p);
 }
 
+/* Four bytes. */
 static inline uint32_t lv_amqp091_read_long(struct lv_amqp091_reader *reader)
 {
     const uint8_t *p = lv_amqp091_take(reader, 4);
     return p == NULL ? 0 : lv_get32(p);
 }
 
+/* Eight bytes; timestamps, too. */
 static inline uint64_t lv_amqp091_read_longlong(struct lv_amqp091_reader *reader)
 {
     const uint8_t *p = lv_amqp091_take(reader, 8);
@@ -133,33 +142,39 @@ static inline struct lv_bytes lv_amqp091_read_longstr(struct lv_amqp091_reader *
     return lv_amqp091_read_bytes(reader, lv_amqp091_read_long(reader));
 }
 
-/* Writers return the byte behind what they wrote; the caller has made sure that there is room. */
+/* Writers return the byte behind what they wrote; the caller has made sure that there is room. The
+ * names are those of the readers, so that code for a type can be written from the type's name. */
 static inline uint8_t *lv_amqp091_write_octet(uint8_t *p, uint8_t value)
 {
     return lv_put8(p, value);
 }
 
+/* Two bytes. */
 static inline uint8_t *lv_amqp091_write_short(uint8_t *p, uint16_t value)
 {
     return lv_put16(p, value);
 }
 
+/* Four bytes. */
 static inline uint8_t *lv_amqp091_write_long(uint8_t *p, uint32_t value)
 {
     return lv_put32(p, value);
 }
 
+/* Eight bytes. */
 static inline uint8_t *lv_amqp091_write_longlong(uint8_t *p, uint64_t value)
 {
     return lv_put64(p, value);
 }
 
+/* At most 255 bytes, which the caller has checked or cut. */
 static inline uint8_t *lv_amqp091_write_shortstr(uint8_t *p, struct lv_bytes bytes)
 {
     assert(bytes.size <= UINT8_MAX);
     return lv_put_bytes(lv_put8(p, (uint8_t)bytes.size), bytes);
 }
 
+/* A long string, or the entries of a table. */
 static inline uint8_t *lv_amqp091_write_longstr(uint8_t *p, struct lv_bytes bytes)
 {
     assert(bytes.size <= UINT32_MAX);

@@ -17,6 +17,8 @@ static bool take_part(struct lv_bytes *response, struct lv_bytes *ret_part)
         return false;
     nul = memchr(p + 1, 0, response->size - 1);
     size = nul != NULL ? (size_t)(nul - p) : response->size;
+    assert(size >= 1);
+    assert(size <= response->size);
     *ret_part = lv_bytes(p + 1, size - 1);
     *response = lv_bytes(p + size, response->size - size);
     return true;
@@ -92,6 +94,7 @@ size_t lv_sasl_amqplain_size(const struct lv_sasl_credentials *credentials)
     return overhead + credentials->user.size + credentials->password.size;
 }
 
+/* A field with a long string. */
 static uint8_t *put_string(uint8_t *p, const char *name, struct lv_bytes value)
 {
     p = lv_amqp091_write_shortstr(p, lv_text(name));

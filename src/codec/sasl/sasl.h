@@ -19,14 +19,17 @@ struct lv_sasl_credentials {
  * identity before the first NUL is empty) and neither part holds a NUL. 0 or -LV_E_SYNTAX. */
 int lv_sasl_plain_decode(struct lv_bytes response, struct lv_sasl_credentials *ret_credentials,
                          struct lv_diag *diag) LV_MUST_CHECK;
+/* Bytes of the response. */
 size_t lv_sasl_plain_size(const struct lv_sasl_credentials *credentials);
-/* Writes the response and returns the byte behind it. */
+/* Writes the response and returns the byte behind it. PLAIN has no way to say NUL: with one in
+ * either part every server refuses the response. */
 uint8_t *lv_sasl_plain_encode(const struct lv_sasl_credentials *credentials, uint8_t *p);
 
 /* The entries of a 0-9-1 field table (without a length before them) with the long strings LOGIN and
  * PASSWORD; of several the first counts, and other fields are ignored. 0 or -LV_E_SYNTAX. */
 int lv_sasl_amqplain_decode(struct lv_bytes response, struct lv_sasl_credentials *ret_credentials,
                             struct lv_diag *diag) LV_MUST_CHECK;
+/* Bytes of the response. */
 size_t lv_sasl_amqplain_size(const struct lv_sasl_credentials *credentials);
 /* Writes the response and returns the byte behind it. */
 uint8_t *lv_sasl_amqplain_encode(const struct lv_sasl_credentials *credentials, uint8_t *p);
