@@ -16,6 +16,7 @@ int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_chann
     channel->ctx = channel_ctx;
     lv_subscriber_init(&channel->subscriber, client->broker, channel);
     lv_list_init(&channel->subscriptions);
+    lv_list_init(&channel->deferred);
     channel->confirms.base = channel->confirms.next = 1;
     lv_list_push_back(&client->channels, &channel->link);
     client->broker->stats.channels++;
@@ -357,6 +358,8 @@ void lv_channel_close(struct lv_channel *channel)
     channel->closing = true;
     lv_subscriber_fini(&channel->subscriber);
     forget_remotes(channel);
+    while ((link = lv_list_pop_front(&channel->deferred)) != NULL)
+        lv_op_free(lv_container(link, struct lv_op, link));
     while ((link = lv_list_pop_front(&channel->subscriptions)) != NULL)
         lv_subscription_free(lv_container(link, struct lv_subscription, link));
     lv_link_clear(&channel->confirm_link);

@@ -33,6 +33,15 @@ static struct lv_bytes pending_name(const struct lv_pending *pending)
     return lv_bytes(pending->name, pending->name_size);
 }
 
+/* What had to wait until the command was answered. */
+static void run_deferred(struct lv_channel *channel)
+{
+    struct lv_link *link;
+
+    while (channel->commands == 0 && (link = lv_list_pop_front(&channel->deferred)) != NULL)
+        lv_op_run(channel->broker, lv_container(link, struct lv_op, link));
+}
+
 /* Takes the pending command: the session hears how it ended. */
 static void finish(struct lv_pending *pending, const struct lv_delivery *delivery)
 {
@@ -53,6 +62,7 @@ static void finish(struct lv_pending *pending, const struct lv_delivery *deliver
     lv_free(pending);
     if (channel != NULL) {
         channel->commands--;
+        run_deferred(channel);
         lv_channel_progress(channel);
     }
     lv_client_unref(client);
@@ -233,7 +243,7 @@ void lv_command_applied(struct lv_broker *broker, struct lv_op *op)
     pending->message_count += op->answer.message_count;
     if (op->answer.error < 0) {
         pending->error = op->answer.error;
-        lv_fail(&pending->diag, 0, "%s", (const char *)op->data);
+        lv_fail(&pending->diag, op->answer.error, "%s", (const char *)op->data);
     }
     if (++pending->applied < broker->config.shard_count)
         return;
@@ -296,7 +306,7 @@ void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
     pending->message_count = op->answer.message_count;
     pending->consumer_count = op->answer.consumer_count;
     if (op->answer.error < 0)
-        lv_fail(&pending->diag, 0, "%s", (const char *)op->data);
+        lv_fail(&pending->diag, op->answer.error, "%s", (const char *)op->data);
     learn_subscriber(broker, op);
     switch (pending->command) {
     case LV_COMMAND_GET:

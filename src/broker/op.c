@@ -89,17 +89,24 @@ static void run_settle(const struct lv_op *op)
         lv_subscriber_settle(subscriber, op->delivery.tag, op->delivery.settle);
 }
 
-static void run_cancelled(const struct lv_op *op)
+/* A consumer's queue is gone. Takes the operation: a command of the channel is answered first,
+ * since it may be the one that deleted the queue. */
+static void run_cancelled(struct lv_op *op)
 {
     struct lv_channel *channel = op->delivery.channel;
     struct lv_subscription *subscription = op->delivery.subscription;
 
-    if (channel->closing)
-        return; /* its subscriptions are gone already */
-    lv_link_remove(&subscription->link);
-    channel->client->ops->cancelled(
-        channel->ctx, lv_bytes(subscription->tag, subscription->tag_size), subscription->ctx);
-    lv_subscription_free(subscription);
+    if (!channel->closing && channel->commands > 0) {
+        lv_list_push_back(&channel->deferred, &op->link);
+        return;
+    }
+    if (!channel->closing) { /* else its subscriptions are gone already */
+        lv_link_remove(&subscription->link);
+        channel->client->ops->cancelled(
+            channel->ctx, lv_bytes(subscription->tag, subscription->tag_size), subscription->ctx);
+        lv_subscription_free(subscription);
+    }
+    lv_op_free(op);
 }
 
 /* The channel of another shard is closing: takes its subscriber away and says so. */
@@ -152,9 +159,6 @@ static void run_plain(struct lv_broker *broker, struct lv_op *op)
         op->delivery.subscriber->held = false;
         lv_subscriber_wake(op->delivery.subscriber);
         break;
-    case LV_OP_CANCELLED:
-        run_cancelled(op);
-        break;
     case LV_OP_DETACHED:
         lv_channel_detached(op->delivery.channel);
         break;
@@ -169,6 +173,8 @@ void lv_op_run(struct lv_broker *broker, struct lv_op *op)
         run_enqueue(broker, op);
     } else if (op->kind == LV_OP_DETACH) {
         run_detach(broker, op);
+    } else if (op->kind == LV_OP_CANCELLED) {
+        run_cancelled(op);
     } else {
         run_plain(broker, op);
         lv_op_free(op);
