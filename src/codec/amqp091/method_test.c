@@ -392,6 +392,7 @@ static void every_method_encodes_as_it_was_decoded(void **state)
 {
     (void)state;
     uint8_t payload[PAYLOAD_SIZE_MAX];
+    char text[PAYLOAD_SIZE_MAX];
     struct lv_random random;
 
     lv_random_seed(&random, 1);
@@ -399,8 +400,12 @@ static void every_method_encodes_as_it_was_decoded(void **state)
         const struct layout *layout = &layouts[i % LV_COUNT(layouts)];
         struct lv_bytes bytes = random_payload(layout, &random, payload);
         struct lv_amqp091_method method;
+        size_t size;
         assert_int_equal(lv_amqp091_method_decode(bytes, &method, NULL), 0);
         assert_encodes_as(&method, bytes);
+        size = lv_amqp091_method_print(&method, text, sizeof text);
+        assert_int_equal(size, strlen(text));
+        assert_starts_with(text, layout->name);
     }
 }
 

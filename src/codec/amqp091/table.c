@@ -2,25 +2,25 @@
 
 #include "codec/amqp091/wire.h"
 
-enum shape { SHAPE_NONE, SHAPE_FIXED, SHAPE_LONG };
+enum shape { LV_SHAPE_NONE, LV_SHAPE_FIXED, LV_SHAPE_LONG };
 
 /* A type octet: what follows it and which kind of value that is. */
 struct octet {
     enum shape shape;
-    uint8_t size; /* of SHAPE_FIXED */
+    uint8_t size; /* of LV_SHAPE_FIXED */
     enum lv_type type;
 };
 
 static const struct octet octets[UINT8_MAX + 1] = {
-    ['V'] = {SHAPE_FIXED, 0, LV_TYPE_VOID},    ['t'] = {SHAPE_FIXED, 1, LV_TYPE_BOOL},
-    ['b'] = {SHAPE_FIXED, 1, LV_TYPE_I8},      ['B'] = {SHAPE_FIXED, 1, LV_TYPE_U8},
-    ['s'] = {SHAPE_FIXED, 2, LV_TYPE_I16},     ['u'] = {SHAPE_FIXED, 2, LV_TYPE_U16},
-    ['I'] = {SHAPE_FIXED, 4, LV_TYPE_I32},     ['i'] = {SHAPE_FIXED, 4, LV_TYPE_U32},
-    ['l'] = {SHAPE_FIXED, 8, LV_TYPE_I64},     ['L'] = {SHAPE_FIXED, 8, LV_TYPE_I64},
-    ['f'] = {SHAPE_FIXED, 4, LV_TYPE_F32},     ['d'] = {SHAPE_FIXED, 8, LV_TYPE_F64},
-    ['D'] = {SHAPE_FIXED, 5, LV_TYPE_DECIMAL}, ['T'] = {SHAPE_FIXED, 8, LV_TYPE_TIMESTAMP},
-    ['S'] = {SHAPE_LONG, 4, LV_TYPE_STRING},   ['x'] = {SHAPE_LONG, 4, LV_TYPE_BINARY},
-    ['A'] = {SHAPE_LONG, 4, LV_TYPE_ARRAY},    ['F'] = {SHAPE_LONG, 4, LV_TYPE_TABLE},
+    ['V'] = {LV_SHAPE_FIXED, 0, LV_TYPE_VOID},    ['t'] = {LV_SHAPE_FIXED, 1, LV_TYPE_BOOL},
+    ['b'] = {LV_SHAPE_FIXED, 1, LV_TYPE_I8},      ['B'] = {LV_SHAPE_FIXED, 1, LV_TYPE_U8},
+    ['s'] = {LV_SHAPE_FIXED, 2, LV_TYPE_I16},     ['u'] = {LV_SHAPE_FIXED, 2, LV_TYPE_U16},
+    ['I'] = {LV_SHAPE_FIXED, 4, LV_TYPE_I32},     ['i'] = {LV_SHAPE_FIXED, 4, LV_TYPE_U32},
+    ['l'] = {LV_SHAPE_FIXED, 8, LV_TYPE_I64},     ['L'] = {LV_SHAPE_FIXED, 8, LV_TYPE_I64},
+    ['f'] = {LV_SHAPE_FIXED, 4, LV_TYPE_F32},     ['d'] = {LV_SHAPE_FIXED, 8, LV_TYPE_F64},
+    ['D'] = {LV_SHAPE_FIXED, 5, LV_TYPE_DECIMAL}, ['T'] = {LV_SHAPE_FIXED, 8, LV_TYPE_TIMESTAMP},
+    ['S'] = {LV_SHAPE_LONG, 4, LV_TYPE_STRING},   ['x'] = {LV_SHAPE_LONG, 4, LV_TYPE_BINARY},
+    ['A'] = {LV_SHAPE_LONG, 4, LV_TYPE_ARRAY},    ['F'] = {LV_SHAPE_LONG, 4, LV_TYPE_TABLE},
 };
 
 /* The octet that a type is sent with. */
@@ -42,7 +42,7 @@ struct walk {
 
 static bool is_nested(uint8_t octet)
 {
-    assert(octets[octet].shape != SHAPE_NONE);
+    assert(octets[octet].shape != LV_SHAPE_NONE);
     return octet == 'A' || octet == 'F';
 }
 
@@ -54,13 +54,13 @@ static void read_value(struct lv_amqp091_reader *reader, struct lv_amqp091_field
     ret_field->octet = lv_amqp091_read_octet(reader);
     octet = &octets[ret_field->octet];
     switch (octet->shape) {
-    case SHAPE_NONE:
+    case LV_SHAPE_NONE:
         lv_amqp091_reader_stop(reader, "a field has an unknown type");
         break;
-    case SHAPE_FIXED:
+    case LV_SHAPE_FIXED:
         ret_field->value = lv_amqp091_read_bytes(reader, octet->size);
         break;
-    case SHAPE_LONG:
+    case LV_SHAPE_LONG:
         ret_field->value = lv_amqp091_read_longstr(reader);
         break;
     }
@@ -113,7 +113,7 @@ static int count_field(struct walk *walk, struct lv_bytes rest)
 /* Recursion ends at LV_AMQP091_TABLE_DEPTH_MAX. */
 static int check_level(struct walk *walk, struct lv_bytes entries, bool named, unsigned depth)
 {
-    struct lv_amqp091_field field;
+    struct lv_amqp091_field field = {.octet = 0};
     int rc = enter(walk, entries, depth);
 
     if (rc < 0)
@@ -161,15 +161,16 @@ static struct lv_value plain_value(const struct lv_amqp091_field *field)
     struct lv_value value = {.type = octets[field->octet].type};
     const uint8_t *p = field->value.data;
 
+    assert(p != NULL); /* even of nothing: readers do not give NULL for what is there */
     assert(!is_nested(field->octet));
-    assert(octets[field->octet].shape == SHAPE_LONG ||
+    assert(octets[field->octet].shape == LV_SHAPE_LONG ||
            field->value.size == octets[field->octet].size);
     switch (value.type) {
     case LV_TYPE_BOOL:
         value.boolean = p[0] != 0;
         break;
     case LV_TYPE_I8:
-        value.integer = (int8_t)p[0];
+        value.integer = (int64_t)(int8_t)p[0];
         break;
     case LV_TYPE_U8:
         value.integer = p[0];
@@ -213,7 +214,7 @@ static struct lv_value plain_value(const struct lv_amqp091_field *field)
 /* How many fields are there at this depth? Nested ones are not looked into yet. */
 static int count_level(struct walk *walk, struct lv_bytes entries, bool named, unsigned depth)
 {
-    struct lv_amqp091_field field;
+    struct lv_amqp091_field field = {.octet = 0};
     int count = 0;
     int rc = enter(walk, entries, depth);
 
@@ -245,7 +246,7 @@ static int decode_level(struct walk *walk, struct lv_bytes entries, bool named, 
         return lv_fail(walk->diag, -LV_E_NOMEM, "a table takes too much memory");
     table->count = (uint32_t)count;
     for (int i = 0; i < count; i++) {
-        struct lv_amqp091_field field;
+        struct lv_amqp091_field field = {.octet = 0};
         struct lv_field *into = &table->fields[i];
         int rc = next(&entries, named, &field, walk->diag);
 
@@ -293,7 +294,7 @@ static size_t level_size(const struct lv_table *table, bool named, unsigned dept
         size += octets[octet].size;
         if (is_nested(octet))
             size += level_size(value->table, octet == 'F', depth + 1);
-        else if (octets[octet].shape == SHAPE_LONG)
+        else if (octets[octet].shape == LV_SHAPE_LONG)
             size += value->bytes.size;
     }
     return size;

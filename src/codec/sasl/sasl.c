@@ -89,7 +89,7 @@ int lv_sasl_amqplain_decode(struct lv_bytes response, struct lv_sasl_credentials
 
 size_t lv_sasl_amqplain_size(const struct lv_sasl_credentials *credentials)
 {
-    size_t overhead = sizeof LOGIN + sizeof PASSWORD + 2 * (1 + 4); /* lengths, types */
+    size_t overhead = sizeof LOGIN + sizeof PASSWORD + 2 * (sizeof(uint8_t) + sizeof(uint32_t));
 
     return overhead + credentials->user.size + credentials->password.size;
 }
