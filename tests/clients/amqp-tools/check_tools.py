@@ -318,7 +318,7 @@ def url_leads_to_the_broker():
 def credentials_from_a_file_work():
     queue = durable_queue()
     with tempfile.NamedTemporaryFile("w", suffix=".credentials", delete=False) as file:
-        file.write(f"{harness.USER}\n{harness.PASSWORD}\n")
+        file.write(f"username:{harness.USER}\npassword:{harness.PASSWORD}\n")
     cleanup(os.unlink, file.name)
     options = [f"--server={harness.HOST}", f"--port={harness.PORT}", f"--authfile={file.name}"]
     ran("publish", "-r", queue, "-b", "by file", options=options)

@@ -84,13 +84,8 @@ def _reason(error):
         text = "timed out"
     else:
         text = f"{type(error).__name__}: {error}"
-    here = os.path.dirname(os.path.abspath(__file__))
-    places = [
-        entry
-        for entry in traceback.extract_tb(error.__traceback__)
-        if os.path.dirname(os.path.dirname(entry.filename)) == os.path.dirname(here)
-    ]
-    ours = [entry for entry in places if os.path.dirname(entry.filename) != here] or places
+    places = traceback.extract_tb(error.__traceback__)
+    ours = [entry for entry in places if "check_" in os.path.basename(entry.filename)] or places
     place = f" ({os.path.basename(ours[-1].filename)}:{ours[-1].lineno})" if ours else ""
     return " ".join(text.split())[:600] + place
 
