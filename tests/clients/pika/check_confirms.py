@@ -17,17 +17,17 @@ def confirming():
     return connection, queue
 
 
-def read_confirms(connection, upto):
-    """The set of tags confirmed by the acks that come until all of 1..upto are."""
+def read_confirms(connection, count):
+    """The set of tags confirmed by the acks that come until all of 1..count are."""
     confirmed, highest = set(), 0
-    while len(confirmed) < upto:
+    while len(confirmed) < count:
         ack = connection.expect("basic.ack", 1)
         tag = ack.delivery_tag
         tags = set(range(1, tag + 1)) - confirmed if ack.multiple else {tag}
         assert tags and not tags & confirmed, f"{tag} confirmed twice"
         confirmed |= tags
         highest = max(highest, tag)
-    assert (confirmed, highest) == (set(range(1, upto + 1)), upto)
+    assert (confirmed, highest) == (set(range(1, count + 1)), count)
 
 
 @check

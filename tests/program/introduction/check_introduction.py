@@ -142,12 +142,12 @@ def producer_declares_a_durable_queue_and_persistent_jobs():
 
 @check
 def producer_learns_of_an_unroutable_job():
-    queue, typo = scratch.queue_name(), harness.unique("tpyo")
-    status, output = Place().run("producer.py", "jobs", 1, "--queue", queue, "--key", typo)
+    queue, key = scratch.queue_name(), harness.unique("absent")
+    status, output = Place().run("producer.py", "jobs", 1, "--queue", queue, "--key", key)
     assert status == 1
     assert output.splitlines() == [
         "returned: job 1 heavy (312 NO_ROUTE)",
-        f"1 of 1 jobs went nowhere: no queue is named '{typo}'",
+        f"1 of 1 jobs went nowhere: no queue is named '{key}'",
     ], output
     assert client.drain(client.channel(), queue) == []
 
