@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Publishes jobs for workers to share, or news for every subscriber.
 
-    producer.py jobs 10             ten jobs; odd ones are heavy, even ones light
-    producer.py jobs 1 --key nobody a job that no queue gets, and how one learns of it
-    producer.py news 'hello all'    one message for everybody who listens now
+    producer.py jobs 10               ten jobs; odd ones are heavy, even ones light
+    producer.py jobs 1 --key nobody   a job that no queue gets, and how one learns of it
+    producer.py news 'hello all'      one message for everybody who listens now
 """
 
 import argparse

@@ -18,7 +18,7 @@ def confirming():
 
 
 def read_confirms(connection, count):
-    """The set of tags confirmed by the acks that come until all of 1..count are."""
+    """Reads acks until all of 1..count are confirmed, each once."""
     confirmed, highest = set(), 0
     while len(confirmed) < count:
         ack = connection.expect("basic.ack", 1)
