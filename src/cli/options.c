@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LINE_WIDTH 96u
 #define NAME_WIDTH 26 /* columns for an option in help */
 
 /* One option as it was found in argv. */
@@ -167,11 +168,44 @@ static void print_row(const char *left, const char *help)
     }
 }
 
+/* One line, broken at blanks so that it fits; what follows keeps its indent. */
+static void print_line(const char *line, size_t size)
+{
+    size_t indent = strspn(line, " ");
+
+    for (size_t limit = LINE_WIDTH; size > limit; limit = LINE_WIDTH - indent) {
+        size_t cut = limit;
+
+        while (cut > indent && line[cut] != ' ')
+            cut--;
+        if (cut <= indent)
+            break; /* a word as long as the line */
+        printf("%.*s\n%*s", (int)cut, line, (int)indent, "");
+        line += cut + 1;
+        size -= cut + 1;
+    }
+    printf("%.*s\n", (int)size, line);
+}
+
+static void print_wrapped(const char *text)
+{
+    putchar('\n');
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\n");
+
+        print_line(text, size);
+        text += size;
+        text += *text == '\n';
+    }
+}
+
 void lv_options_help(const struct lv_usage *usage)
 {
     assert(usage->summary != NULL && usage->arguments != NULL);
-    printf("%s [OPTION...]%s%s\n\n%s\n\n", usage->command, usage->arguments[0] == '\0' ? "" : " ",
-           usage->arguments, usage->summary);
+    printf("%s [OPTION...]%s%s\n", usage->command, usage->arguments[0] == '\0' ? "" : " ",
+           usage->arguments);
+    print_wrapped(usage->summary);
+    putchar('\n');
     for (const struct lv_option *option = usage->options; !ends(option); option++) {
         char left[80], letter[5] = "    ";
 
@@ -184,7 +218,7 @@ void lv_options_help(const struct lv_usage *usage)
     print_row("    --help", "print this");
     print_row("    --version", "print the version");
     if (usage->details != NULL)
-        printf("\n%s", usage->details);
+        print_wrapped(usage->details);
 }
 
 static bool is_common(const struct lv_usage *usage, const char *word, int *ret_exit)

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/deadline.h"
 #include "base/err.h"
+#include "io/clock.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -125,12 +126,13 @@ static void drain_wake(struct lv_reactor *reactor)
     (void)rc;
 }
 
-unsigned lv_reactor_wait(struct lv_reactor *reactor, uint64_t now, uint64_t deadline)
+unsigned lv_reactor_wait(struct lv_reactor *reactor, uint64_t *now, uint64_t deadline)
 {
     unsigned called = 0;
-    int count = epoll_wait(reactor->epoll, reactor->batch, BATCH, timeout_ms(now, deadline));
+    int count = epoll_wait(reactor->epoll, reactor->batch, BATCH, timeout_ms(*now, deadline));
 
     assert(count >= 0 || errno == EINTR);
+    *now = lv_clock_now();
     reactor->count = count < 0 ? 0 : count;
     for (reactor->at = 0; reactor->at < reactor->count;) {
         const struct epoll_event *event = &reactor->batch[reactor->at++];

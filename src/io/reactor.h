@@ -42,8 +42,9 @@ void lv_reactor_change(struct lv_reactor *reactor, struct lv_watch *watch, unsig
 void lv_reactor_remove(struct lv_reactor *reactor, struct lv_watch *watch);
 
 /* Calls the handlers of what is ready, waiting for it until `deadline` (lv_clock_now()'s time;
- * LV_NEVER: for ever; 0: not at all). `now` is the time at the call. Returns how many it called. */
-unsigned lv_reactor_wait(struct lv_reactor *reactor, uint64_t now, uint64_t deadline);
+ * LV_NEVER: for ever; 0: not at all). *now is the time as last known; before the first handler is
+ * called it is set to the time at which the wait ended. Returns how many handlers it called. */
+unsigned lv_reactor_wait(struct lv_reactor *reactor, uint64_t *now, uint64_t deadline);
 
 /* Any thread: the wait that goes on, or the next one, ends at once. */
 void lv_reactor_wake(struct lv_reactor *reactor);

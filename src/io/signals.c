@@ -1,0 +1,52 @@
+#include "io/signals.h"
+
+#include "base/err.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static sigset_t ending_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+int lv_signals_open(int *ret_fd)
+{
+    sigset_t set = ending_signals();
+    int fd;
+
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+        return -LV_E_RESOURCE;
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) {
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+        return -LV_E_RESOURCE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    *ret_fd = fd;
+    return 0;
+}
+
+int lv_signals_take(int fd)
+{
+    struct signalfd_siginfo info;
+    ssize_t size = read(fd, &info, sizeof info);
+
+    assert(size < 0 || size == (ssize_t)sizeof info);
+    return size < 0 ? 0 : (int)info.ssi_signo;
+}
+
+void lv_signals_close(int fd)
+{
+    sigset_t set = ending_signals();
+
+    assert(fd >= 0);
+    close(fd);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}

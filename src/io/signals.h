@@ -1,0 +1,15 @@
+/*
+ * io/signals.h - the signals that end the program, as something to read. Main thread, once, before
+ * other threads start.
+ */
+#pragma once
+
+#include "base/defs.h"
+
+/* SIGTERM and SIGINT no longer end the program but make the descriptor readable; SIGPIPE is
+ * ignored. */
+int lv_signals_open(int *ret_fd) LV_MUST_CHECK;
+/* The number of a signal that came, or 0. */
+int lv_signals_take(int fd);
+/* The signals do again what they do by themselves. */
+void lv_signals_close(int fd);

@@ -1,0 +1,344 @@
+#include "server/connection.h"
+
+#include "base/alloc.h"
+#include "io/socket.h"
+#include "lv_version.h"
+#include "server/login.h"
+#include "server/shard.h"
+
+/* How long a peer may take to read the last words. */
+#define LAST_WORDS_NS (3 * LV_NS_PER_S)
+
+static void mark_dirty(struct lv_connection *connection)
+{
+    if (!lv_link_is_linked(&connection->dirty))
+        lv_list_push_back(&connection->shard->dirty, &connection->dirty);
+}
+
+static void say(const struct lv_connection *connection, enum lv_level level, const char *name,
+                const char *why)
+{
+    char peer[LV_ADDRESS_TEXT_SIZE];
+
+    assert(why != NULL);
+    if (level < connection->shard->shared->settings->log_level)
+        return;
+    lv_address_text(&connection->peer, peer);
+    lv_event(level, name, LV_S("peer", peer), LV_S("why", why));
+}
+
+/* ---- what the session asks of us ---- */
+
+static void on_flush(void *ctx)
+{
+    struct lv_connection *connection = ctx;
+
+    if (!connection->is_full) /* else epoll says when */
+        mark_dirty(connection);
+}
+
+static void on_login(void *ctx, const struct lv_login *login)
+{
+    struct lv_connection *connection = ctx;
+    struct lv_diag diag = {""};
+    const char *refusal =
+        lv_login_refusal(connection->shard->shared->settings, &connection->peer, login, &diag);
+
+    lv_session_login(connection->session, refusal);
+}
+
+static void on_resume(void *ctx)
+{
+    struct lv_connection *connection = ctx;
+
+    if (!connection->is_finished && !lv_link_is_linked(&connection->waits))
+        lv_list_push_back(&connection->shard->again, &connection->waits);
+}
+
+static void on_event(void *ctx, enum lv_level level, const char *name, const char *why)
+{
+    say(ctx, level, name, why);
+}
+
+static void on_finished(void *ctx)
+{
+    struct lv_connection *connection = ctx;
+
+    assert(!connection->is_finished);
+    connection->is_finished = true;
+    lv_link_clear(&connection->waits);
+    mark_dirty(connection);
+}
+
+static const struct lv_session_host host = {
+    .flush = on_flush,
+    .login = on_login,
+    .resume = on_resume,
+    .event = on_event,
+    .finished = on_finished,
+};
+
+/* ---- the peer's end ---- */
+
+static void set_wanted(struct lv_connection *connection, unsigned on, unsigned off)
+{
+    lv_reactor_change(connection->shard->reactor, &connection->watch,
+                      (connection->watch.wanted | on) & ~off);
+}
+
+static void lose(struct lv_connection *connection)
+{
+    assert(!connection->is_lost);
+    connection->is_lost = true;
+    lv_reactor_remove(connection->shard->reactor, &connection->watch);
+    if (!connection->is_finished)
+        lv_session_lost(connection->session);
+    mark_dirty(connection);
+}
+
+void lv_connection_drop(struct lv_connection *connection)
+{
+    if (!connection->is_lost)
+        lose(connection);
+}
+
+static void set_left(struct lv_connection *connection, uint8_t *left, size_t size)
+{
+    struct lv_shard *shard = connection->shard;
+
+    shard->left_size = shard->left_size - connection->left_size + size;
+    lv_free(connection->left);
+    connection->left = left;
+    connection->left_size = (uint32_t)size;
+}
+
+/* Gives the session its input and keeps what it does not use, in a block of just that size. */
+static void present(struct lv_connection *connection, const uint8_t *data, size_t size)
+{
+    size_t used =
+        lv_session_input(connection->session, lv_bytes(data, size), connection->shard->now);
+    uint8_t *left = NULL;
+
+    assert(used <= size);
+    if (connection->is_finished)
+        used = size;
+    if (used < size) {
+        if (used == 0 && data == connection->left)
+            return;
+        left = lv_alloc(size - used);
+        if (left == NULL) {
+            say(connection, LV_WARN, "connection.dropped", "out of memory");
+            lose(connection);
+            return;
+        }
+        memcpy(left, data + used, size - used);
+    }
+    if (left != NULL || connection->left != NULL)
+        set_left(connection, left, size - used);
+}
+
+static void read_once(struct lv_connection *connection)
+{
+    struct lv_shard *shard = connection->shard;
+    size_t left = connection->left_size;
+    ssize_t count;
+
+    assert(left + LV_READ_SIZE <= shard->buffer_size);
+    if (left > 0)
+        memcpy(shard->buffer, connection->left, left);
+    count = lv_socket_read(connection->watch.fd, shard->buffer + left, LV_READ_SIZE);
+    if (count < 0)
+        lose(connection);
+    else if (count > 0)
+        present(connection, shard->buffer, left + (size_t)count);
+}
+
+/* The session takes nothing now, or this shard should take in nothing: leave it in the kernel. */
+static void hold(struct lv_connection *connection, unsigned ready)
+{
+    struct lv_shard *shard = connection->shard;
+
+    if (ready & LV_IO_HANGUP) { /* comes again and again, and nothing else will */
+        lose(connection);
+        return;
+    }
+    set_wanted(connection, 0, LV_IO_READ);
+    if (shard->is_congested && !lv_link_is_linked(&connection->waits))
+        lv_list_push_back(&shard->held, &connection->waits);
+}
+
+static void on_ready(struct lv_watch *watch, unsigned ready)
+{
+    struct lv_connection *connection = lv_container(watch, struct lv_connection, watch);
+
+    if (ready & (LV_IO_WRITE | LV_IO_HANGUP)) {
+        connection->is_full = false;
+        mark_dirty(connection);
+    }
+    if (!(ready & (LV_IO_READ | LV_IO_HANGUP)))
+        return;
+    if (connection->is_finished) {
+        if (ready & LV_IO_HANGUP)
+            lose(connection);
+        else
+            set_wanted(connection, 0, LV_IO_READ);
+        return;
+    }
+    if (connection->shard->is_congested || lv_session_is_paused(connection->session))
+        hold(connection, ready);
+    else if (!lv_link_is_linked(&connection->waits)) /* else what it had left comes first */
+        read_once(connection);
+}
+
+void lv_connection_resume(struct lv_connection *connection)
+{
+    assert(!lv_link_is_linked(&connection->waits));
+    if (connection->is_lost || connection->is_finished || lv_session_is_paused(connection->session))
+        return;
+    if (connection->left_size > 0)
+        present(connection, connection->left, connection->left_size);
+    if (!connection->is_lost && !connection->is_finished &&
+        !lv_session_is_paused(connection->session))
+        set_wanted(connection, LV_IO_READ, 0);
+}
+
+static void close_now(struct lv_connection *connection)
+{
+    struct lv_shard *shard = connection->shard;
+    int fd = connection->watch.fd;
+
+    assert(connection->is_finished);
+    lv_link_clear(&connection->dirty);
+    lv_link_clear(&connection->waits);
+    lv_link_remove(&connection->all);
+    lv_reactor_remove(shard->reactor, &connection->watch);
+    lv_session_free(connection->session);
+    set_left(connection, NULL, 0);
+    lv_socket_close(fd);
+    lv_free(connection);
+    /* In this order, and the other way round where the server stops: one of the two sees it. */
+    if (atomic_fetch_sub(&shard->shared->connections, 1) == 1 &&
+        atomic_load(&shard->shared->phase) != LV_PHASE_RUNNING)
+        lv_reactor_wake(shard->shared->main);
+}
+
+/* Sends until the chain is empty or the socket is full. -LV_E_IO: the peer is gone. */
+static int send_output(struct lv_connection *connection, struct lv_out *out)
+{
+    while (out->size > 0) {
+        struct lv_bytes pieces[LV_SOCKET_PIECES];
+        size_t count = lv_out_gather(out, pieces, LV_SOCKET_PIECES), size = 0;
+        ssize_t sent = lv_socket_write(connection->watch.fd, pieces, count);
+
+        if (sent < 0)
+            return (int)sent;
+        for (size_t i = 0; i < count; i++)
+            size += pieces[i].size;
+        lv_out_consume(out, (size_t)sent);
+        if ((size_t)sent < size) {
+            connection->is_full = true;
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Finished, with output that the peer does not take. */
+static void close_later(struct lv_connection *connection)
+{
+    struct lv_shard *shard = connection->shard;
+
+    if (lv_link_is_linked(&connection->waits))
+        return;
+    connection->closes_at = shard->now + LAST_WORDS_NS;
+    lv_list_push_back(&shard->closing, &connection->waits);
+    if (!shard->closing_deadline.armed)
+        lv_deadline_set(&shard->deadlines, &shard->closing_deadline, connection->closes_at);
+}
+
+void lv_connection_flush(struct lv_connection *connection)
+{
+    struct lv_shard *shard = connection->shard;
+    struct lv_out *out = lv_session_out(connection->session);
+    size_t before = out->size;
+
+    if (!connection->is_lost && !connection->is_full && send_output(connection, out) < 0)
+        lose(connection);
+    if (!connection->is_lost)
+        set_wanted(connection, connection->is_full ? (unsigned)LV_IO_WRITE : 0,
+                   connection->is_full ? 0 : (unsigned)LV_IO_WRITE);
+    if (connection->is_finished) {
+        if (connection->is_lost || out->size == 0)
+            close_now(connection);
+        else
+            close_later(connection);
+        return;
+    }
+    if (connection->is_lost)
+        return; /* it waits for the core to let go */
+    lv_session_flushed(connection->session);
+    /* Deliveries may go on, and the core's turn is already over. */
+    if (before > shard->shared->limits.out_low && out->size <= shard->shared->limits.out_low)
+        shard->has_more = true;
+}
+
+void lv_connection_close_late(struct lv_deadline *deadline, uint64_t now)
+{
+    struct lv_shard *shard = lv_container(deadline, struct lv_shard, closing_deadline);
+    struct lv_link *link;
+
+    while ((link = lv_list_first(&shard->closing)) != NULL) {
+        struct lv_connection *connection = lv_container(link, struct lv_connection, waits);
+
+        assert(connection->is_finished);
+        if (connection->closes_at > now) {
+            lv_deadline_set(&shard->deadlines, deadline, connection->closes_at);
+            return;
+        }
+        close_now(connection);
+    }
+}
+
+static struct lv_session *new_session(struct lv_shard *shard, struct lv_connection *connection)
+{
+    const struct lv_session_config config = {
+        .host = &host,
+        .host_ctx = connection,
+        .broker = shard->broker,
+        .deadlines = &shard->deadlines,
+        .pool = &shard->pool,
+        .limits = &shard->shared->limits,
+        .version = shard->shared->settings->product_version,
+        .information = shard->shared->information,
+    };
+
+    return lv_session_new(&config, shard->now);
+}
+
+void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address *peer)
+{
+    struct lv_connection *connection = lv_calloc(1, sizeof *connection);
+
+    assert(fd >= 0);
+    if (connection == NULL)
+        goto fail;
+    connection->shard = shard;
+    connection->peer = *peer;
+    connection->session = new_session(shard, connection);
+    if (connection->session == NULL)
+        goto fail;
+    if (lv_reactor_add(shard->reactor, &connection->watch, fd, LV_IO_READ, on_ready) < 0) {
+        lv_session_free(connection->session);
+        goto fail;
+    }
+    lv_list_push_back(&shard->connections, &connection->all);
+    atomic_fetch_add_explicit(&shard->shared->connections, 1, memory_order_relaxed);
+    say(connection, LV_DEBUG, "connection.accepted", "");
+    if (shard->is_alarm)
+        lv_session_alarm(connection->session, "low on memory");
+    return;
+fail:
+    lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
+    lv_free(connection);
+    lv_socket_close(fd);
+}

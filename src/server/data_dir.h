@@ -1,0 +1,19 @@
+/*
+ * server/data_dir.h - the directory that belongs to one broker at a time. Main thread.
+ */
+#pragma once
+
+#include "base/defs.h"
+#include "base/err.h"
+
+#define LV_PATH_SIZE_MAX 4096u
+
+struct lv_data_dir {
+    char path[LV_PATH_SIZE_MAX];
+    int lock; /* descriptor */
+};
+
+/* Makes the directory where it is missing and locks it; `path` "" stands for the default.
+ * -LV_E_LOCKED: another broker has it. */
+int lv_data_dir_open(struct lv_data_dir *dir, const char *path, struct lv_diag *diag) LV_MUST_CHECK;
+void lv_data_dir_close(struct lv_data_dir *dir);

@@ -1,0 +1,105 @@
+#include "server/listener.h"
+
+#include "base/event.h"
+#include "io/socket.h"
+#include "server/connection.h"
+#include "server/shard.h"
+
+#include <unistd.h>
+
+/* Connections taken in one turn at most: those that are there already have to be served too. */
+#define ACCEPT_MAX 64u
+#define RETRY_NS   (250 * LV_NS_PER_MS)
+
+static void pause_accepting(struct lv_listener *listener)
+{
+    struct lv_shard *shard = listener->shard;
+
+    lv_reactor_change(shard->reactor, &listener->watch, 0);
+    lv_deadline_set(&shard->deadlines, &listener->retry, shard->now + RETRY_NS);
+    if (listener->is_paused)
+        return;
+    listener->is_paused = true;
+    lv_event(LV_WARN, "listener.paused",
+             LV_S("why", "out of file descriptors or memory (see ulimit -n); connections wait"),
+             LV_U("connections", atomic_load(&listener->shared->connections)));
+}
+
+static void resumed(struct lv_listener *listener)
+{
+    assert(listener->is_paused);
+    listener->is_paused = false;
+    lv_event(LV_INFO, "listener.resumed",
+             LV_U("connections", atomic_load(&listener->shared->connections)));
+}
+
+static void give(struct lv_listener *listener, int fd, const struct lv_address *peer)
+{
+    struct lv_shared *shared = listener->shared;
+    struct lv_shard *shard = shared->shards[shared->next_shard];
+
+    shared->next_shard = (shared->next_shard + 1) % shared->shard_count;
+    if (shard == listener->shard)
+        lv_connection_open(shard, fd, peer);
+    else
+        lv_shard_give(shard, fd, peer);
+}
+
+static void on_ready(struct lv_watch *watch, unsigned ready)
+{
+    struct lv_listener *listener = lv_container(watch, struct lv_listener, watch);
+
+    (void)ready;
+    for (unsigned i = 0; i < ACCEPT_MAX; i++) {
+        struct lv_address peer;
+        int fd, rc = lv_socket_accept(watch->fd, &fd, &peer);
+
+        if (rc == -LV_E_RESOURCE) {
+            pause_accepting(listener);
+            return;
+        }
+        if (rc == -LV_E_TIMEOUT)
+            return;
+        if (rc < 0)
+            continue; /* that one went away while it waited */
+        if (listener->is_paused)
+            resumed(listener);
+        give(listener, fd, &peer);
+    }
+}
+
+static void on_retry(struct lv_deadline *deadline, uint64_t now)
+{
+    struct lv_listener *listener = lv_container(deadline, struct lv_listener, retry);
+
+    (void)now;
+    lv_reactor_change(listener->shard->reactor, &listener->watch, LV_IO_READ);
+}
+
+int lv_listener_open(struct lv_listener *listener, struct lv_shard *shard,
+                     const struct lv_address *address, struct lv_diag *diag)
+{
+    int fd, rc = lv_socket_listen(address, &fd, diag);
+
+    if (rc < 0)
+        return rc;
+    *listener = (struct lv_listener){.shared = shard->shared, .shard = shard};
+    listener->address = lv_socket_local(fd);
+    lv_deadline_init(&listener->retry, on_retry);
+    rc = lv_reactor_add(shard->reactor, &listener->watch, fd, LV_IO_READ, on_ready);
+    if (rc < 0) {
+        close(fd);
+        return lv_fail(diag, rc, "can't wait for connections");
+    }
+    assert(listener->address.port != 0);
+    return 0;
+}
+
+void lv_listener_close(struct lv_listener *listener)
+{
+    if (listener->watch.ready == NULL)
+        return;
+    lv_deadline_cancel(&listener->shard->deadlines, &listener->retry);
+    lv_reactor_remove(listener->shard->reactor, &listener->watch);
+    close(listener->watch.fd);
+}

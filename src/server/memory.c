@@ -1,0 +1,32 @@
+#include "server/memory.h"
+
+void lv_memory_init(struct lv_memory *memory, uint64_t high)
+{
+    memory->high = high;
+    memory->low = high - high / 20;
+    atomic_init(&memory->used, 0);
+    atomic_init(&memory->is_alarm, false);
+}
+
+uint64_t lv_memory_used(struct lv_memory *memory)
+{
+    long long used = atomic_load_explicit(&memory->used, memory_order_relaxed);
+
+    return used < 0 ? 0 : (uint64_t)used;
+}
+
+bool lv_memory_report(struct lv_memory *memory, int64_t change)
+{
+    bool is_alarm = lv_memory_is_alarm(memory), wanted;
+    uint64_t used;
+
+    assert(memory->low <= memory->high);
+    if (change != 0)
+        atomic_fetch_add_explicit(&memory->used, change, memory_order_relaxed);
+    used = lv_memory_used(memory);
+    wanted = is_alarm ? used >= memory->low : used > memory->high;
+    /* Two shards may see the border crossed at once; one of them turns the alarm. */
+    return wanted != is_alarm &&
+           atomic_compare_exchange_strong_explicit(&memory->is_alarm, &is_alarm, wanted,
+                                                   memory_order_relaxed, memory_order_relaxed);
+}

@@ -1,0 +1,31 @@
+/*
+ * server/memory.h - how much memory all shards hold together, and the alarm when it is too much.
+ *
+ * Each shard reports once a turn by how much its part has grown or shrunk; whoever carries the sum
+ * over a border turns the alarm. Any thread.
+ */
+#pragma once
+
+#include "base/defs.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lv_memory {
+    uint64_t high;                     /* bytes; the alarm begins above */
+    uint64_t low;                      /* bytes; it ends below, so that it does not flutter */
+    _Alignas(64) atomic_llong used;    /* any */
+    _Alignas(64) atomic_bool is_alarm; /* any */
+};
+
+void lv_memory_init(struct lv_memory *memory, uint64_t high);
+/* True when this report began or ended the alarm: the other shards have to be woken. */
+bool lv_memory_report(struct lv_memory *memory, int64_t change);
+
+static inline bool lv_memory_is_alarm(struct lv_memory *memory)
+{
+    return atomic_load_explicit(&memory->is_alarm, memory_order_relaxed);
+}
+
+uint64_t lv_memory_used(struct lv_memory *memory);

@@ -1,0 +1,191 @@
+#include "server/mesh.h"
+
+#include "base/alloc.h"
+#include "base/ring.h"
+
+/* From one shard to another. */
+struct lane {
+    struct lv_ring ring;
+    struct lv_list overflow; /* own  operations in order; the sender's */
+};
+
+struct seat {
+    struct lv_reactor *reactor;            /* view */
+    _Alignas(64) atomic_bool sleeps;       /* any */
+    _Alignas(64) atomic_bool is_congested; /* any   its overflow waits for room */
+};
+
+struct lv_mesh {
+    uint32_t count;
+    uint32_t lanes_ready; /* rings that were made */
+    struct seat *seats;   /* own */
+    struct lane *lanes;   /* own   [from * count + to] */
+};
+
+static struct lane *lane(const struct lv_mesh *mesh, uint32_t from, uint32_t to)
+{
+    assert(from < mesh->count && to < mesh->count);
+    return &mesh->lanes[from * mesh->count + to];
+}
+
+struct lv_mesh *lv_mesh_new(uint32_t shard_count)
+{
+    struct lv_mesh *mesh = lv_calloc(1, sizeof *mesh);
+    uint32_t lane_count = shard_count * shard_count;
+
+    assert(shard_count >= 1 && shard_count <= 64);
+    if (mesh == NULL)
+        return NULL;
+    mesh->count = shard_count;
+    mesh->seats = lv_alloc_aligned(64, shard_count * sizeof *mesh->seats);
+    mesh->lanes = lv_alloc_aligned(64, lane_count * sizeof *mesh->lanes);
+    if (mesh->seats == NULL || mesh->lanes == NULL)
+        goto fail;
+    for (uint32_t i = 0; i < shard_count; i++) {
+        atomic_init(&mesh->seats[i].sleeps, false);
+        atomic_init(&mesh->seats[i].is_congested, false);
+    }
+    for (; mesh->lanes_ready < lane_count; mesh->lanes_ready++) {
+        lv_list_init(&mesh->lanes[mesh->lanes_ready].overflow);
+        if (lv_ring_init(&mesh->lanes[mesh->lanes_ready].ring, LV_MESH_RING_SIZE) < 0)
+            goto fail;
+    }
+    return mesh;
+fail:
+    lv_mesh_free(mesh);
+    return NULL;
+}
+
+static void free_list(struct lv_list *list)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(list)) != NULL)
+        lv_op_free(lv_container(link, struct lv_op, link));
+    assert(lv_list_is_empty(list));
+}
+
+void lv_mesh_free(struct lv_mesh *mesh)
+{
+    if (mesh == NULL)
+        return;
+    for (uint32_t i = 0; i < mesh->lanes_ready; i++) {
+        struct lv_op *op;
+
+        lv_ring_publish(&mesh->lanes[i].ring);
+        while ((op = lv_ring_take(&mesh->lanes[i].ring)) != NULL)
+            lv_op_free(op);
+        free_list(&mesh->lanes[i].overflow);
+        lv_ring_fini(&mesh->lanes[i].ring);
+    }
+    lv_free(mesh->lanes);
+    lv_free(mesh->seats);
+    lv_free(mesh);
+}
+
+void lv_mesh_join(struct lv_mesh *mesh, uint32_t shard, struct lv_reactor *reactor)
+{
+    assert(shard < mesh->count && reactor != NULL);
+    mesh->seats[shard].reactor = reactor;
+}
+
+void lv_mesh_send(struct lv_mesh *mesh, uint32_t from, uint32_t to, struct lv_op *op)
+{
+    struct lane *way = lane(mesh, from, to);
+
+    assert(from != to);
+    if (!lv_list_is_empty(&way->overflow) || !lv_ring_put(&way->ring, op))
+        lv_list_push_back(&way->overflow, &op->link);
+}
+
+/* True when all of the overflow went into the ring. */
+static bool drain_overflow(struct lane *way)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_first(&way->overflow)) != NULL) {
+        struct lv_op *op = lv_container(link, struct lv_op, link);
+
+        lv_link_remove(link);
+        if (!lv_ring_put(&way->ring, op)) {
+            lv_list_push_front(&way->overflow, link);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool lv_mesh_publish(struct lv_mesh *mesh, uint32_t from)
+{
+    bool congested = false;
+
+    for (uint32_t to = 0; to < mesh->count; to++) {
+        struct lane *way = lane(mesh, from, to);
+
+        if (!drain_overflow(way))
+            congested = true;
+        /* The exchange meets the one in lv_mesh_may_sleep(): whichever comes second sees what the
+         * other did before, so a receiver is either woken or finds what was published. */
+        if (lv_ring_publish(&way->ring) &&
+            atomic_exchange_explicit(&mesh->seats[to].sleeps, false, memory_order_acq_rel))
+            lv_mesh_wake(mesh, to);
+    }
+    atomic_store_explicit(&mesh->seats[from].is_congested, congested, memory_order_relaxed);
+    return congested;
+}
+
+void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker)
+{
+    for (uint32_t from = 0; from < mesh->count; from++) {
+        struct lane *way = lane(mesh, from, to);
+        uint32_t taken = 0;
+        struct lv_op *op;
+
+        while (taken < LV_MESH_RING_SIZE && (op = lv_ring_take(&way->ring)) != NULL) {
+            lv_broker_take(broker, op);
+            taken++;
+        }
+        /* A sender that is just about to say so looks again by itself within a millisecond. */
+        if (taken > 0 &&
+            atomic_load_explicit(&mesh->seats[from].is_congested, memory_order_relaxed))
+            lv_mesh_wake(mesh, from);
+    }
+}
+
+static bool is_empty(struct lv_ring *ring)
+{
+    return atomic_load_explicit(&ring->published, memory_order_acquire) ==
+           atomic_load_explicit(&ring->taken, memory_order_relaxed);
+}
+
+bool lv_mesh_may_sleep(struct lv_mesh *mesh, uint32_t shard)
+{
+    assert(shard < mesh->count);
+    if (mesh->count == 1)
+        return true;
+    atomic_exchange_explicit(&mesh->seats[shard].sleeps, true, memory_order_acq_rel);
+    for (uint32_t from = 0; from < mesh->count; from++) {
+        if (!is_empty(&lane(mesh, from, shard)->ring)) {
+            lv_mesh_awake(mesh, shard);
+            return false;
+        }
+    }
+    return true;
+}
+
+void lv_mesh_awake(struct lv_mesh *mesh, uint32_t shard)
+{
+    atomic_store_explicit(&mesh->seats[shard].sleeps, false, memory_order_relaxed);
+}
+
+void lv_mesh_wake(struct lv_mesh *mesh, uint32_t shard)
+{
+    assert(shard < mesh->count && mesh->seats[shard].reactor != NULL);
+    lv_reactor_wake(mesh->seats[shard].reactor);
+}
+
+void lv_mesh_wake_all(struct lv_mesh *mesh)
+{
+    for (uint32_t shard = 0; shard < mesh->count; shard++)
+        lv_mesh_wake(mesh, shard);
+}

@@ -1,0 +1,329 @@
+#include "server/server.h"
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "io/machine.h"
+#include "io/signals.h"
+#include "lv_version.h"
+#include "server/data_dir.h"
+#include "server/listener.h"
+#include "server/shard.h"
+#include "session/amqp091/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ADDRESSES_MAX 64u /* of all names that were given */
+#define HOST_MAX      8u  /* of one name */
+/* How long clients have to answer connection.close, and then the shards to let go of them. */
+#define GRACE_NS (3 * LV_NS_PER_S)
+#define DROP_NS  (1 * LV_NS_PER_S)
+
+struct server {
+    struct lv_shared shared;
+    struct lv_data_dir dir;
+    struct lv_reactor *reactor; /* own   the main thread's */
+    struct lv_watch signals;
+    uint64_t now;
+    uint32_t started; /*       shards whose threads run */
+    bool is_asked_to_stop;
+};
+
+/* One line is one write; stderr is not buffered. */
+static void write_event(void *ctx, enum lv_level level, struct lv_bytes line)
+{
+    char time[LV_CLOCK_TEXT_SIZE];
+
+    (void)ctx;
+    (void)level;
+    fprintf(stderr, "%s %.*s", lv_clock_text(time), LV_FMT(line));
+}
+
+static uint32_t choose_shards(const struct lv_settings *settings)
+{
+    unsigned cpus = lv_machine_cpus();
+
+    if (settings->shards > 0)
+        return (uint32_t)settings->shards;
+    if (cpus <= 2)
+        return 1;
+    if (cpus <= 8)
+        return cpus / 2;
+    return cpus - 2 < 64 ? cpus - 2 : 64;
+}
+
+static void fill_limits(const struct lv_settings *settings, struct lv_session_limits *limits)
+{
+    *limits = (struct lv_session_limits){
+        .frame_max = (uint32_t)settings->frame_max,
+        .channel_max = (uint16_t)settings->channel_max,
+        .heartbeat_s = (uint16_t)settings->heartbeat,
+        .handshake_ms = (uint32_t)settings->handshake_timeout,
+        .max_message_size = settings->max_message_size,
+        .assembly_size = LV_BOUND_ASSEMBLY,
+        .out_high = LV_BOUND_OUT_HIGH,
+        .out_low = LV_BOUND_OUT_LOW,
+        .out_full = LV_BOUND_OUT_FULL,
+    };
+}
+
+/* ---- making ---- */
+
+static int make_shards(struct lv_shared *shared)
+{
+    shared->mesh = lv_mesh_new(shared->shard_count);
+    shared->shards = lv_calloc(shared->shard_count, sizeof(struct lv_shard *));
+    if (shared->mesh == NULL || shared->shards == NULL)
+        return -LV_E_NOMEM;
+    for (uint32_t i = 0; i < shared->shard_count; i++) {
+        shared->shards[i] = lv_shard_new(shared, i);
+        if (shared->shards[i] == NULL)
+            return -LV_E_NOMEM;
+    }
+    assert(shared->shards[0] != NULL);
+    return 0;
+}
+
+/* Every address of one name. A name like localhost may have addresses that this machine has not
+ * (IPv6 is switched off): one that works is enough. */
+static int listen_on(struct lv_shared *shared, const char *text, struct lv_diag *diag)
+{
+    struct lv_address addresses[HOST_MAX];
+    struct lv_endpoint endpoint;
+    unsigned before = shared->listener_count;
+    int count, rc = lv_endpoint_parse(text, &endpoint, diag);
+
+    if (rc < 0)
+        return rc;
+    count = lv_address_resolve(endpoint.host, endpoint.port, addresses, HOST_MAX, diag);
+    for (int i = 0; i < count; i++) {
+        if (shared->listener_count == ADDRESSES_MAX)
+            return lv_fail(diag, -LV_E_RESOURCE, "more than %u addresses to listen on",
+                           ADDRESSES_MAX);
+        rc = lv_listener_open(&shared->listeners[shared->listener_count], shared->shards[0],
+                              &addresses[i], diag);
+        if (rc == 0)
+            shared->listener_count++;
+        else if (rc != -LV_E_NOT_FOUND)
+            return rc;
+    }
+    if (count < 0)
+        return count;
+    return shared->listener_count > before ? 0 : rc;
+}
+
+static int make_listeners(struct lv_shared *shared, struct lv_diag *diag)
+{
+    const struct lv_names *names = &shared->settings->listeners;
+
+    shared->listeners = lv_calloc(ADDRESSES_MAX, sizeof *shared->listeners);
+    if (shared->listeners == NULL)
+        return -LV_E_NOMEM;
+    for (unsigned i = 0; i < names->count; i++) {
+        int rc = listen_on(shared, names->items[i], diag);
+
+        if (rc < 0)
+            return rc;
+    }
+    assert(shared->listener_count <= ADDRESSES_MAX);
+    return 0;
+}
+
+static void on_signal(struct lv_watch *watch, unsigned ready)
+{
+    struct server *server = lv_container(watch, struct server, signals);
+
+    (void)ready;
+    if (lv_signals_take(watch->fd) == 0)
+        return;
+    if (server->is_asked_to_stop)
+        _exit(1); /* whoever asks twice does not want to wait */
+    server->is_asked_to_stop = true;
+}
+
+static int make_reactor(struct server *server)
+{
+    int fd, rc;
+
+    server->reactor = lv_reactor_new();
+    if (server->reactor == NULL)
+        return -LV_E_RESOURCE;
+    server->shared.main = server->reactor;
+    rc = lv_signals_open(&fd);
+    if (rc < 0)
+        return rc;
+    rc = lv_reactor_add(server->reactor, &server->signals, fd, LV_IO_READ, on_signal);
+    if (rc < 0)
+        lv_signals_close(fd);
+    return rc;
+}
+
+static int start_shards(struct server *server, struct lv_diag *diag)
+{
+    for (; server->started < server->shared.shard_count; server->started++) {
+        int rc = lv_shard_start(server->shared.shards[server->started]);
+
+        if (rc < 0)
+            return lv_fail(diag, rc, "can't start a thread");
+    }
+    assert(server->started == server->shared.shard_count);
+    return 0;
+}
+
+static int make(struct server *server, struct lv_diag *diag)
+{
+    const struct lv_settings *settings = server->shared.settings;
+    int rc = lv_data_dir_open(&server->dir, settings->data_dir, diag);
+
+    if (rc < 0)
+        return rc;
+    rc = make_reactor(server);
+    if (rc == 0)
+        rc = make_shards(&server->shared);
+    if (rc < 0)
+        return lv_fail(diag, rc, "out of memory or file descriptors");
+    rc = make_listeners(&server->shared, diag);
+    if (rc < 0)
+        return rc;
+    return start_shards(server, diag);
+}
+
+/* ---- what operators are told ---- */
+
+static void print_login(const struct lv_settings *settings)
+{
+    const char *user = settings->default_user;
+    bool local = lv_names_have(&settings->loopback_users, user, strlen(user));
+
+    printf("user %s may log in%s%s\n", user,
+           strcmp(settings->default_pass, "guest") == 0 ? " with password guest" : "",
+           local ? ", from this machine only" : "");
+}
+
+static void print_start(const struct server *server)
+{
+    const struct lv_shared *shared = &server->shared;
+    char memory[LV_SIZE_TEXT_SIZE], address[LV_ADDRESS_TEXT_SIZE];
+
+    assert(shared->shard_count >= 1);
+    printf("Leveret %s, an AMQP 0-9-1 broker: %u shard%s; above %s of messages publishers wait\n",
+           LV_VERSION, shared->shard_count, shared->shard_count == 1 ? "" : "s",
+           lv_size_text(shared->memory.high, memory));
+    printf("data in %s; everything is kept in memory: messages, queues and exchanges are gone when "
+           "it stops\n",
+           server->dir.path);
+    print_login(shared->settings);
+    printf("ready");
+    for (unsigned i = 0; i < shared->listener_count; i++)
+        printf(" amqp://%s", lv_address_text(&shared->listeners[i].address, address));
+    printf("\n");
+    fflush(stdout);
+}
+
+/* ---- the end ---- */
+
+static void enter(struct server *server, enum lv_phase phase)
+{
+    atomic_store(&server->shared.phase, phase);
+    lv_mesh_wake_all(server->shared.mesh);
+}
+
+static bool all_gone(struct server *server)
+{
+    return atomic_load(&server->shared.stopping) == server->shared.shard_count &&
+           atomic_load(&server->shared.connections) == 0;
+}
+
+/* True when the last client left in time. */
+static bool wait_gone(struct server *server, uint64_t patience)
+{
+    uint64_t deadline = lv_clock_now() + patience;
+
+    while (!all_gone(server)) {
+        lv_reactor_wait(server->reactor, &server->now, deadline);
+        if (server->now >= deadline)
+            return all_gone(server);
+    }
+    return true;
+}
+
+static void stop(struct server *server)
+{
+    lv_event(LV_INFO, "server.stopping",
+             LV_U("connections", atomic_load(&server->shared.connections)));
+    enter(server, LV_PHASE_STOPPING);
+    if (!wait_gone(server, GRACE_NS)) {
+        enter(server, LV_PHASE_DROPPING);
+        if (!wait_gone(server, DROP_NS))
+            lv_event(LV_ERROR, "server.stopped",
+                     LV_U("connections", atomic_load(&server->shared.connections)));
+    }
+    enter(server, LV_PHASE_ENDED);
+}
+
+/* Also what is half made. */
+static void unmake(struct server *server)
+{
+    struct lv_shared *shared = &server->shared;
+
+    if (server->started > 0 && lv_shared_phase(shared) != LV_PHASE_ENDED)
+        enter(server, LV_PHASE_ENDED);
+    for (uint32_t i = 0; i < server->started; i++)
+        lv_shard_join(shared->shards[i]);
+    for (unsigned i = 0; i < shared->listener_count; i++)
+        lv_listener_close(&shared->listeners[i]);
+    lv_data_dir_close(&server->dir);
+    if (atomic_load(&shared->connections) > 0)
+        return; /* the process ends anyway; who still holds whom is not worth untangling */
+    for (uint32_t i = 0; shared->shards != NULL && i < shared->shard_count; i++)
+        lv_shard_free(shared->shards[i]);
+    lv_mesh_free(shared->mesh);
+    lv_free(shared->shards);
+    lv_free(shared->listeners);
+    if (server->signals.ready != NULL) {
+        int fd = server->signals.fd;
+        lv_reactor_remove(server->reactor, &server->signals);
+        lv_signals_close(fd);
+    }
+    lv_reactor_free(server->reactor);
+}
+
+static void init(struct server *server, const struct lv_settings *settings)
+{
+    struct lv_shared *shared = &server->shared;
+
+    shared->settings = settings;
+    shared->shard_count = choose_shards(settings);
+    shared->hash_key = (struct lv_hash_key){lv_machine_random(), lv_machine_random()};
+    fill_limits(settings, &shared->limits);
+    lv_memory_init(&shared->memory, lv_settings_memory(settings, lv_machine_memory()));
+    snprintf(shared->information, sizeof shared->information, "Leveret %s, Apache License 2.0",
+             LV_VERSION);
+    server->now = lv_clock_now();
+}
+
+int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
+{
+    struct server *server = lv_calloc(1, sizeof *server);
+    int rc;
+
+    if (server == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    lv_event_sink(write_event, NULL, (enum lv_level)settings->log_level);
+    lv_machine_raise_files();
+    init(server, settings);
+    server->dir.lock = -1;
+    rc = make(server, diag);
+    if (rc == 0) {
+        print_start(server);
+        while (!server->is_asked_to_stop)
+            lv_reactor_wait(server->reactor, &server->now, LV_NEVER);
+        stop(server);
+    }
+    if (server->dir.lock >= 0)
+        unmake(server);
+    lv_free(server);
+    return rc;
+}

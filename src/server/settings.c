@@ -1,0 +1,393 @@
+#include "server/settings.h"
+
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/event.h"
+#include "base/text.h"
+#include "io/address.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_SIZE_MAX  128u
+#define VALUE_SIZE_MAX 4096u
+
+const struct lv_setting lv_setting_rows[] = {
+#define ROW(field, name, kind, standard, min, max, unit, text)                                     \
+    {name, LV_SETTING_##kind, standard, min, max, unit, text, offsetof(struct lv_settings, field)},
+    LV_SETTINGS(ROW)
+#undef ROW
+        {.name = NULL},
+};
+
+static void *target_of(struct lv_settings *settings, const struct lv_setting *row)
+{
+    assert(row->offset < sizeof *settings);
+    return (char *)settings + row->offset;
+}
+
+static int set_text(char **target, const char *value)
+{
+    char *copy = lv_strndup(value, strlen(value));
+
+    if (copy == NULL)
+        return -LV_E_NOMEM;
+    lv_free(*target);
+    *target = copy;
+    return 0;
+}
+
+static int set_number(uint64_t *target, const struct lv_setting *row, const char *value,
+                      struct lv_diag *diag)
+{
+    bool is_size = row->kind == LV_SETTING_SIZE;
+    uint64_t number;
+    int rc = is_size ? lv_text_size(value, &number) : lv_text_number(value, &number);
+
+    if (rc < 0 || number < row->min || number > row->max)
+        return lv_fail(diag, -LV_E_USAGE,
+                       "%s is a whole number from %llu to %llu (%s%s), not \"%s\"", row->name,
+                       (unsigned long long)row->min, (unsigned long long)row->max, row->unit,
+                       is_size ? ", or like 64k, 10MB, 1GiB" : "", value);
+    *target = number;
+    return 0;
+}
+
+static int set_level(uint64_t *target, const struct lv_setting *row, const char *value,
+                     struct lv_diag *diag)
+{
+    static const struct {
+        const char *name;
+        enum lv_level level;
+    } levels[] = {
+        {"debug", LV_DEBUG}, {"info", LV_INFO}, {"warning", LV_WARN}, {"error", LV_ERROR}};
+
+    for (size_t i = 0; i < LV_COUNT(levels); i++) {
+        if (strcmp(value, levels[i].name) == 0) {
+            *target = levels[i].level;
+            return 0;
+        }
+    }
+    return lv_fail(diag, -LV_E_USAGE, "%s is debug, info, warning or error, not \"%s\"", row->name,
+                   value);
+}
+
+/* Libraries split it at the dots and compare numbers. */
+static int set_version(char **target, const struct lv_setting *row, const char *value,
+                       struct lv_diag *diag)
+{
+    unsigned major, minor, patch;
+    int end = 0;
+
+    if (!isdigit((unsigned char)value[0]) || strlen(value) > 32 ||
+        sscanf(value, "%u.%u.%u%n", &major, &minor, &patch, &end) != 3 || value[end] != '\0')
+        return lv_fail(diag, -LV_E_USAGE, "%s is three numbers like 4.1.0, not \"%s\"", row->name,
+                       value);
+    return set_text(target, value);
+}
+
+/* `form` is what stood behind the setting's name: "", ".relative" or ".absolute". */
+static int set_memory(struct lv_memory_limit *target, const struct lv_setting *row,
+                      const char *form, const char *value, struct lv_diag *diag)
+{
+    bool relative =
+        strcmp(form, ".relative") == 0 || (form[0] == '\0' && strchr(value, '.') != NULL);
+    double share;
+    uint64_t size;
+
+    if (relative && lv_text_decimal(value, &share) == 0 && share > 0 && share <= 1) {
+        *target = (struct lv_memory_limit){.relative = share};
+        return 0;
+    }
+    if (!relative && lv_text_size(value, &size) == 0 && size > 0) {
+        *target = (struct lv_memory_limit){.absolute = size};
+        return 0;
+    }
+    if (relative)
+        return lv_fail(diag, -LV_E_USAGE,
+                       "%s%s is a share of the memory above 0 and up to 1.0, like 0.6, not \"%s\"",
+                       row->name, form, value);
+    return lv_fail(diag, -LV_E_USAGE, "%s%s is a size like 512MB%s, not \"%s\"", row->name, form,
+                   form[0] == '\0' ? ", or a share of the memory like 0.6" : "", value);
+}
+
+static void clear_names(struct lv_names *names)
+{
+    for (unsigned i = 0; i < names->count; i++)
+        lv_free(names->items[i]);
+    *names = (struct lv_names){.count = 0};
+}
+
+bool lv_names_have(const struct lv_names *names, const void *name, size_t size)
+{
+    assert(names->count <= LV_NAMES_MAX);
+    for (unsigned i = 0; i < names->count; i++) {
+        if (strlen(names->items[i]) == size && memcmp(names->items[i], name, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int add_name(struct lv_names *names, const struct lv_setting *row, const char *name,
+                    struct lv_diag *diag)
+{
+    struct lv_endpoint endpoint;
+    int rc = 0;
+
+    if (row->kind == LV_SETTING_LISTENERS)
+        rc = lv_endpoint_parse(name, &endpoint, diag);
+    if (rc < 0)
+        return rc;
+    if (name[0] == '\0')
+        return lv_fail(diag, -LV_E_USAGE, "%s has an empty name in it", row->name);
+    if (names->is_default)
+        clear_names(names);
+    if (lv_names_have(names, name, strlen(name)))
+        return 0;
+    if (names->count == LV_NAMES_MAX)
+        return lv_fail(diag, -LV_E_USAGE, "%s holds at most %u", row->name, LV_NAMES_MAX);
+    rc = set_text(&names->items[names->count], name);
+    if (rc == 0)
+        names->count++;
+    return rc;
+}
+
+static void remove_name(struct lv_names *names, const char *name)
+{
+    for (unsigned i = 0; i < names->count; i++) {
+        if (strcmp(names->items[i], name) != 0)
+            continue;
+        lv_free(names->items[i]);
+        names->items[i] = names->items[--names->count];
+        names->items[names->count] = NULL;
+        return;
+    }
+}
+
+/* The whole list: names with commas between, or "none". */
+static int set_names(struct lv_names *names, const struct lv_setting *row, const char *value,
+                     struct lv_diag *diag)
+{
+    int rc = 0;
+
+    clear_names(names);
+    if (strcmp(value, "none") == 0)
+        return 0;
+    for (const char *at = value; rc == 0;) {
+        char name[VALUE_SIZE_MAX];
+        size_t blanks = strspn(at, " "), size = strcspn(at + blanks, ", ");
+
+        if (size >= sizeof name)
+            return lv_fail(diag, -LV_E_USAGE, "%s has a name that is too long", row->name);
+        snprintf(name, sizeof name, "%.*s", (int)size, at + blanks);
+        rc = add_name(names, row, name, diag);
+        at += blanks + size;
+        at += strspn(at, " ");
+        if (*at == '\0')
+            break;
+        at++;
+    }
+    return rc;
+}
+
+/* One of the list: listeners.tcp.NAME = ADDRESS, loopback_users.NAME = true. */
+static int set_one_name(struct lv_names *names, const struct lv_setting *row, const char *form,
+                        const char *value, struct lv_diag *diag)
+{
+    assert(form[0] == '.');
+    if (row->kind == LV_SETTING_LISTENERS)
+        return add_name(names, row, value, diag);
+    if (strcmp(value, "true") == 0)
+        names->is_default = false; /* here it adds to what there is */
+    else if (strcmp(value, "false") != 0)
+        return lv_fail(diag, -LV_E_USAGE, "%s%s is true or false, not \"%s\"", row->name, form,
+                       value);
+    if (value[0] == 't')
+        return add_name(names, row, form + 1, diag);
+    remove_name(names, form + 1);
+    return 0;
+}
+
+static int set_list(struct lv_names *names, const struct lv_setting *row, const char *form,
+                    const char *value, struct lv_diag *diag)
+{
+    return form[0] == '\0' ? set_names(names, row, value, diag)
+                           : set_one_name(names, row, form, value, diag);
+}
+
+static int set_row(struct lv_settings *settings, const struct lv_setting *row, const char *form,
+                   const char *value, struct lv_diag *diag)
+{
+    void *target = target_of(settings, row);
+
+    assert(form[0] == '\0' || form[0] == '.');
+    switch (row->kind) {
+    case LV_SETTING_NUMBER:
+    case LV_SETTING_SIZE:
+        return set_number(target, row, value, diag);
+    case LV_SETTING_TEXT:
+        return set_text(target, value);
+    case LV_SETTING_VERSION:
+        return set_version(target, row, value, diag);
+    case LV_SETTING_LEVEL:
+        return set_level(target, row, value, diag);
+    case LV_SETTING_MEMORY:
+        return set_memory(target, row, form, value, diag);
+    case LV_SETTING_LISTENERS:
+    case LV_SETTING_USERS:
+        return set_list(target, row, form, value, diag);
+    }
+    LV_IMPOSSIBLE("kinds are constants");
+}
+
+/* Whether the row takes something behind its name, and this. */
+static bool takes_form(const struct lv_setting *row, const char *form)
+{
+    if (form[0] == '\0')
+        return true;
+    if (row->kind == LV_SETTING_MEMORY)
+        return strcmp(form, ".relative") == 0 || strcmp(form, ".absolute") == 0;
+    return (row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS) && form[0] == '.' &&
+           form[1] != '\0';
+}
+
+/* NULL: no such setting. */
+static const struct lv_setting *find_row(const char *name, const char **ret_form)
+{
+    for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
+        size_t size = strlen(row->name);
+
+        if (strncmp(name, row->name, size) == 0 && takes_form(row, name + size)) {
+            *ret_form = name + size;
+            return row;
+        }
+    }
+    return NULL;
+}
+
+int lv_settings_set(struct lv_settings *settings, const char *name, const char *value,
+                    struct lv_diag *diag)
+{
+    struct lv_nearest nearest = {.name = name};
+    const char *form;
+    const struct lv_setting *row = find_row(name, &form);
+
+    if (row != NULL)
+        return set_row(settings, row, form, value, diag);
+    for (row = lv_setting_rows; row->name != NULL; row++)
+        lv_nearest_try(&nearest, row->name);
+    if (nearest.best != NULL)
+        return lv_fail(diag, -LV_E_NOT_FOUND, "there is no setting \"%s\"; did you mean \"%s\"?",
+                       name, nearest.best);
+    return lv_fail(diag, -LV_E_NOT_FOUND, "there is no setting \"%s\"", name);
+}
+
+int lv_settings_init(struct lv_settings *settings)
+{
+    int rc = 0;
+
+    *settings = (struct lv_settings){.shards = 0};
+    for (const struct lv_setting *row = lv_setting_rows; row->name != NULL && rc == 0; row++)
+        rc = set_row(settings, row, "", row->standard, NULL);
+    assert(rc == 0 || rc == -LV_E_NOMEM);
+    settings->listeners.is_default = settings->loopback_users.is_default = true;
+    if (rc < 0)
+        lv_settings_fini(settings);
+    return rc;
+}
+
+void lv_settings_fini(struct lv_settings *settings)
+{
+    for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
+        void *target = target_of(settings, row);
+
+        if (row->kind == LV_SETTING_TEXT || row->kind == LV_SETTING_VERSION)
+            lv_free(*(char **)target);
+        else if (row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS)
+            clear_names(target);
+    }
+    *settings = (struct lv_settings){.shards = 0};
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* The text without blanks around it. */
+static struct lv_bytes trim(const char *from, const char *to)
+{
+    while (from < to && is_blank(*from))
+        from++;
+    while (from < to && is_blank(to[-1]))
+        to--;
+    return lv_bytes(from, (size_t)(to - from));
+}
+
+/* The value that begins at `from`, without its quotes or a comment behind it. */
+static struct lv_bytes trim_value(const char *from, const char *to)
+{
+    struct lv_bytes value = trim(from, to);
+    const char *comment;
+
+    if (value.size > 0 && value.data[0] == '\'') {
+        const char *begin = (const char *)value.data + 1;
+        const char *quote = memchr(begin, '\'', value.size - 1);
+
+        if (quote != NULL)
+            return lv_bytes(begin, (size_t)(quote - begin));
+    }
+    comment = memchr(from, '#', (size_t)(to - from));
+    return comment == NULL ? value : trim(from, comment);
+}
+
+static int read_line(struct lv_settings *settings, const char *from, const char *to,
+                     struct lv_diag *diag)
+{
+    char name_text[NAME_SIZE_MAX], value_text[VALUE_SIZE_MAX];
+    struct lv_bytes line = trim(from, to), name, value;
+    const char *equals;
+
+    if (line.size == 0 || line.data[0] == '#')
+        return 0;
+    equals = memchr(from, '=', (size_t)(to - from));
+    if (equals == NULL)
+        return lv_fail(diag, -LV_E_USAGE, "a line is `name = value`");
+    name = trim(from, equals);
+    value = trim_value(equals + 1, to);
+    if (name.size == 0 || name.size >= sizeof name_text || value.size >= sizeof value_text)
+        return lv_fail(diag, -LV_E_USAGE, "a line is `name = value`, and this one is too %s",
+                       name.size == 0 ? "short" : "long");
+    snprintf(name_text, sizeof name_text, "%.*s", LV_FMT(name));
+    snprintf(value_text, sizeof value_text, "%.*s", LV_FMT(value));
+    return lv_settings_set(settings, name_text, value_text, diag);
+}
+
+int lv_settings_read(struct lv_settings *settings, const char *file, const char *text,
+                     struct lv_diag *diag)
+{
+    unsigned number = 1;
+
+    assert(file != NULL);
+    for (const char *line = text; *line != '\0'; number++) {
+        const char *end = line + strcspn(line, "\n");
+        struct lv_diag why = {""};
+        int rc = read_line(settings, line, end, &why);
+
+        if (rc < 0)
+            return lv_fail(diag, rc, "%s:%u: %.300s", file, number, why.text);
+        line = *end == '\0' ? end : end + 1;
+    }
+    return 0;
+}
+
+uint64_t lv_settings_memory(const struct lv_settings *settings, uint64_t machine_memory)
+{
+    const struct lv_memory_limit *limit = &settings->memory_limit;
+
+    assert(limit->absolute != 0 || limit->relative > 0);
+    if (limit->absolute != 0)
+        return limit->absolute;
+    return (uint64_t)((double)machine_memory * limit->relative);
+}

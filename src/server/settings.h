@@ -1,0 +1,126 @@
+/*
+ * server/settings.h - everything that can be set, in one table.
+ *
+ * The struct, the parser, --help, the manual page and docs/settings.md are expansions of it. Names
+ * and meanings are rabbitmq.conf's wherever the thing is the same. Filled by the main thread before
+ * the shards start; read by all afterwards.
+ */
+#pragma once
+
+#include "base/defs.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * X(field, name, kind, default, lowest, highest, unit, text)
+ *
+ * Kinds: NUMBER, SIZE (bytes, with units), TEXT, VERSION, LEVEL, MEMORY (a share of the machine's
+ * memory or a size), LISTENERS (addresses) and USERS (names); the last two are lists.
+ */
+#define LV_SETTINGS(X)                                                                             \
+    X(listeners, "listeners.tcp", LISTENERS, "127.0.0.1:5672", 0, 0, "HOST:PORT",                  \
+      "where AMQP clients connect; listeners.tcp.NAME adds one more, a port alone means all "      \
+      "addresses of this machine")                                                                 \
+    X(data_dir, "data_dir", TEXT, "", 0, 0, "directory",                                           \
+      "where the broker's files are; empty: $STATE_DIRECTORY, else /var/lib/leveret for root, "    \
+      "else $XDG_STATE_HOME/leveret")                                                              \
+    X(shards, "shards", NUMBER, "0", 0, 64, "threads",                                             \
+      "threads that share connections and queues; 0: one on up to two processors, half of them "   \
+      "up to eight, all but two above")                                                            \
+    X(default_user, "default_user", TEXT, "guest", 0, 0, "name", "the user who may log in")        \
+    X(default_pass, "default_pass", TEXT, "guest", 0, 0, "password", "that user's password")       \
+    X(loopback_users, "loopback_users", USERS, "guest", 0, 0, "names",                             \
+      "users who may log in only from this machine itself; none: everybody from everywhere; "      \
+      "loopback_users.NAME = true or false adds or removes one")                                   \
+    X(heartbeat, "heartbeat", NUMBER, "60", 0, 65535, "s",                                         \
+      "heartbeat offered to clients, whose answer counts; 0: none")                                \
+    X(frame_max, "frame_max", SIZE, "131072", 8192, 16777216, "bytes",                             \
+      "largest frame offered to clients")                                                          \
+    X(channel_max, "channel_max", NUMBER, "2047", 1, 65535, "channels",                            \
+      "channels that one connection may open")                                                     \
+    X(handshake_timeout, "handshake_timeout", NUMBER, "10000", 100, 600000, "ms",                  \
+      "a connection that is not open so long after it came is closed")                             \
+    X(max_message_size, "max_message_size", SIZE, "16777216", 1, 536870912, "bytes",               \
+      "largest body of a message")                                                                 \
+    X(memory_limit, "vm_memory_high_watermark", MEMORY, "0.6", 0, 0, "share or bytes",             \
+      "memory held for messages and connections above which publishers are blocked: a share of "   \
+      "the machine's memory (vm_memory_high_watermark.relative) or a size like 512MB "             \
+      "(vm_memory_high_watermark.absolute)")                                                       \
+    X(product_version, "product_version", VERSION, "4.1.0", 0, 0, "X.Y.Z",                         \
+      "version of RabbitMQ that clients are told, since libraries choose features by it")          \
+    X(log_level, "log.level", LEVEL, "info", 0, 0, "level",                                        \
+      "least level that is logged to standard error: debug, info, warning or error")
+
+#define LV_NAMES_MAX 16u
+
+/* A list from settings. */
+struct lv_names {
+    char *items[LV_NAMES_MAX]; /* own */
+    unsigned count;
+    bool is_default; /* the first name that is added replaces the default's */
+};
+
+/* One of the two is 0. */
+struct lv_memory_limit {
+    double relative;
+    uint64_t absolute; /* bytes */
+};
+
+#define LV_SETTING_TYPE_NUMBER    uint64_t
+#define LV_SETTING_TYPE_SIZE      uint64_t
+#define LV_SETTING_TYPE_TEXT      char *
+#define LV_SETTING_TYPE_VERSION   char *
+#define LV_SETTING_TYPE_LEVEL     uint64_t /* enum lv_level */
+#define LV_SETTING_TYPE_MEMORY    struct lv_memory_limit
+#define LV_SETTING_TYPE_LISTENERS struct lv_names
+#define LV_SETTING_TYPE_USERS     struct lv_names
+
+struct lv_settings {
+#define LV_SETTING_FIELD(field, name, kind, ...) LV_SETTING_TYPE_##kind field;
+    LV_SETTINGS(LV_SETTING_FIELD)
+#undef LV_SETTING_FIELD
+};
+
+enum lv_setting_kind {
+    LV_SETTING_NUMBER,
+    LV_SETTING_SIZE,
+    LV_SETTING_TEXT,
+    LV_SETTING_VERSION,
+    LV_SETTING_LEVEL,
+    LV_SETTING_MEMORY,
+    LV_SETTING_LISTENERS,
+    LV_SETTING_USERS
+};
+
+/* A row of the table, for those who print it. */
+struct lv_setting {
+    const char *name;
+    enum lv_setting_kind kind;
+    const char *standard; /* the default, as it would be written */
+    uint64_t min, max;    /* NUMBER and SIZE */
+    const char *unit;
+    const char *text;
+    size_t offset; /* in struct lv_settings */
+};
+
+/* In the table's order; ends with a row without a name. */
+extern const struct lv_setting lv_setting_rows[];
+
+/* Everything at its default. */
+int lv_settings_init(struct lv_settings *settings) LV_MUST_CHECK;
+void lv_settings_fini(struct lv_settings *settings);
+
+/* Sets one by its name. -LV_E_NOT_FOUND: no such setting, `diag` has the nearest name;
+ * -LV_E_USAGE: `diag` says what would be right. */
+int lv_settings_set(struct lv_settings *settings, const char *name, const char *value,
+                    struct lv_diag *diag) LV_MUST_CHECK;
+/* rabbitmq.conf's format: lines of `name = value`, # begins a comment, a value in single quotes is
+ * taken as it is. `file` is for the sentences, which name the line. */
+int lv_settings_read(struct lv_settings *settings, const char *file, const char *text,
+                     struct lv_diag *diag) LV_MUST_CHECK;
+
+bool lv_names_have(const struct lv_names *names, const void *name, size_t size);
+/* Bytes above which publishers are blocked on a machine with so much memory. */
+uint64_t lv_settings_memory(const struct lv_settings *settings, uint64_t machine_memory);

@@ -1,0 +1,13 @@
+/*
+ * server/settings_text.h - the table of settings as people read it. Main thread.
+ */
+#pragma once
+
+#include <stdio.h>
+
+/* For --help: the names with their defaults, and what they are. */
+extern const char lv_settings_help[];
+/* docs/settings.md. */
+void lv_settings_print_markdown(FILE *file);
+/* The part of the manual page, in man(7)'s macros. */
+void lv_settings_print_man(FILE *file);

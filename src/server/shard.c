@@ -1,0 +1,303 @@
+#include "server/shard.h"
+
+#include "base/alloc.h"
+#include "io/clock.h"
+#include "io/machine.h"
+#include "io/socket.h"
+#include "server/connection.h"
+#include "server/listener.h"
+
+#include <stdio.h>
+
+#define SHUTDOWN_TEXT "broker forced connection closure with reason 'shutdown'"
+/* A sender whose ring is full looks again so soon, should the receiver's wake have missed it. */
+#define CONGESTED_NS LV_NS_PER_MS
+
+static struct lv_connection *connection_at(struct lv_link *link)
+{
+    return lv_container(link, struct lv_connection, all);
+}
+
+static void send_op(void *ctx, uint32_t to, struct lv_op *op)
+{
+    struct lv_shard *shard = ctx;
+
+    lv_mesh_send(shard->shared->mesh, shard->number, to, op);
+}
+
+/* ---- the parts of a turn ---- */
+
+static void take_arrivals(struct lv_shard *shard)
+{
+    struct lv_letter *letter = lv_mailbox_take(&shard->arrivals);
+
+    while (letter != NULL) {
+        struct lv_arrival *arrival = lv_container(letter, struct lv_arrival, letter);
+
+        letter = letter->next;
+        if (shard->phase == LV_PHASE_RUNNING)
+            lv_connection_open(shard, arrival->fd, &arrival->peer);
+        else
+            lv_socket_close(arrival->fd);
+        lv_free(arrival);
+    }
+}
+
+static void resume_all(struct lv_shard *shard)
+{
+    struct lv_list batch;
+    struct lv_link *link;
+
+    lv_list_init(&batch);
+    lv_list_splice_back(&batch, &shard->again);
+    while ((link = lv_list_pop_front(&batch)) != NULL)
+        lv_connection_resume(lv_container(link, struct lv_connection, waits));
+    assert(lv_list_is_empty(&batch));
+}
+
+/* What the session puts back into the list while it is flushed has its turn next time. */
+static void flush_all(struct lv_shard *shard)
+{
+    struct lv_list batch;
+    struct lv_link *link;
+
+    lv_list_init(&batch);
+    lv_list_splice_back(&batch, &shard->dirty);
+    while ((link = lv_list_pop_front(&batch)) != NULL)
+        lv_connection_flush(lv_container(link, struct lv_connection, dirty));
+    assert(lv_list_is_empty(&batch));
+}
+
+/* Shows the others what they were sent. As long as it does not fit, nothing new is read. */
+static void publish_ops(struct lv_shard *shard)
+{
+    bool was_congested = shard->is_congested;
+
+    if (shard->shared->shard_count == 1)
+        return;
+    shard->is_congested = lv_mesh_publish(shard->shared->mesh, shard->number);
+    if (was_congested && !shard->is_congested)
+        lv_list_splice_back(&shard->again, &shard->held);
+}
+
+static void turn_alarm(struct lv_shard *shard, bool is_alarm)
+{
+    shard->is_alarm = is_alarm;
+    LV_LIST_EACH(&shard->connections, link)
+    {
+        struct lv_connection *connection = connection_at(link);
+
+        if (!connection->is_finished && !connection->is_lost)
+            lv_session_alarm(connection->session, is_alarm ? "low on memory" : NULL);
+    }
+}
+
+static void tell_alarm(struct lv_memory *memory)
+{
+    uint64_t used = lv_memory_used(memory);
+
+    if (lv_memory_is_alarm(memory))
+        lv_event(LV_WARN, "memory.alarm", LV_U("used", used), LV_U("limit", memory->high),
+                 LV_S("effect", "publishers are blocked; consumers go on"));
+    else
+        lv_event(LV_WARN, "memory.alarm_ended", LV_U("used", used), LV_U("limit", memory->high));
+}
+
+static void report_memory(struct lv_shard *shard)
+{
+    struct lv_memory *memory = &shard->shared->memory;
+    struct lv_broker_stats stats;
+    uint64_t size;
+
+    lv_broker_stats(shard->broker, &stats);
+    size = stats.memory_size + shard->pool.used_count * LV_OUT_CHUNK_SIZE + shard->left_size;
+    if (size != shard->reported_size) {
+        int64_t change = (int64_t)(size - shard->reported_size);
+
+        shard->reported_size = size;
+        if (lv_memory_report(memory, change)) {
+            tell_alarm(memory);
+            lv_mesh_wake_all(shard->shared->mesh);
+        }
+    }
+    if (LV_UNLIKELY(lv_memory_is_alarm(memory) != shard->is_alarm))
+        turn_alarm(shard, !shard->is_alarm);
+}
+
+static void stop_all(struct lv_shard *shard)
+{
+    LV_LIST_EACH(&shard->connections, link)
+    {
+        struct lv_connection *connection = connection_at(link);
+
+        if (!connection->is_finished && !connection->is_lost)
+            lv_session_stop(connection->session, SHUTDOWN_TEXT);
+    }
+}
+
+static void drop_all(struct lv_shard *shard)
+{
+    LV_LIST_EACH(&shard->connections, link)
+    lv_connection_drop(connection_at(link));
+}
+
+/* Does once what a new phase asks for. */
+static void follow_phase(struct lv_shard *shard)
+{
+    struct lv_shared *shared = shard->shared;
+    enum lv_phase phase = lv_shared_phase(shared);
+
+    if (LV_LIKELY(phase == shard->phase))
+        return;
+    assert(phase > shard->phase);
+    shard->phase = phase;
+    if (phase == LV_PHASE_STOPPING) {
+        for (unsigned i = 0; shard->number == 0 && i < shared->listener_count; i++)
+            lv_listener_close(&shared->listeners[i]);
+        stop_all(shard);
+        atomic_fetch_add(&shared->stopping, 1);
+        lv_reactor_wake(shared->main);
+    } else if (phase == LV_PHASE_DROPPING) {
+        drop_all(shard);
+    }
+}
+
+static uint64_t next_wait(struct lv_shard *shard)
+{
+    uint64_t deadline = lv_deadlines_next(&shard->deadlines);
+
+    if (shard->has_more || !lv_list_is_empty(&shard->dirty))
+        return 0;
+    if (shard->is_congested)
+        return deadline < shard->now + CONGESTED_NS ? deadline : shard->now + CONGESTED_NS;
+    return lv_list_is_empty(&shard->again) ? deadline : 0;
+}
+
+static void wait(struct lv_shard *shard)
+{
+    struct lv_mesh *mesh = shard->shared->mesh;
+    uint64_t deadline = next_wait(shard);
+
+    shard->has_more = false;
+    if (deadline > shard->now && !lv_mesh_may_sleep(mesh, shard->number))
+        deadline = 0;
+    lv_reactor_wait(shard->reactor, &shard->now, deadline);
+    lv_mesh_awake(mesh, shard->number);
+}
+
+static void run(void *ctx)
+{
+    struct lv_shard *shard = ctx;
+
+    shard->now = lv_clock_now();
+    while (shard->phase != LV_PHASE_ENDED) {
+        wait(shard); /* and step what is ready */
+        if (lv_deadlines_next(&shard->deadlines) <= shard->now)
+            lv_deadlines_run(&shard->deadlines, shard->now);
+        take_arrivals(shard);
+        lv_mesh_take(shard->shared->mesh, shard->number, shard->broker);
+        if (!shard->is_congested)
+            resume_all(shard);
+        if (lv_broker_turn(shard->broker))
+            shard->has_more = true;
+        publish_ops(shard);
+        flush_all(shard);
+        report_memory(shard);
+        follow_phase(shard);
+    }
+}
+
+/* ---- making and ending ---- */
+
+static struct lv_broker *new_broker(struct lv_shard *shard)
+{
+    const struct lv_broker_config config = {
+        .shard = shard->number,
+        .shard_count = shard->shared->shard_count,
+        .store = shard->store,
+        .hash_key = shard->shared->hash_key,
+        .seed = lv_machine_random(),
+        .send = send_op,
+        .send_ctx = shard,
+    };
+
+    return lv_broker_new(&config);
+}
+
+struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
+{
+    struct lv_shard *shard = lv_calloc(1, sizeof *shard);
+
+    assert(number < shared->shard_count);
+    if (shard == NULL)
+        return NULL;
+    shard->shared = shared;
+    shard->number = number;
+    lv_chunk_pool_init(&shard->pool);
+    lv_mailbox_init(&shard->arrivals);
+    lv_list_init(&shard->connections);
+    lv_list_init(&shard->dirty);
+    lv_list_init(&shard->again);
+    lv_list_init(&shard->held);
+    lv_list_init(&shard->closing);
+    lv_deadline_init(&shard->closing_deadline, lv_connection_close_late);
+    /* A session leaves less than a frame as long as it is not paused. */
+    shard->buffer_size = LV_READ_SIZE + shared->limits.frame_max + 8;
+    shard->buffer = lv_alloc(shard->buffer_size);
+    shard->reactor = lv_reactor_new();
+    shard->store = lv_store_new();
+    if (shard->buffer == NULL || shard->reactor == NULL || shard->store == NULL)
+        goto fail;
+    shard->broker = new_broker(shard);
+    if (shard->broker == NULL)
+        goto fail;
+    lv_mesh_join(shared->mesh, number, shard->reactor);
+    return shard;
+fail:
+    lv_shard_free(shard);
+    return NULL;
+}
+
+int lv_shard_start(struct lv_shard *shard)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "shard %u", shard->number);
+    return lv_thread_start(&shard->thread, name, run, shard);
+}
+
+void lv_shard_join(struct lv_shard *shard)
+{
+    assert(lv_shared_phase(shard->shared) == LV_PHASE_ENDED);
+    lv_thread_join(&shard->thread);
+}
+
+void lv_shard_free(struct lv_shard *shard)
+{
+    if (shard == NULL)
+        return;
+    assert(lv_list_is_empty(&shard->connections));
+    take_arrivals(shard);
+    lv_broker_free(shard->broker);
+    lv_store_free(shard->store);
+    lv_chunk_pool_fini(&shard->pool);
+    lv_reactor_free(shard->reactor);
+    lv_free(shard->buffer);
+    lv_free(shard);
+}
+
+void lv_shard_give(struct lv_shard *shard, int fd, const struct lv_address *peer)
+{
+    struct lv_arrival *arrival = lv_alloc(sizeof *arrival);
+
+    assert(fd >= 0);
+    if (arrival == NULL) {
+        lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
+        lv_socket_close(fd);
+        return;
+    }
+    arrival->fd = fd;
+    arrival->peer = *peer;
+    if (lv_mailbox_post(&shard->arrivals, &arrival->letter))
+        lv_mesh_wake(shard->shared->mesh, shard->number);
+}

@@ -1,0 +1,64 @@
+/*
+ * server/shard.h - one thread with everything it owns: reactor, broker, store, connections.
+ *
+ * A turn reads and steps every connection that is ready, takes what other shards sent, lets the
+ * broker drain its queues, and writes each connection's output once. The struct is open to the
+ * files of this room that work on it, on the shard's thread.
+ */
+#pragma once
+
+#include "base/mailbox.h"
+#include "io/address.h"
+#include "io/thread.h"
+#include "server/shared.h"
+
+/* What one read takes at most: a busy connection has its turn, then the others have theirs. */
+#define LV_READ_SIZE (256u * 1024u)
+
+/* A connection on its way from the listener's shard to its own. */
+struct lv_arrival {
+    struct lv_letter letter;
+    struct lv_address peer;
+    int fd; /* own */
+};
+
+struct lv_shard {
+    struct lv_shared *shared; /* view */
+    uint32_t number;
+    struct lv_thread thread;
+    struct lv_reactor *reactor; /* own */
+    struct lv_store *store;     /* own */
+    struct lv_broker *broker;   /* own */
+    struct lv_deadlines deadlines;
+    struct lv_chunk_pool pool;
+    uint64_t now;    /*       of this turn */
+    uint8_t *buffer; /* own   what every connection is read into */
+    size_t buffer_size;
+
+    struct lv_list connections; /* all */
+    struct lv_list dirty;       /* have output, or are to be closed */
+    struct lv_list again;       /* may take up what they had left */
+    struct lv_list held;        /* are not read while this shard is congested */
+    struct lv_list closing;     /* finished, but not all is sent; oldest first */
+    struct lv_deadline closing_deadline;
+
+    size_t left_size;       /* bytes that connections keep for later */
+    uint64_t reported_size; /* bytes of memory that the common sum knows of */
+    bool is_congested;      /* operations wait for room in a ring */
+    bool is_alarm;          /* the sessions have been told */
+    bool has_more;          /* the next turn comes at once */
+    enum lv_phase phase;    /* as far as this shard has followed */
+
+    struct lv_mailbox arrivals; /* any */
+};
+
+/* A shard whose thread does not run yet. */
+struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number) LV_MUST_CHECK;
+int lv_shard_start(struct lv_shard *shard) LV_MUST_CHECK;
+/* After the phase has become LV_PHASE_ENDED. */
+void lv_shard_join(struct lv_shard *shard);
+/* After all threads. Takes NULL. */
+void lv_shard_free(struct lv_shard *shard);
+
+/* Any thread. Takes the socket. */
+void lv_shard_give(struct lv_shard *shard, int fd, const struct lv_address *peer);

@@ -1,0 +1,45 @@
+/*
+ * server/shared.h - what all shards of a broker have in common.
+ *
+ * Written by the main thread before the shards start, read by all afterwards; what changes later is
+ * atomic.
+ */
+#pragma once
+
+#include "server/memory.h"
+#include "server/mesh.h"
+#include "server/settings.h"
+#include "session/amqp091/session.h"
+
+struct lv_listener;
+struct lv_shard;
+
+enum lv_phase {
+    LV_PHASE_RUNNING,
+    LV_PHASE_STOPPING, /* nobody new comes in, clients are told to go */
+    LV_PHASE_DROPPING, /* those who have not gone are cut off */
+    LV_PHASE_ENDED     /* threads end */
+};
+
+struct lv_shared {
+    const struct lv_settings *settings; /* view */
+    struct lv_session_limits limits;
+    char information[96];        /* what clients are told about us beside the product */
+    struct lv_hash_key hash_key; /* of the tables whose keys clients choose */
+    struct lv_mesh *mesh;        /* own */
+    struct lv_shard **shards;    /* own */
+    uint32_t shard_count;
+    uint32_t next_shard;           /*       shard 0's: who gets the next connection */
+    struct lv_listener *listeners; /* own   on shard 0 */
+    unsigned listener_count;
+    struct lv_reactor *main; /* view  the main thread's, to be woken when the last client left */
+    struct lv_memory memory; /* any */
+    atomic_int phase;        /* any   enum lv_phase */
+    atomic_uint connections; /* any   of all shards */
+    atomic_uint stopping;    /* any   shards that take nobody new any more */
+};
+
+static inline enum lv_phase lv_shared_phase(struct lv_shared *shared)
+{
+    return (enum lv_phase)atomic_load_explicit(&shared->phase, memory_order_acquire);
+}
