@@ -173,6 +173,8 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
         rc = find_mechanism(start_ok->mechanism, &mechanism, &fault->diag);
     if (rc == 0)
         rc = mechanism->decode(start_ok->response, &credentials, &fault->diag);
+    if (rc == 0 && credentials.user.size > LV_BOUND_USER)
+        rc = lv_fail(&fault->diag, -LV_E_SYNTAX, "the user's name is too long");
     if (rc < 0)
         return rc;
     session->user = lv_strndup((const char *)credentials.user.data, credentials.user.size);
@@ -253,6 +255,7 @@ int lv_session_tune_ok(struct lv_session *session, const struct lv_amqp091_metho
     int rc;
 
     assert(session->state == LV_SESSION_TUNING);
+    fault->method = LV_AMQP091_CONNECTION_TUNE; /* as RabbitMQ names it, not tune-ok */
     rc = check_tuned("frame_max", tune_ok->frame_max, LV_BOUND_FRAME_MIN, limits->frame_max,
                      &fault->diag);
     if (rc == 0)
