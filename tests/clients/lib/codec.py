@@ -10,7 +10,8 @@ FRAME_END = 0xCE
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 BASIC = 60
 
-# name class id arguments; consecutive `bit`s share an octet.
+# name class id arguments; an indented line goes on with the one before; consecutive bits share
+# an octet.
 _METHODS_TEXT = """
 connection.start 10 10 octet:major octet:minor table:properties longstr:mechanisms longstr:locales
 connection.start-ok 10 11 table:properties shortstr:mechanism longstr:response shortstr:locale
@@ -28,13 +29,16 @@ channel.flow 20 20 bit:active
 channel.flow-ok 20 21 bit:active
 channel.close 20 40 short:code shortstr:text short:class_id short:method_id
 channel.close-ok 20 41
-exchange.declare 40 10 short:t shortstr:exchange shortstr:type bit:passive bit:durable bit:auto_delete bit:internal bit:nowait table:arguments
+exchange.declare 40 10 short:t shortstr:exchange shortstr:type bit:passive bit:durable
+    bit:auto_delete bit:internal bit:nowait table:arguments
 exchange.declare-ok 40 11
 exchange.delete 40 20 short:t shortstr:exchange bit:if_unused bit:nowait
 exchange.delete-ok 40 21
-queue.declare 50 10 short:t shortstr:queue bit:passive bit:durable bit:exclusive bit:auto_delete bit:nowait table:arguments
+queue.declare 50 10 short:t shortstr:queue bit:passive bit:durable bit:exclusive bit:auto_delete
+    bit:nowait table:arguments
 queue.declare-ok 50 11 shortstr:queue long:message_count long:consumer_count
-queue.bind 50 20 short:t shortstr:queue shortstr:exchange shortstr:routing_key bit:nowait table:arguments
+queue.bind 50 20 short:t shortstr:queue shortstr:exchange shortstr:routing_key bit:nowait
+    table:arguments
 queue.bind-ok 50 21
 queue.purge 50 30 short:t shortstr:queue bit:nowait
 queue.purge-ok 50 31 long:message_count
@@ -44,15 +48,18 @@ queue.unbind 50 50 short:t shortstr:queue shortstr:exchange shortstr:routing_key
 queue.unbind-ok 50 51
 basic.qos 60 10 long:prefetch_size short:prefetch_count bit:is_global
 basic.qos-ok 60 11
-basic.consume 60 20 short:t shortstr:queue shortstr:tag bit:no_local bit:no_ack bit:exclusive bit:nowait table:arguments
+basic.consume 60 20 short:t shortstr:queue shortstr:tag bit:no_local bit:no_ack bit:exclusive
+    bit:nowait table:arguments
 basic.consume-ok 60 21 shortstr:tag
 basic.cancel 60 30 shortstr:tag bit:nowait
 basic.cancel-ok 60 31 shortstr:tag
 basic.publish 60 40 short:t shortstr:exchange shortstr:routing_key bit:mandatory bit:immediate
 basic.return 60 50 short:code shortstr:text shortstr:exchange shortstr:routing_key
-basic.deliver 60 60 shortstr:tag longlong:delivery_tag bit:redelivered shortstr:exchange shortstr:routing_key
+basic.deliver 60 60 shortstr:tag longlong:delivery_tag bit:redelivered shortstr:exchange
+    shortstr:routing_key
 basic.get 60 70 short:t shortstr:queue bit:no_ack
-basic.get-ok 60 71 longlong:delivery_tag bit:redelivered shortstr:exchange shortstr:routing_key long:message_count
+basic.get-ok 60 71 longlong:delivery_tag bit:redelivered shortstr:exchange shortstr:routing_key
+    long:message_count
 basic.get-empty 60 72 shortstr:reserved1
 basic.ack 60 80 longlong:delivery_tag bit:multiple
 basic.reject 60 90 longlong:delivery_tag bit:requeue
@@ -70,7 +77,7 @@ _FIELD_FORMATS = {
 
 def _parse_methods():
     by_name, by_id = {}, {}
-    for line in _METHODS_TEXT.split("\n"):
+    for line in _METHODS_TEXT.replace("\n    ", " ").split("\n"):
         if not line:
             continue
         name, class_id, method_id, *arguments = line.split()

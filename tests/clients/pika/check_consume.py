@@ -257,11 +257,17 @@ def client_without_the_capability_is_not_told_of_a_cancel():
 
 @check
 def consumer_is_gone_from_a_queue_that_came_back():
-    connection, queue = consuming(1)
+    connection, queue = wire.connect_with_channel(), scratch.queue_name()
+    connection.call(1, "queue.declare", queue=queue, durable=True)
+    connection.call(1, "basic.consume", queue=queue, tag="c")
     connection.method(1, "queue.delete", queue=queue, nowait=True)
-    connection.expect("basic.cancel", 1)
-    connection.call(1, "queue.declare", queue=scratch.queue_name(), exclusive=True)
-    connection.call(1, "basic.consume", tag="c1")
+    assert connection.expect("basic.cancel", 1).tag == "c"
+    again = connection.call(1, "queue.declare", queue=queue, durable=True)
+    assert again.consumer_count == 0
+    connection.publish(1, "", queue, b"for nobody yet")
+    connection.expect_depth(1, queue, 1)
+    connection.call(1, "basic.consume", queue=queue, tag="c")
+    assert connection.expect("basic.deliver", 1).body == b"for nobody yet"
 
 
 @check

@@ -300,7 +300,8 @@ def direct_exchange_gives_a_copy_to_each_queue_of_the_key():
     chan.queue_bind(queues[0], name, "own")
     chan.basic_publish(name, "shared", b"all")
     chan.basic_publish(name, "own", b"first")
-    assert [client.drain(chan, queue) for queue in queues] == [[b"all", b"first"], [b"all"], [b"all"]]
+    got = [client.drain(chan, queue) for queue in queues]
+    assert got == [[b"all", b"first"], [b"all"], [b"all"]], got
 
 
 @check
