@@ -40,11 +40,11 @@ void *lv_alloc(size_t size)
 
 void *lv_calloc(size_t count, size_t size)
 {
-    if (must_fail())
+    size_t total;
+
+    if (must_fail() || __builtin_mul_overflow(count, size, &total))
         return NULL;
-    if (count == 0 || size == 0)
-        count = size = 1;
-    return calloc(count, size);
+    return calloc(1, at_least_one(total));
 }
 
 void *lv_realloc(void *memory, size_t size)
