@@ -14,7 +14,7 @@ set -eu
 
 packages() {
 	case $1 in
-	build) echo build-essential meson ninja-build pkg-config libjemalloc-dev libxxhash-dev python3 ;;
+	build) echo build-essential meson ninja-build pkg-config libjemalloc-dev python3 ;;
 	test) echo libcmocka-dev python3-pika librabbitmq-dev amqp-tools ;;
 	check) echo clang clang-format clang-tidy cppcheck codespell shellcheck coccinelle ;;
 	peers) echo rabbitmq-server ;;
