@@ -129,7 +129,8 @@ def run_meson(results, build, kind, env):
                           f'testlog-{kind}', '--quiet'], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, env=env, check=False)
     if not log.exists():
-        results.fail(kind, f'meson test: {run.stdout[-2000:]}')
+        print(run.stdout[-3000:])
+        results.fail(kind, 'meson could not build or run these tests')
         return
     for line in log.read_text().splitlines():
         record = json.loads(line)
