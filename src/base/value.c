@@ -129,15 +129,16 @@ static void print_integer(struct printer *out, int64_t integer)
 static void print_real(struct printer *out, double real)
 {
     char digits[40];
+    bool whole = real > -1e15 && real < 1e15 && real == (double)(int64_t)real;
 
-    for (int precision = 1; precision <= 17; precision++) {
+    if (whole)
+        (void)snprintf(digits, sizeof digits, "%.1f", real);
+    for (int precision = 1; precision <= 17 && !whole; precision++) {
         (void)snprintf(digits, sizeof digits, "%.*g", precision, real);
         if (same_real(strtod(digits, NULL), real))
             break;
     }
     print_text(out, digits);
-    if (strspn(digits, "-0123456789") == strlen(digits))
-        print_text(out, ".0");
 }
 
 static bool is_plain(struct lv_bytes bytes)
