@@ -265,9 +265,8 @@ def run_suite(results, name, script, env, logs, timeout):
     elif tally != (passed, failed):
         results.fail(name, f'its tally says {tally}, its lines say {(passed, failed)}')
     headline(name, passed, len(results.failures) - before, began)
-    if len(results.failures) > before:
+    if len(results.failures) > before and failed == 0: # it could not say itself what went wrong
         last_lines(log)
-    return len(results.failures) == before
 
 
 def run_clients(results, script, make_broker, env, logs, timeout):
@@ -275,9 +274,8 @@ def run_clients(results, script, make_broker, env, logs, timeout):
     broker = make_broker()
     name = f'clients/{script.parent.name} {broker.name}'
     wrong = broker.wait_ready()
-    good = False
     if wrong is None:
-        good = run_suite(results, name, script, dict(
+        run_suite(results, name, script, dict(
             env, LEVERET_HOST='127.0.0.1', LEVERET_PORT=str(broker.port),
             LEVERET_URL=f'amqp://guest:guest@127.0.0.1:{broker.port}/',
             LEVERET_PID=str(broker.pid)), logs, timeout)
@@ -288,9 +286,11 @@ def run_clients(results, script, make_broker, env, logs, timeout):
         results.passed += 1
     else:
         results.fail(f'{name}: the broker lives through it and stops when told', wrong)
-    if (wrong or not good) and os.path.exists(broker.log):
-        print('  the broker said:')
-        last_lines(broker.log)
+    if os.path.exists(broker.log):
+        shutil.copy(broker.log, logs / f'{script.parent.name}-{broker.name}.broker.log')
+        if wrong:
+            print('  the broker said:')
+            last_lines(broker.log)
     broker.forget()
 
 
