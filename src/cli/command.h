@@ -15,6 +15,7 @@ enum lv_exit {
 /* X(name, one line of help): the command `name` is run by lv_run_<name>(). */
 #define LV_COMMANDS(X)                                                                             \
     X(serve, "run the broker")                                                                     \
+    X(bench, "load a broker and measure it")                                                       \
     X(docs, "print tables of the manual: settings, limits, man")
 
 #define LV_COMMAND_FUNCTION(name, help) int lv_run_##name(int argc, char **argv);

@@ -47,7 +47,7 @@ static struct lv_bytes contents(const struct lv_assembly_buffer *buffer)
 
 /* The message has come whole: its body is `body`. */
 static int complete(struct lv_assembly *assembly, struct lv_bytes body,
-                    struct lv_message *ret_message, struct lv_diag *diag)
+                    struct lv_engine_message *ret_message, struct lv_diag *diag)
 {
     int rc = lv_amqp091_method_decode(contents(&assembly->method), &ret_message->method, diag);
 
@@ -77,7 +77,7 @@ int lv_assembly_method(struct lv_assembly *assembly, struct lv_bytes payload, st
 }
 
 int lv_assembly_header(struct lv_assembly *assembly, struct lv_bytes payload, uint64_t body_max,
-                       struct lv_message *ret_message, struct lv_diag *diag)
+                       struct lv_engine_message *ret_message, struct lv_diag *diag)
 {
     struct lv_amqp091_content content;
     int rc;
@@ -102,7 +102,7 @@ int lv_assembly_header(struct lv_assembly *assembly, struct lv_bytes payload, ui
 }
 
 int lv_assembly_body(struct lv_assembly *assembly, struct lv_bytes payload,
-                     struct lv_message *ret_message, struct lv_diag *diag)
+                     struct lv_engine_message *ret_message, struct lv_diag *diag)
 {
     uint64_t left = assembly->body_size - assembly->body.size;
     int rc;

@@ -30,7 +30,7 @@ struct lv_assembly {
 };
 
 /* A whole message; all views are valid until the assembly or the input is touched again. */
-struct lv_message {
+struct lv_engine_message {
     struct lv_amqp091_method method; /* basic.deliver, basic.get-ok or basic.return */
     struct lv_bytes properties;      /* raw: codec/amqp091/properties.h decodes them */
     struct lv_bytes body;
@@ -45,6 +45,6 @@ int lv_assembly_method(struct lv_assembly *assembly, struct lv_bytes payload, st
 /* Payload of a header or body frame: 1 when that completes a message, 0 when there is more to come,
  * or an error; bodies above `body_max` are -LV_E_CONTENT_TOO_LARGE. */
 int lv_assembly_header(struct lv_assembly *assembly, struct lv_bytes payload, uint64_t body_max,
-                       struct lv_message *ret_message, struct lv_diag *diag) LV_MUST_CHECK;
+                       struct lv_engine_message *ret_message, struct lv_diag *diag) LV_MUST_CHECK;
 int lv_assembly_body(struct lv_assembly *assembly, struct lv_bytes payload,
-                     struct lv_message *ret_message, struct lv_diag *diag) LV_MUST_CHECK;
+                     struct lv_engine_message *ret_message, struct lv_diag *diag) LV_MUST_CHECK;

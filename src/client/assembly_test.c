@@ -37,7 +37,7 @@ static struct lv_bytes header(uint64_t body_size, uint8_t *memory)
 static void begin(struct lv_assembly *assembly, uint64_t body_size, int expected)
 {
     uint8_t memory[128];
-    struct lv_message message;
+    struct lv_engine_message message;
 
     assert_int_equal(lv_assembly_method(assembly, deliver(7, memory), NULL), 0);
     assert_int_equal(
@@ -48,7 +48,7 @@ static void begin(struct lv_assembly *assembly, uint64_t body_size, int expected
 static void an_empty_body_needs_no_frame(void **state)
 {
     struct lv_assembly assembly = {.state = LV_ASSEMBLY_IDLE};
-    struct lv_message message = {.body = lv_text("?")};
+    struct lv_engine_message message = {.body = lv_text("?")};
     uint8_t memory[128];
 
     (void)state;
@@ -64,7 +64,7 @@ static void an_empty_body_needs_no_frame(void **state)
 static void a_body_in_one_frame_is_not_copied(void **state)
 {
     struct lv_assembly assembly = {.state = LV_ASSEMBLY_IDLE};
-    struct lv_message message;
+    struct lv_engine_message message;
     struct lv_bytes body = lv_text("whole");
 
     (void)state;
@@ -78,7 +78,7 @@ static void a_body_in_one_frame_is_not_copied(void **state)
 static void a_body_in_parts_is_put_together_again_and_again(void **state)
 {
     struct lv_assembly assembly = {.state = LV_ASSEMBLY_IDLE};
-    struct lv_message message;
+    struct lv_engine_message message;
 
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -94,7 +94,7 @@ static void a_body_in_parts_is_put_together_again_and_again(void **state)
 static void frames_out_of_turn_are_refused(void **state)
 {
     struct lv_assembly assembly = {.state = LV_ASSEMBLY_IDLE};
-    struct lv_message message;
+    struct lv_engine_message message;
     uint8_t memory[128];
 
     (void)state;
@@ -113,7 +113,7 @@ static void frames_out_of_turn_are_refused(void **state)
 static void sizes_are_bounded_and_kept_to(void **state)
 {
     struct lv_assembly assembly = {.state = LV_ASSEMBLY_IDLE};
-    struct lv_message message;
+    struct lv_engine_message message;
 
     (void)state;
     begin(&assembly, BODY_MAX + 1, -LV_E_CONTENT_TOO_LARGE);
@@ -127,7 +127,7 @@ static void sizes_are_bounded_and_kept_to(void **state)
 static void an_announced_size_takes_no_memory(void **state)
 {
     struct lv_assembly assembly = {.state = LV_ASSEMBLY_IDLE};
-    struct lv_message message;
+    struct lv_engine_message message;
 
     (void)state;
     begin(&assembly, BODY_MAX, 0);

@@ -36,30 +36,30 @@ static const struct answer answers[] = {
     {LV_AMQP091_TX_ROLLBACK, LV_AMQP091_TX_ROLLBACK_OK},
 };
 
-struct lv_channel *lv_channel_new(void)
+struct lv_engine_channel *lv_engine_channel_new(void)
 {
-    struct lv_channel *channel = lv_calloc(1, sizeof *channel);
+    struct lv_engine_channel *channel = lv_calloc(1, sizeof *channel);
 
     if (channel != NULL)
-        lv_confirms_init(&channel->confirms);
+        lv_unconfirmed_init(&channel->confirms);
     return channel;
 }
 
-void lv_channel_reset(struct lv_channel *channel)
+void lv_engine_channel_reset(struct lv_engine_channel *channel)
 {
     assert(channel != NULL);
-    lv_confirms_fini(&channel->confirms);
+    lv_unconfirmed_fini(&channel->confirms);
     lv_assembly_fini(&channel->assembly);
     channel->open = false;
     channel->confirming = false;
     channel->awaited_count = 0;
 }
 
-void lv_channel_free(struct lv_channel *channel)
+void lv_engine_channel_free(struct lv_engine_channel *channel)
 {
     if (channel == NULL)
         return;
-    lv_channel_reset(channel);
+    lv_engine_channel_reset(channel);
     lv_free(channel);
 }
 
@@ -72,7 +72,7 @@ static bool is_pair(uint32_t call, uint32_t answer)
     return false;
 }
 
-bool lv_channel_is_answered(uint32_t id)
+bool lv_engine_channel_is_answered(uint32_t id)
 {
     assert(id != 0);
     for (size_t i = 0; i < LV_COUNT(answers); i++)
@@ -81,9 +81,9 @@ bool lv_channel_is_answered(uint32_t id)
     return false;
 }
 
-int lv_channel_await(struct lv_channel *channel, uint32_t id)
+int lv_engine_channel_await(struct lv_engine_channel *channel, uint32_t id)
 {
-    assert(lv_channel_is_answered(id));
+    assert(lv_engine_channel_is_answered(id));
     if (channel->awaited_count == LV_ENGINE_AWAITED_MAX)
         return -LV_E_RESOURCE;
     channel->awaited[(channel->awaited_first + channel->awaited_count) % LV_ENGINE_AWAITED_MAX] =
@@ -92,7 +92,7 @@ int lv_channel_await(struct lv_channel *channel, uint32_t id)
     return 0;
 }
 
-bool lv_channel_answer(struct lv_channel *channel, uint32_t answer)
+bool lv_engine_channel_answer(struct lv_engine_channel *channel, uint32_t answer)
 {
     assert(channel->awaited_count <= LV_ENGINE_AWAITED_MAX);
     if (channel->awaited_count == 0 || !is_pair(channel->awaited[channel->awaited_first], answer))

@@ -14,9 +14,12 @@
 #define OUT_HIGH     ((size_t)1 << 20) /* unsent bytes above which publishing waits */
 #define OUT_LOW      ((size_t)1 << 18)
 #define PENDING_NONE 0u
+/* The input buffer begins small and doubles while a frame or a burst fills it by half. */
+#define INPUT_MIN ((size_t)16384)
+#define INPUT_MAX ((size_t)1 << 30)
 
-struct lv_client {
-    struct lv_client_options options;
+struct lv_driver {
+    struct lv_driver_options options;
     struct lv_url url;
     struct lv_chunk_pool pool;
     struct lv_engine *engine; /* own */
@@ -36,7 +39,7 @@ struct lv_client {
     struct lv_diag why; /* the connection's or the channel's end */
 };
 
-static void take_end(struct lv_client *client, const struct lv_engine_event *event)
+static void take_end(struct lv_driver *client, const struct lv_engine_event *event)
 {
     const struct lv_url *url = &client->url;
 
@@ -52,7 +55,7 @@ static void take_end(struct lv_client *client, const struct lv_engine_event *eve
 
 static void on_event(void *ctx, const struct lv_engine_event *event)
 {
-    struct lv_client *client = ctx;
+    struct lv_driver *client = ctx;
 
     client->told_count++;
     switch (event->kind) {
@@ -85,7 +88,7 @@ static void on_event(void *ctx, const struct lv_engine_event *event)
 }
 
 /* Why nothing can be done any more on the channel (0: the connection), or 0. */
-static int check(const struct lv_client *client, uint16_t channel, struct lv_diag *diag)
+static int check(const struct lv_driver *client, uint16_t channel, struct lv_diag *diag)
 {
     int error = 0;
 
@@ -98,7 +101,7 @@ static int check(const struct lv_client *client, uint16_t channel, struct lv_dia
 }
 
 /* Sends what the socket takes now. */
-static void send_some(struct lv_client *client)
+static void send_some(struct lv_driver *client)
 {
     struct lv_out *out = lv_engine_out(client->engine);
 
@@ -117,7 +120,7 @@ static void send_some(struct lv_client *client)
 }
 
 /* Gives the engine what has been read. */
-static void digest(struct lv_client *client)
+static void digest(struct lv_driver *client)
 {
     struct lv_bytes input =
         lv_bytes(client->input + client->input_start, client->input_end - client->input_start);
@@ -128,18 +131,37 @@ static void digest(struct lv_client *client)
         client->input_start = client->input_end = 0;
 }
 
-/* Reads what is there now and handles it. */
-static void receive_some(struct lv_client *client)
+/* Makes room behind what the engine has left over, which is less than a frame. */
+static bool make_room(struct lv_driver *client)
 {
     size_t left = client->input_end - client->input_start;
-    ssize_t got;
+    uint8_t *wider;
 
-    if (client->input_start > 0 && client->input_capacity - client->input_end < FRAME_MAX) {
+    if (client->input_start > 0) {
         memmove(client->input, client->input + client->input_start, left);
         client->input_start = 0;
         client->input_end = left;
     }
-    /* The engine leaves less than a frame, and the buffer holds more than one. */
+    if (client->input_capacity - client->input_end >= client->input_capacity / 2)
+        return true;
+    assert(client->input_capacity < INPUT_MAX);
+    wider = lv_realloc(client->input, client->input_capacity * 2);
+    if (wider == NULL)
+        return client->input_end < client->input_capacity;
+    client->input = wider;
+    client->input_capacity *= 2;
+    return true;
+}
+
+/* Reads what is there now and handles it. */
+static void receive_some(struct lv_driver *client)
+{
+    ssize_t got;
+
+    if (!make_room(client)) {
+        lv_engine_lost(client->engine, "out of memory");
+        return;
+    }
     assert(client->input_end < client->input_capacity);
     got = lv_socket_read(client->fd, client->input + client->input_end,
                          client->input_capacity - client->input_end);
@@ -164,7 +186,7 @@ static int milliseconds_until(uint64_t deadline, uint64_t now)
 }
 
 /* One turn: send, sleep until something can be done or `deadline`, receive. 0, or -LV_E_STOPPED. */
-static int turn(struct lv_client *client, uint64_t deadline, struct lv_diag *diag)
+static int turn(struct lv_driver *client, uint64_t deadline, struct lv_diag *diag)
 {
     struct pollfd pollers[2] = {{.fd = client->fd, .events = POLLIN},
                                 {.fd = client->options.stop_fd, .events = POLLIN}};
@@ -187,13 +209,13 @@ static int turn(struct lv_client *client, uint64_t deadline, struct lv_diag *dia
     return 0;
 }
 
-static uint64_t timeout_at(const struct lv_client *client)
+static uint64_t timeout_at(const struct lv_driver *client)
 {
     assert(client->options.timeout_ms > 0);
     return lv_clock_now() + client->options.timeout_ms * LV_NS_PER_MS;
 }
 
-static int timed_out(const struct lv_client *client, const char *what, struct lv_diag *diag)
+static int timed_out(const struct lv_driver *client, const char *what, struct lv_diag *diag)
 {
     assert(what != NULL);
     return lv_fail(diag, -LV_E_TIMEOUT, "%s:%u did not answer %s within %u ms", client->url.host,
@@ -201,7 +223,7 @@ static int timed_out(const struct lv_client *client, const char *what, struct lv
 }
 
 /* Runs the handshake to its end. */
-static int log_in(struct lv_client *client, uint64_t deadline, struct lv_diag *diag)
+static int log_in(struct lv_driver *client, uint64_t deadline, struct lv_diag *diag)
 {
     int rc = 0;
 
@@ -214,7 +236,7 @@ static int log_in(struct lv_client *client, uint64_t deadline, struct lv_diag *d
     return rc < 0 ? rc : check(client, 0, diag);
 }
 
-static int make_engine(struct lv_client *client)
+static int make_engine(struct lv_driver *client)
 {
     const struct lv_engine_config config = {
         .user = client->url.user,
@@ -231,16 +253,16 @@ static int make_engine(struct lv_client *client)
     };
 
     assert(config.frame_max > 0);
-    client->input_capacity = (size_t)client->options.frame_max + FRAME_MAX + 4096;
+    client->input_capacity = INPUT_MIN;
     client->input = lv_alloc(client->input_capacity);
     client->engine = lv_engine_new(&config, lv_clock_now());
     return client->input == NULL || client->engine == NULL ? -LV_E_NOMEM : 0;
 }
 
-int lv_client_open(const struct lv_client_options *options, struct lv_client **ret_client,
+int lv_driver_open(const struct lv_driver_options *options, struct lv_driver **ret_client,
                    struct lv_diag *diag)
 {
-    struct lv_client *client = lv_calloc(1, sizeof *client);
+    struct lv_driver *client = lv_calloc(1, sizeof *client);
     uint64_t deadline;
     int rc;
 
@@ -266,14 +288,14 @@ int lv_client_open(const struct lv_client_options *options, struct lv_client **r
     if (rc == 0)
         rc = log_in(client, deadline, diag);
     if (rc < 0) {
-        lv_client_free(client);
+        lv_driver_free(client);
         return rc;
     }
     *ret_client = client;
     return 0;
 }
 
-void lv_client_free(struct lv_client *client)
+void lv_driver_free(struct lv_driver *client)
 {
     if (client == NULL)
         return;
@@ -289,7 +311,7 @@ void lv_client_free(struct lv_client *client)
     lv_free(client);
 }
 
-int lv_client_close(struct lv_client *client, struct lv_diag *diag)
+int lv_driver_close(struct lv_driver *client, struct lv_diag *diag)
 {
     const struct lv_amqp091_method close_method = {
         .id = LV_AMQP091_CONNECTION_CLOSE,
@@ -311,7 +333,7 @@ int lv_client_close(struct lv_client *client, struct lv_diag *diag)
     return client->closed_error == 0 ? 0 : check(client, 0, diag);
 }
 
-int lv_client_call(struct lv_client *client, uint16_t channel,
+int lv_driver_call(struct lv_driver *client, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_amqp091_method *ret_reply,
                    struct lv_diag *diag)
 {
@@ -342,7 +364,7 @@ int lv_client_call(struct lv_client *client, uint16_t channel,
     return rc;
 }
 
-int lv_client_send(struct lv_client *client, uint16_t channel,
+int lv_driver_send(struct lv_driver *client, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_diag *diag)
 {
     int rc = check(client, channel, diag);
@@ -351,7 +373,7 @@ int lv_client_send(struct lv_client *client, uint16_t channel,
     return rc < 0 ? rc : lv_engine_call(client->engine, channel, method, diag);
 }
 
-int lv_client_publish(struct lv_client *client, uint16_t channel,
+int lv_driver_publish(struct lv_driver *client, uint16_t channel,
                       const struct lv_amqp091_basic_publish *publish, struct lv_bytes properties,
                       struct lv_bytes body, uint64_t *ret_tag, struct lv_diag *diag)
 {
@@ -372,7 +394,7 @@ int lv_client_publish(struct lv_client *client, uint16_t channel,
     return rc;
 }
 
-int lv_client_wait(struct lv_client *client, uint64_t deadline, struct lv_diag *diag)
+int lv_driver_wait(struct lv_driver *client, uint64_t deadline, struct lv_diag *diag)
 {
     uint64_t told_count = client->told_count;
     int rc = check(client, 0, diag);
@@ -388,7 +410,7 @@ int lv_client_wait(struct lv_client *client, uint64_t deadline, struct lv_diag *
     return rc < 0 ? rc : 1;
 }
 
-int lv_client_flush(struct lv_client *client, struct lv_diag *diag)
+int lv_driver_flush(struct lv_driver *client, struct lv_diag *diag)
 {
     int rc = check(client, 0, diag);
 
@@ -399,7 +421,7 @@ int lv_client_flush(struct lv_client *client, struct lv_diag *diag)
     return rc < 0 ? rc : check(client, 0, diag);
 }
 
-int lv_client_await_confirms(struct lv_client *client, uint16_t channel, uint64_t most,
+int lv_driver_await_confirms(struct lv_driver *client, uint16_t channel, uint64_t most,
                              struct lv_diag *diag)
 {
     uint64_t left = lv_engine_unconfirmed(client->engine, channel);
@@ -423,7 +445,7 @@ int lv_client_await_confirms(struct lv_client *client, uint16_t channel, uint64_
     return rc;
 }
 
-void lv_client_keep_alive(struct lv_client *client)
+void lv_driver_keep_alive(struct lv_driver *client)
 {
     struct pollfd poller = {.fd = client->fd, .events = POLLIN};
 
@@ -435,12 +457,12 @@ void lv_client_keep_alive(struct lv_client *client)
     send_some(client);
 }
 
-struct lv_engine *lv_client_engine(struct lv_client *client)
+struct lv_engine *lv_driver_engine(struct lv_driver *client)
 {
     return client->engine;
 }
 
-int lv_client_fd(const struct lv_client *client)
+int lv_driver_fd(const struct lv_driver *client)
 {
     return client->fd;
 }

@@ -42,8 +42,8 @@ struct lv_engine {
     uint64_t put_count;      /* frames put into the output */
     uint64_t put_count_seen; /* the same at the last tick */
     struct lv_out out;
-    struct lv_channel **channels; /* own   by number; NULL where never used */
-    uint32_t channel_count;       /*       length of the array */
+    struct lv_engine_channel **channels; /* own   by number; NULL where never used */
+    uint32_t channel_count;              /*       length of the array */
     uint16_t channel_max;
     char server[128];
 };
@@ -73,7 +73,7 @@ static void end(struct lv_engine *engine, int error, uint16_t reply_code, const 
     tell(engine, &event);
 }
 
-static struct lv_channel *find_channel(const struct lv_engine *engine, uint16_t number)
+static struct lv_engine_channel *find_channel(const struct lv_engine *engine, uint16_t number)
 {
     assert(engine->channel_count <= UINT16_MAX + 1u);
     return number < engine->channel_count ? engine->channels[number] : NULL;
@@ -310,7 +310,7 @@ static void take_channel_close(struct lv_engine *engine, uint16_t number,
 {
     const struct lv_amqp091_method ok = {.id = LV_AMQP091_CHANNEL_CLOSE_OK};
     const struct lv_amqp091_channel_close *close = &method->channel_close;
-    struct lv_channel *channel = find_channel(engine, number);
+    struct lv_engine_channel *channel = find_channel(engine, number);
     char text[TEXT_SIZE];
     const struct lv_engine_event event = {.kind = LV_ENGINE_CHANNEL_CLOSED,
                                           .channel = number,
@@ -322,7 +322,7 @@ static void take_channel_close(struct lv_engine *engine, uint16_t number,
     assert(channel != NULL);
     snprintf(text, sizeof text, "%.*s", LV_FMT(close->reply_text));
     put_or_end(engine, number, &ok);
-    lv_channel_reset(channel);
+    lv_engine_channel_reset(channel);
     tell(engine, &event);
 }
 
@@ -346,8 +346,8 @@ static void settled(void *ctx, uint64_t first, uint64_t last)
     tell(settling->engine, &event);
 }
 
-static void take_confirm(struct lv_engine *engine, uint16_t number, struct lv_channel *channel,
-                         const struct lv_amqp091_method *method)
+static void take_confirm(struct lv_engine *engine, uint16_t number,
+                         struct lv_engine_channel *channel, const struct lv_amqp091_method *method)
 {
     bool refused = method->id == LV_AMQP091_BASIC_NACK;
     uint64_t tag = refused ? method->basic_nack.delivery_tag : method->basic_ack.delivery_tag;
@@ -356,7 +356,7 @@ static void take_confirm(struct lv_engine *engine, uint16_t number, struct lv_ch
     char text[TEXT_SIZE];
 
     assert(refused || method->id == LV_AMQP091_BASIC_ACK);
-    if (lv_confirms_settle(&channel->confirms, tag, multiple, settled, &settling) < 0) {
+    if (lv_unconfirmed_settle(&channel->confirms, tag, multiple, settled, &settling) < 0) {
         snprintf(text, sizeof text, "publish %llu was confirmed twice or never made",
                  (unsigned long long)tag);
         give_up(engine, -LV_E_COMMAND_INVALID, text);
@@ -364,26 +364,27 @@ static void take_confirm(struct lv_engine *engine, uint16_t number, struct lv_ch
 }
 
 /* An answer to the oldest call, which may change what the channel is. */
-static void take_answer(struct lv_engine *engine, uint16_t number, struct lv_channel *channel,
-                        const struct lv_amqp091_method *method)
+static void take_answer(struct lv_engine *engine, uint16_t number,
+                        struct lv_engine_channel *channel, const struct lv_amqp091_method *method)
 {
     const struct lv_engine_event event = {
         .kind = LV_ENGINE_REPLIED, .channel = number, .method = method};
 
     assert(number != 0);
-    if (!lv_channel_answer(channel, method->id)) {
+    if (!lv_engine_channel_answer(channel, method->id)) {
         unexpected(engine, method->id);
         return;
     }
     if (method->id == LV_AMQP091_CONFIRM_SELECT_OK)
         channel->confirming = true;
     if (method->id == LV_AMQP091_CHANNEL_CLOSE_OK)
-        lv_channel_reset(channel);
+        lv_engine_channel_reset(channel);
     tell(engine, &event);
 }
 
 static void take_channel_method(struct lv_engine *engine, uint16_t number,
-                                struct lv_channel *channel, const struct lv_amqp091_method *method)
+                                struct lv_engine_channel *channel,
+                                const struct lv_amqp091_method *method)
 {
     const struct lv_engine_event cancelled = {
         .kind = LV_ENGINE_CANCELLED, .channel = number, .method = method};
@@ -410,8 +411,8 @@ static void take_channel_method(struct lv_engine *engine, uint16_t number,
     }
 }
 
-static void take_message(struct lv_engine *engine, uint16_t number, struct lv_channel *channel,
-                         const struct lv_message *message)
+static void take_message(struct lv_engine *engine, uint16_t number,
+                         struct lv_engine_channel *channel, const struct lv_engine_message *message)
 {
     struct lv_engine_event event = {.channel = number, .message = message};
 
@@ -425,7 +426,7 @@ static void take_message(struct lv_engine *engine, uint16_t number, struct lv_ch
         break;
     case LV_AMQP091_BASIC_GET_OK:
         event.kind = LV_ENGINE_GOT;
-        if (lv_channel_answer(channel, message->method.id))
+        if (lv_engine_channel_answer(channel, message->method.id))
             break;
         /* fall through */
     default:
@@ -436,7 +437,7 @@ static void take_message(struct lv_engine *engine, uint16_t number, struct lv_ch
 }
 
 static void take_method_frame(struct lv_engine *engine, const struct lv_amqp091_frame *frame,
-                              struct lv_channel *channel)
+                              struct lv_engine_channel *channel)
 {
     struct lv_diag diag = {.text = "malformed method"};
     struct lv_amqp091_method method;
@@ -459,10 +460,10 @@ static void take_method_frame(struct lv_engine *engine, const struct lv_amqp091_
 }
 
 static void take_content_frame(struct lv_engine *engine, const struct lv_amqp091_frame *frame,
-                               struct lv_channel *channel)
+                               struct lv_engine_channel *channel)
 {
     struct lv_diag diag = {.text = "out of memory"};
-    struct lv_message message;
+    struct lv_engine_message message;
     int rc;
 
     assert(frame->type == LV_AMQP091_FRAME_HEADER || frame->type == LV_AMQP091_FRAME_BODY);
@@ -484,7 +485,7 @@ static void take_content_frame(struct lv_engine *engine, const struct lv_amqp091
 
 static void take_frame(struct lv_engine *engine, const struct lv_amqp091_frame *frame)
 {
-    struct lv_channel *channel = find_channel(engine, frame->channel);
+    struct lv_engine_channel *channel = find_channel(engine, frame->channel);
 
     assert(engine->state != STATE_CLOSED);
     switch (frame->type) {
@@ -539,7 +540,7 @@ void lv_engine_free(struct lv_engine *engine)
         return;
     assert(engine->channel_count == 0 || engine->channels != NULL);
     for (uint32_t i = 0; i < engine->channel_count; i++)
-        lv_channel_free(engine->channels[i]);
+        lv_engine_channel_free(engine->channels[i]);
     lv_free(engine->channels);
     lv_out_fini(&engine->out);
     lv_free(engine);
@@ -633,7 +634,7 @@ static int add_channel(struct lv_engine *engine, uint16_t number)
 
     assert(number > 0 && number <= engine->channel_max);
     if (count > engine->channel_count) {
-        struct lv_channel **channels =
+        struct lv_engine_channel **channels =
             lv_realloc(engine->channels, count * sizeof *engine->channels);
 
         if (channels == NULL)
@@ -644,7 +645,7 @@ static int add_channel(struct lv_engine *engine, uint16_t number)
         engine->channel_count = count;
     }
     if (engine->channels[number] == NULL)
-        engine->channels[number] = lv_channel_new();
+        engine->channels[number] = lv_engine_channel_new();
     return engine->channels[number] == NULL ? -LV_E_NOMEM : 0;
 }
 
@@ -652,7 +653,7 @@ static int add_channel(struct lv_engine *engine, uint16_t number)
 static int check_channel(struct lv_engine *engine, uint16_t number, bool opens,
                          struct lv_diag *diag)
 {
-    struct lv_channel *channel = find_channel(engine, number);
+    struct lv_engine_channel *channel = find_channel(engine, number);
     bool open = channel != NULL && channel->open;
 
     assert(number != 0);
@@ -687,7 +688,7 @@ int lv_engine_call(struct lv_engine *engine, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_diag *diag)
 {
     bool opens = method->id == LV_AMQP091_CHANNEL_OPEN;
-    struct lv_channel *to;
+    struct lv_engine_channel *to;
     int rc;
 
     assert(!lv_amqp091_method_has_content(method->id));
@@ -697,15 +698,15 @@ int lv_engine_call(struct lv_engine *engine, uint16_t channel,
     if (rc < 0)
         return rc;
     to = find_channel(engine, channel);
-    if (lv_channel_is_answered(method->id) && to->awaited_count == LV_ENGINE_AWAITED_MAX)
+    if (lv_engine_channel_is_answered(method->id) && to->awaited_count == LV_ENGINE_AWAITED_MAX)
         return lv_fail(diag, -LV_E_RESOURCE, "channel %u has %u calls without an answer", channel,
                        LV_ENGINE_AWAITED_MAX);
     rc = put_method(engine, channel, method);
     if (rc < 0)
         return lv_fail(diag, rc, "%s with its arguments is longer than the broker's frames (%u)",
                        lv_amqp091_method_name(method->id), engine->frame_max);
-    if (lv_channel_is_answered(method->id))
-        rc = lv_channel_await(to, method->id);
+    if (lv_engine_channel_is_answered(method->id))
+        rc = lv_engine_channel_await(to, method->id);
     assert(rc == 0);
     to->open = to->open || opens;
     return rc;
@@ -758,7 +759,7 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
                                              .basic_publish = *publish};
     const struct lv_amqp091_content content = {body.size, properties};
     size_t header_size = LV_AMQP091_FRAME_OVERHEAD_SIZE + lv_amqp091_content_size(&content);
-    struct lv_channel *to;
+    struct lv_engine_channel *to;
     uint64_t tag = 0;
     int rc = check_channel(engine, channel, false, diag);
 
@@ -770,7 +771,7 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
                        engine->frame_max);
     to = find_channel(engine, channel);
     if (to->confirming)
-        rc = lv_confirms_open(&to->confirms, &tag);
+        rc = lv_unconfirmed_open(&to->confirms, &tag);
     if (rc < 0)
         return lv_fail(diag, rc, "too many publishes wait for their confirm");
     rc = put_method(engine, channel, &method);
@@ -788,10 +789,10 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
 
 uint64_t lv_engine_unconfirmed(const struct lv_engine *engine, uint16_t channel)
 {
-    const struct lv_channel *of = find_channel(engine, channel);
+    const struct lv_engine_channel *of = find_channel(engine, channel);
 
     assert(channel != 0);
-    return of == NULL ? 0 : lv_confirms_open_count(&of->confirms);
+    return of == NULL ? 0 : lv_unconfirmed_count(&of->confirms);
 }
 
 bool lv_engine_is_closed(const struct lv_engine *engine)

@@ -36,7 +36,7 @@ struct lv_engine_event {
     enum lv_engine_event_kind kind;
     uint16_t channel;
     const struct lv_amqp091_method *method;
-    const struct lv_message *message;
+    const struct lv_engine_message *message;
     uint64_t first, last;
     bool refused;
     int error;           /* -LV_E_…, or 0 */

@@ -1,23 +1,23 @@
-#include "client/confirms.h"
+#include "client/unconfirmed.h"
 
 #include "base/alloc.h"
 
 #define BITS_MIN 1024u
 
-void lv_confirms_init(struct lv_confirms *confirms)
+void lv_unconfirmed_init(struct lv_unconfirmed *confirms)
 {
     assert(confirms != NULL);
-    *confirms = (struct lv_confirms){.lowest = 1, .next = 1};
+    *confirms = (struct lv_unconfirmed){.lowest = 1, .next = 1};
 }
 
-void lv_confirms_fini(struct lv_confirms *confirms)
+void lv_unconfirmed_fini(struct lv_unconfirmed *confirms)
 {
     assert(confirms != NULL);
     lv_free(confirms->words);
-    lv_confirms_init(confirms);
+    lv_unconfirmed_init(confirms);
 }
 
-static uint64_t *word(const struct lv_confirms *confirms, uint64_t tag)
+static uint64_t *word(const struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(confirms->bit_count > 0);
     return &confirms->words[(tag & (confirms->bit_count - 1)) / 64];
@@ -28,32 +28,32 @@ static uint64_t bit(uint64_t tag)
     return (uint64_t)1 << (tag & 63);
 }
 
-static bool is_early(const struct lv_confirms *confirms, uint64_t tag)
+static bool is_early(const struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(tag >= confirms->lowest && tag < confirms->next);
     return confirms->early > 0 && (*word(confirms, tag) & bit(tag)) != 0;
 }
 
-static void mark(struct lv_confirms *confirms, uint64_t tag)
+static void mark(struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(!is_early(confirms, tag));
     *word(confirms, tag) |= bit(tag);
     confirms->early++;
 }
 
-static void unmark(struct lv_confirms *confirms, uint64_t tag)
+static void unmark(struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(is_early(confirms, tag));
     *word(confirms, tag) &= ~bit(tag);
     confirms->early--;
 }
 
-static int grow(struct lv_confirms *confirms)
+static int grow(struct lv_unconfirmed *confirms)
 {
-    struct lv_confirms wider = *confirms;
+    struct lv_unconfirmed wider = *confirms;
 
     assert(confirms->next - confirms->lowest == confirms->bit_count);
-    if (confirms->bit_count >= LV_CONFIRMS_OPEN_MAX)
+    if (confirms->bit_count >= LV_UNCONFIRMED_OPEN_MAX)
         return -LV_E_RESOURCE;
     wider.bit_count = confirms->bit_count == 0 ? BITS_MIN : confirms->bit_count * 2;
     wider.words = lv_calloc(wider.bit_count / 64, sizeof *wider.words);
@@ -67,7 +67,7 @@ static int grow(struct lv_confirms *confirms)
     return 0;
 }
 
-int lv_confirms_open(struct lv_confirms *confirms, uint64_t *ret_tag)
+int lv_unconfirmed_open(struct lv_unconfirmed *confirms, uint64_t *ret_tag)
 {
     assert(confirms->next >= confirms->lowest && confirms->lowest >= 1);
     if (confirms->next - confirms->lowest == confirms->bit_count) {
@@ -79,14 +79,14 @@ int lv_confirms_open(struct lv_confirms *confirms, uint64_t *ret_tag)
     return 0;
 }
 
-uint64_t lv_confirms_open_count(const struct lv_confirms *confirms)
+uint64_t lv_unconfirmed_count(const struct lv_unconfirmed *confirms)
 {
     assert(confirms->next - confirms->lowest >= confirms->early);
     return confirms->next - confirms->lowest - confirms->early;
 }
 
 /* Passes over tags that were settled early, now that those before them are settled too. */
-static void advance(struct lv_confirms *confirms)
+static void advance(struct lv_unconfirmed *confirms)
 {
     assert(confirms->lowest <= confirms->next);
     while (confirms->lowest < confirms->next && is_early(confirms, confirms->lowest)) {
@@ -95,7 +95,7 @@ static void advance(struct lv_confirms *confirms)
     }
 }
 
-static void settle_up_to(struct lv_confirms *confirms, uint64_t tag, lv_confirms_fn *settled,
+static void settle_up_to(struct lv_unconfirmed *confirms, uint64_t tag, lv_unconfirmed_fn *settled,
                          void *ctx)
 {
     assert(tag < confirms->next);
@@ -111,8 +111,8 @@ static void settle_up_to(struct lv_confirms *confirms, uint64_t tag, lv_confirms
     }
 }
 
-int lv_confirms_settle(struct lv_confirms *confirms, uint64_t tag, bool multiple,
-                       lv_confirms_fn *settled, void *ctx)
+int lv_unconfirmed_settle(struct lv_unconfirmed *confirms, uint64_t tag, bool multiple,
+                          lv_unconfirmed_fn *settled, void *ctx)
 {
     assert(settled != NULL);
     if (multiple && tag == 0)

@@ -1,5 +1,5 @@
 /*
- * client/confirms.h - which of a channel's publishes the broker has still to confirm.
+ * client/unconfirmed.h - which of a channel's publishes the broker has still to confirm.
  *
  * Confirms name a delivery tag, or all up to a tag (0-9-1 with RabbitMQ's confirm.select). They may
  * come out of order, so tags between the lowest open one and the next are kept as bits: 1 for those
@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 /* Publishes that may be open at once: 1 MiB of bits. */
-#define LV_CONFIRMS_OPEN_MAX ((uint64_t)1 << 23)
+#define LV_UNCONFIRMED_OPEN_MAX ((uint64_t)1 << 23)
 
-struct lv_confirms {
+struct lv_unconfirmed {
     uint64_t lowest;    /* the lowest open tag; `next` when none is open */
     uint64_t next;      /* the tag of the next publish; starts with 1 */
     uint64_t early;     /* tags above `lowest` that are settled */
@@ -23,16 +23,16 @@ struct lv_confirms {
 };
 
 /* A run of tags that have just been settled. */
-typedef void lv_confirms_fn(void *ctx, uint64_t first, uint64_t last);
+typedef void lv_unconfirmed_fn(void *ctx, uint64_t first, uint64_t last);
 
-void lv_confirms_init(struct lv_confirms *confirms);
-void lv_confirms_fini(struct lv_confirms *confirms);
+void lv_unconfirmed_init(struct lv_unconfirmed *confirms);
+void lv_unconfirmed_fini(struct lv_unconfirmed *confirms);
 
 /* Opens the next tag. -LV_E_NOMEM, or -LV_E_RESOURCE when too many are open. */
-int lv_confirms_open(struct lv_confirms *confirms, uint64_t *ret_tag) LV_MUST_CHECK;
-uint64_t lv_confirms_open_count(const struct lv_confirms *confirms);
+int lv_unconfirmed_open(struct lv_unconfirmed *confirms, uint64_t *ret_tag) LV_MUST_CHECK;
+uint64_t lv_unconfirmed_count(const struct lv_unconfirmed *confirms);
 
 /* basic.ack or basic.nack: calls `settled` once for each run of tags that were open. Tag 0 with
  * `multiple` means all. -LV_E_SYNTAX for a tag that was never given or is settled already. */
-int lv_confirms_settle(struct lv_confirms *confirms, uint64_t tag, bool multiple,
-                       lv_confirms_fn *settled, void *ctx) LV_MUST_CHECK;
+int lv_unconfirmed_settle(struct lv_unconfirmed *confirms, uint64_t tag, bool multiple,
+                          lv_unconfirmed_fn *settled, void *ctx) LV_MUST_CHECK;
