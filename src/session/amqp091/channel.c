@@ -40,9 +40,22 @@ static int grow(struct lv_session *session, uint16_t number)
     return 0;
 }
 
+static uint32_t count_channels(const struct lv_session *session)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < session->channel_capacity; i++)
+        count += session->channels[i] != NULL;
+    return count;
+}
+
 static int check_number(const struct lv_session *session, uint16_t number, struct lv_fault *fault)
 {
     assert(number > 0);
+    if (number > session->channel_max && count_channels(session) >= session->channel_max)
+        return lv_fail(&fault->diag, -LV_E_NOT_ALLOWED,
+                       "number of channels opened (%u) has reached the negotiated channel_max (%u)",
+                       (unsigned)session->channel_max, (unsigned)session->channel_max);
     if (number > session->channel_max)
         return lv_fail(&fault->diag, -LV_E_NOT_ALLOWED,
                        "channel number %u is higher than the negotiated channel_max (%u)",

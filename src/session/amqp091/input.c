@@ -19,14 +19,20 @@ static int unexpected_method(const struct lv_session *session, struct lv_diag *d
                    handshake_states[session->state]);
 }
 
-static int unexpected_frame(const struct lv_amqp091_frame *frame, struct lv_diag *diag)
+static int bad_frame(const struct lv_amqp091_frame *frame, int error, const char *why,
+                     struct lv_diag *diag)
 {
     char octets[LV_AMQP091_OCTETS_SIZE];
     bool all = frame->payload.size <= SHOWN_MAX;
     struct lv_bytes shown = all ? frame->payload : lv_bytes(frame->payload.data, SHOWN_MAX);
 
-    return lv_fail(diag, -LV_E_UNEXPECTED_FRAME, "type %u, %s octets = %s", frame->type,
-                   all ? "all" : "first 16", lv_amqp091_octets(shown, SHOWN_MAX, octets));
+    return lv_fail(diag, error, "type %u, %s octets = %s%s", frame->type, all ? "all" : "first 16",
+                   lv_amqp091_octets(shown, SHOWN_MAX, octets), why);
+}
+
+static int unexpected_frame(const struct lv_amqp091_frame *frame, struct lv_diag *diag)
+{
+    return bad_frame(frame, -LV_E_UNEXPECTED_FRAME, "", diag);
 }
 
 /* The id, even of what can't be decoded further; 0 when there is none. */
@@ -78,9 +84,11 @@ static int take_connection_frame(struct lv_session *session, const struct lv_amq
         return unexpected_frame(frame, &fault->diag);
     if (frame->type == LV_AMQP091_FRAME_METHOD)
         return take_connection_method(session, frame, now, fault);
-    if (frame->type == LV_AMQP091_FRAME_HEARTBEAT && frame->payload.size == 0)
-        return 0;
-    return unexpected_frame(frame, &fault->diag);
+    if (frame->type != LV_AMQP091_FRAME_HEARTBEAT)
+        return unexpected_frame(frame, &fault->diag);
+    return frame->payload.size == 0
+               ? 0
+               : bad_frame(frame, -LV_E_BAD_FRAME, ": unknown_frame", &fault->diag);
 }
 
 /* The first frame on a channel. */

@@ -60,9 +60,8 @@ def start_names_product_and_version_that_clients_branch_on():
 def start_announces_the_capabilities_that_clients_ask_for():
     capabilities = wire.Wire().start().properties["capabilities"]
     for name in (
-        "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "connection.blocked",
-        "consumer_cancel_notify", "consumer_priorities", "authentication_failure_close",
-        "per_consumer_qos", "direct_reply_to",
+        "publisher_confirms", "basic.nack", "connection.blocked", "consumer_cancel_notify",
+        "authentication_failure_close", "per_consumer_qos",
     ):  # fmt: skip
         assert capabilities[name] is True, name
 
