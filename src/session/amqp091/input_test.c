@@ -28,7 +28,7 @@ static const struct bad_input bad_inputs[] = {
      FRAMING("type 2, first 16 octets = <<48,49,50,51,52,53,54,55,56,57,48,49,50,51,52,53>>: "
              "{invalid_frame_end_marker,0}")},
     {"08 0001 00000000 ce", UNEXPECTED("type 8, all octets = <<>>")},
-    {"08 0000 00000001 00 ce", UNEXPECTED("type 8, all octets = <<0>>")},
+    {"08 0000 00000001 00 ce", FRAMING("type 8, all octets = <<0>>: unknown_frame")},
     {"02 0000 00000002 003c ce", UNEXPECTED("type 2, all octets = <<0,60>>")},
     {"03 0000 00000000 ce", UNEXPECTED("type 3, all octets = <<>>")},
     {"02 0009 00000002 003c ce", UNEXPECTED("expected method frame, got non method frame instead")},
