@@ -17,6 +17,7 @@
 
 #define ADDRESSES_MAX 64u /* of all names that were given */
 #define HOST_MAX      8u  /* of one name */
+#define USUAL_PORT    5672
 /* How long clients have to answer connection.close, and then the shards to let go of them. */
 #define GRACE_NS (3 * LV_NS_PER_S)
 #define DROP_NS  (1 * LV_NS_PER_S)
@@ -202,6 +203,18 @@ static void print_login(const struct lv_settings *settings)
            local ? ", from this machine only" : "");
 }
 
+/* Commands to try next; on another port than the usual one they have to be told. */
+static void print_next(const struct lv_address *address)
+{
+    char text[LV_ADDRESS_TEXT_SIZE], url[LV_ADDRESS_TEXT_SIZE + 16] = "";
+
+    if (address->port != USUAL_PORT)
+        snprintf(url, sizeof url, " --url amqp://%s", lv_address_text(address, text));
+    printf("try in a second terminal: leveret publish%s --declare hello 'Hello, world'\n"
+           "                          leveret get%s hello\n",
+           url, url);
+}
+
 static void print_start(const struct server *server)
 {
     const struct lv_shared *shared = &server->shared;
@@ -215,6 +228,8 @@ static void print_start(const struct server *server)
            "it stops\n",
            server->dir.path);
     print_login(shared->settings);
+    if (shared->listener_count > 0)
+        print_next(&shared->listeners[0].address);
     printf("ready");
     for (unsigned i = 0; i < shared->listener_count; i++)
         printf(" amqp://%s", lv_address_text(&shared->listeners[i].address, address));

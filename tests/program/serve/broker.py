@@ -1,0 +1,81 @@
+"""A broker under test: a process of the program, what it says, and how it ends."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+PROGRAM = os.environ.get("LEVERET_BIN", "leveret")
+SECONDS = 15
+
+
+def run(*arguments, **options):
+    """A command to its end: exit status, standard output, standard error."""
+    done = subprocess.run(
+        [PROGRAM, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False,
+        stdin=subprocess.DEVNULL, **options,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+class Broker:
+    """`leveret serve` in a directory of its own, on a port that the kernel chose."""
+
+    def __init__(self, *arguments, listen=("127.0.0.1:0",), prefix=(), **options):
+        self.directory = tempfile.mkdtemp(prefix="leveret-serve-")
+        self.log_path = os.path.join(self.directory, "log")
+        command = [*prefix, PROGRAM, "serve", "--data-dir", self.data_dir]
+        for address in listen:
+            command += ["--listen", address]
+        with open(self.log_path, "wb") as log:
+            self.began = time.monotonic()
+            self.process = subprocess.Popen(
+                [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=log, text=True, **options,
+            )  # fmt: skip
+        self.lines = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("ready"):
+                break
+        else:
+            raise AssertionError(f"ended with {self.process.wait()}: {self.lines} {self.log()}")
+        self.ready_seconds = time.monotonic() - self.began
+        self.ports = [int(port) for port in re.findall(r"amqp://\S+:(\d+)", self.lines[-1])]
+        self.port = self.ports[0]
+        self.pid = self.process.pid
+
+    @property
+    def data_dir(self):
+        return os.path.join(self.directory, "data")
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8") as file:
+            return file.read()
+
+    def resident_kib(self):
+        with open(f"/proc/{self.pid}/status", encoding="utf-8") as file:
+            return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+
+    def tell(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self, seconds=SECONDS):
+        return self.process.wait(seconds)
+
+    def stop(self):
+        """As an operator does; it has to end well."""
+        self.tell()
+        status = self.wait()
+        assert status == 0, f"ended with {status}: {self.log()}"
+
+    def end(self):
+        """Whatever happened before."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,181 @@
+"""What happens when memory or descriptors run out, and who may come in."""
+
+import resource
+import socket
+import threading
+import time
+
+import client
+import harness
+import pika
+import scene
+import wire
+from harness import check, eventually
+
+
+def own_address():
+    """An address of this machine that is not loopback, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@check
+def guest_comes_from_this_machine_only_and_the_log_says_so():
+    address = own_address()
+    if address is None:
+        return  # a machine without a network: the unit tests have to do
+    one = scene.start(listen=(f"{address}:0",))
+    harness.HOST = address
+    stranger = wire.Wire()
+    stranger.start()
+    stranger.log_in()
+    close = stranger.expect("connection.close", 0)
+    assert close.code == 403 and "localhost" not in close.text, close
+    eventually(lambda: "can only connect via localhost (loopback_users)" in one.log(), "a reason")
+
+
+@check
+def without_loopback_users_guest_comes_from_everywhere():
+    address = own_address()
+    if address is None:
+        return
+    scene.start("--set", "loopback_users=none", listen=(f"{address}:0",))
+    harness.HOST = address
+    wire.connect_with_channel().close()
+
+
+@check
+def the_user_is_the_one_of_the_settings():
+    one = scene.start("--set", "default_user=app", "--set", "default_pass=s3cret")
+    assert "app" in "\n".join(one.lines) and "s3cret" not in "\n".join(one.lines), one.lines
+    harness.USER, harness.PASSWORD = "app", "s3cret"
+    wire.connect_with_channel().close()
+    stranger = wire.Wire()
+    stranger.start()
+    stranger.log_in(password="wrong")
+    assert stranger.expect("connection.close", 0).code == 403
+    assert "s3cret" not in one.log() and "wrong" not in one.log().replace("is wrong", ""), one.log()
+
+
+def few_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+@check
+def without_descriptors_it_pauses_accepting_and_goes_on_later():
+    one = scene.start(preexec_fn=few_files)
+    early = wire.connect_with_channel()
+    early.call(1, "queue.declare", queue="q")
+    crowd = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(80)]
+    eventually(lambda: "listener.paused" in one.log(), "it says that it pauses")
+    early.publish(1, "", "q", b"still served")
+    assert early.call(1, "queue.declare", queue="q").queue == "q"
+    for connection in crowd:
+        connection.close()
+    wire.connect_with_channel().close()
+    eventually(lambda: "listener.resumed" in one.log(), "it says that it goes on")
+    assert one.log().count("listener.paused") == 1, one.log()
+    one.stop()
+
+
+@check
+def the_limit_of_files_is_raised_by_itself():
+    def low():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 256))
+
+    one = scene.start(preexec_fn=low)
+    crowd = [wire.connect_with_channel() for _ in range(100)]
+    assert len(crowd) == 100 and "listener.paused" not in one.log()
+
+
+class Publisher(threading.Thread):
+    """Publishes until it is told to stop, and notes what the broker says of its memory."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.sent = 0
+        self.stopping = threading.Event()
+        self.blocked, self.unblocked = threading.Event(), threading.Event()
+        self.reason = None
+        self.connection = pika.BlockingConnection(client.parameters())
+        self.connection.add_on_connection_blocked_callback(self._on_blocked)
+        self.connection.add_on_connection_unblocked_callback(lambda *_: self.unblocked.set())
+        self.chan = self.connection.channel()
+        self.chan.queue_declare("backlog", durable=True)
+
+    def _on_blocked(self, _connection, frame):
+        self.reason = frame.method.reason
+        self.blocked.set()
+
+    def run(self):
+        body = b"x" * 10_000
+        while not self.stopping.is_set():
+            if self.blocked.is_set() and not self.unblocked.is_set():
+                self.connection.process_data_events(0.05)
+                continue
+            self.chan.basic_publish("", "backlog", body)
+            self.sent += 1
+            if self.sent % 50 == 0:
+                self.connection.process_data_events(0)
+        self.connection.close()
+
+
+def alarm_comes_and_goes(*arguments):
+    one = scene.start("--set", "vm_memory_high_watermark.absolute=32MB", *arguments)
+    reader = wire.connect_with_channel()  # before the alarm, and it never publishes
+    publisher = Publisher()
+    publisher.start()
+    assert publisher.blocked.wait(15), (publisher.sent, one.log())
+    assert publisher.reason == "low on memory", publisher.reason
+    assert "memory.alarm " in one.log(), one.log()
+    sent = publisher.sent
+    assert sent * 10_000 > 20_000_000, sent
+    time.sleep(0.2)  # a publisher that is blocked stays so, which no event tells
+    assert publisher.sent == sent and not publisher.unblocked.is_set()
+    assert one.resident_kib() < 100 * 1024, one.resident_kib()
+    reader.call(1, "basic.consume", queue="backlog", no_ack=True)
+    taken = 0
+    while not publisher.unblocked.is_set():
+        assert reader.expect("basic.deliver", 1).body == b"x" * 10_000
+        taken += 1
+    while publisher.sent < sent + 1000:  # publishing goes on
+        reader.expect("basic.deliver", 1)
+        taken += 1
+    publisher.stopping.set()
+    while taken < publisher.sent:
+        reader.expect("basic.deliver", 1)
+        taken += 1
+    publisher.join(10)
+    assert "memory.alarm_ended" in one.log(), one.log()
+
+
+@check
+def memory_alarm_blocks_publishers_and_ends_when_consumers_have_drained():
+    alarm_comes_and_goes()
+
+
+@check
+def memory_alarm_reaches_every_shard():
+    alarm_comes_and_goes("--shards", "3")
+
+
+@check
+def who_comes_during_the_alarm_is_blocked_once_it_publishes():
+    one = scene.start("--set", "vm_memory_high_watermark.absolute=32MB")
+    publisher = Publisher()
+    publisher.start()
+    assert publisher.blocked.wait(15), one.log()
+    late = wire.connect_with_channel()
+    late.call(1, "queue.declare", queue="other")
+    late.publish(1, "", "other", b"too late")
+    assert late.expect("connection.blocked", 0).reason == "low on memory"
+    purger = wire.connect_with_channel()
+    purger.call(1, "queue.purge", queue="backlog")
+    late.expect("connection.unblocked", 0)
+    publisher.stopping.set()
+    publisher.join(10)
