@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Not zeroed. */
 void *lv_alloc(size_t size) LV_MUST_CHECK;
 /* Zeroed; overflow of count * size is out of memory. */
 void *lv_calloc(size_t count, size_t size) LV_MUST_CHECK;

@@ -16,6 +16,7 @@ struct lv_arena_block {
 static void free_blocks(struct lv_arena_block *block)
 {
     while (block != NULL) {
+        assert(block->used <= block->size);
         struct lv_arena_block *next = block->next;
         lv_free(block);
         block = next;
@@ -32,6 +33,8 @@ static size_t block_size(const struct lv_arena *arena, size_t need)
     return size > need ? size : need;
 }
 
+/* Gives a block with room for `need` bytes, from which pieces are cut from now on. What is left of
+ * the one before stays unused. */
 static struct lv_arena_block *add_block(struct lv_arena *arena, size_t need)
 {
     size_t size = block_size(arena, need);
@@ -94,6 +97,7 @@ void *lv_arena_alloc(struct lv_arena *arena, size_t size)
         if (block == NULL)
             return NULL;
     }
+    assert(block->used + need <= block->size);
     memory = block->room + block->used;
     block->used += need;
     arena->used += need;

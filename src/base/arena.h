@@ -16,9 +16,11 @@ struct lv_arena {
     size_t limit;                  /* bytes that may be handed out */
 };
 
+/* Takes no memory before it is needed. */
 void lv_arena_init(struct lv_arena *arena, size_t limit);
-/* Keeps one block for the next job. */
+/* Gives back all that was handed out. Keeps one small block for the next job. */
 void lv_arena_reset(struct lv_arena *arena);
+/* Gives back everything; a reset is not needed before. */
 void lv_arena_fini(struct lv_arena *arena);
 
 /* Aligned to 8, not zeroed. NULL when memory or the limit is used up. */

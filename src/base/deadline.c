@@ -1,11 +1,14 @@
 #include "base/deadline.h"
 
+/* NULL when the heap is empty. */
 static struct lv_deadline *first_of(const struct lv_heap *heap)
 {
     struct lv_heap_node *node = lv_heap_first(heap);
     return node != NULL ? lv_container(node, struct lv_deadline, node) : NULL;
 }
 
+/* During a run, what is due already goes aside: else a deadline that always arms itself for now
+ * would never let the run end. */
 static void arm(struct lv_deadlines *set, struct lv_deadline *deadline, uint64_t at)
 {
     assert(!deadline->armed);
@@ -61,6 +64,7 @@ void lv_deadlines_run(struct lv_deadlines *set, uint64_t now)
         due->fire(due, now); /* it may be gone after this */
     }
     set->running = false;
+    assert(first_of(&set->heap) == NULL || first_of(&set->heap)->node.key > now);
     while ((due = first_of(&set->late)) != NULL) {
         uint64_t at = due->node.key;
         disarm(set, due);

@@ -30,13 +30,14 @@ struct lv_deadlines {
     bool running;
 };
 
+/* Not armed. */
 void lv_deadline_init(struct lv_deadline *deadline, lv_deadline_fn *fire);
 /* Arms, or moves when it is armed. */
 void lv_deadline_set(struct lv_deadlines *set, struct lv_deadline *deadline, uint64_t at);
 /* Nothing happens when it isn't armed. */
 void lv_deadline_cancel(struct lv_deadlines *set, struct lv_deadline *deadline);
 
-/* LV_NEVER when none is armed. */
+/* When lv_deadlines_run() is wanted next, LV_NEVER when none is armed. */
 uint64_t lv_deadlines_next(const struct lv_deadlines *set);
 /* Fires what is due at `now`; what these arm at or before `now` fires in the next run. */
 void lv_deadlines_run(struct lv_deadlines *set, uint64_t now);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* A row of LV_ERRORS. */
 struct error {
     int code;
     const char *condition;
@@ -15,6 +16,7 @@ static const struct error table[LV_E_COUNT] = {[LV_E_NONE] = {0, "", "NONE"},
 #undef ERROR_ROW
 };
 
+/* Errors are given as functions return them: negative. */
 static const struct error *lookup(int error)
 {
     assert(error <= 0);

@@ -36,6 +36,7 @@ static const char *level_name(enum lv_level level)
     return names[level];
 }
 
+/* There is always room: a field is only begun when all of it fits. */
 static void add(struct line *line, struct lv_bytes bytes)
 {
     assert(bytes.size <= sizeof line->text - line->used);
@@ -48,6 +49,7 @@ static void add_text(struct line *line, const char *text)
     add(line, lv_text(text));
 }
 
+/* The byte in a form that is harmless everywhere. */
 static void add_escape(struct line *line, uint8_t byte)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -99,6 +101,7 @@ static size_t add_character(struct line *line, struct lv_bytes rest)
     return 1;
 }
 
+/* A value that somebody else chose. */
 static void add_quoted(struct line *line, struct lv_bytes value)
 {
     size_t limit = line->used + VALUE_SIZE_MAX;

@@ -57,4 +57,5 @@ typedef void lv_event_sink_fn(void *ctx, enum lv_level level, struct lv_bytes li
 
 /* Before any thread starts. Without a sink events are dropped. */
 void lv_event_sink(lv_event_sink_fn *sink, void *ctx, enum lv_level lowest);
+/* What lv_event() calls. */
 void lv_event_write(enum lv_level level, struct lv_event_line line);

@@ -15,8 +15,10 @@ static struct lv_heap_node *merge(struct lv_heap_node *a, struct lv_heap_node *b
     }
     b->prev = a;
     b->next = a->child;
-    if (b->next != NULL)
+    if (b->next != NULL) {
+        assert(b->next->prev == a);
         b->next->prev = b;
+    }
     a->child = b;
     return a;
 }

@@ -22,10 +22,13 @@ struct lv_heap {
     struct lv_heap_node *root; /* view */
 };
 
+/* All zeros is an empty heap. Takes a node that is in no heap, whatever it holds, until it is
+ * removed. */
 void lv_heap_insert(struct lv_heap *heap, struct lv_heap_node *node, uint64_t key);
+/* Any node of this heap, first or not. */
 void lv_heap_remove(struct lv_heap *heap, struct lv_heap_node *node);
 
-/* NULL when empty. */
+/* The node with the smallest key, NULL when empty. */
 static inline struct lv_heap_node *lv_heap_first(const struct lv_heap *heap)
 {
     return heap->root;

@@ -20,21 +20,27 @@ struct lv_list {
     struct lv_link head; /* a ring through the head; empty when it points at itself */
 };
 
+/* Makes it empty; needed before anything else. */
 static inline void lv_list_init(struct lv_list *list)
 {
     list->head.prev = list->head.next = &list->head;
 }
 
+/* O(1), as everything here. */
 static inline bool lv_list_is_empty(const struct lv_list *list)
 {
+    assert(list->head.next != NULL); /* was it initialised? */
     return list->head.next == &list->head;
 }
 
+/* Is it in some list? Which one, only its owner knows. */
 static inline bool lv_link_is_linked(const struct lv_link *link)
 {
+    assert((link->next == NULL) == (link->prev == NULL));
     return link->next != NULL;
 }
 
+/* `place` is in a list, or is a list's head; `link` is in none. */
 static inline void lv_link_insert_before(struct lv_link *place, struct lv_link *link)
 {
     assert(link->next == NULL && link->prev == NULL);
@@ -44,19 +50,23 @@ static inline void lv_link_insert_before(struct lv_link *place, struct lv_link *
     place->prev = link;
 }
 
+/* As the newest. */
 static inline void lv_list_push_back(struct lv_list *list, struct lv_link *link)
 {
     lv_link_insert_before(&list->head, link);
 }
 
+/* As the oldest. */
 static inline void lv_list_push_front(struct lv_list *list, struct lv_link *link)
 {
     lv_link_insert_before(list->head.next, link);
 }
 
+/* From whatever list it is in; it is clear afterwards. */
 static inline void lv_link_remove(struct lv_link *link)
 {
     assert(link->next != NULL && link->prev != NULL);
+    assert(link->next->prev == link && link->prev->next == link);
     link->prev->next = link->next;
     link->next->prev = link->prev;
     link->prev = link->next = NULL;
@@ -87,6 +97,7 @@ static inline struct lv_link *lv_list_pop_front(struct lv_list *list)
 /* Moves all of `from` behind what `to` holds; `from` is empty afterwards. */
 static inline void lv_list_splice_back(struct lv_list *to, struct lv_list *from)
 {
+    assert(to != from);
     if (lv_list_is_empty(from))
         return;
     from->head.next->prev = to->head.prev;

@@ -25,6 +25,7 @@ static inline uint64_t rotate(uint64_t x, unsigned bits)
     return (x << bits) | (x >> (64 - bits));
 }
 
+/* One SipRound; 1-3 means one of them for each word and three at the end. */
 static inline void sip_round(struct sip *s)
 {
     s->v0 += s->v1;
@@ -46,20 +47,31 @@ static inline void sip_word(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-/* The last 0..7 bytes in little-endian order, the total size modulo 256 in the top byte. */
+/* The last 0 to 7 bytes in little-endian order, the total size modulo 256 in the top byte. Loads
+ * overlap instead of going byte by byte: most keys are names of a few words. */
 static inline uint64_t sip_tail(const uint8_t *p, size_t left, size_t size)
 {
     uint64_t word = (uint64_t)size << 56;
 
     assert(left < 8);
-    for (size_t i = 0; i < left; i++)
-        word |= (uint64_t)p[i] << (8 * i);
+    if (left >= 4) {
+        uint32_t low, high;
+        memcpy(&low, p, sizeof low);
+        memcpy(&high, p + left - sizeof high, sizeof high);
+        return word | low | (uint64_t)high << (8 * (left - 4));
+    }
+    if (left > 0) {
+        word |= (uint64_t)p[left - 1] << (8 * (left - 1));
+        word |= (uint64_t)p[left / 2] << (8 * (left / 2));
+        word |= p[0];
+    }
     return word;
 }
 
 uint64_t lv_siphash(const struct lv_hash_key *key, struct lv_bytes bytes)
 {
     struct sip s = {
+        /* "somepseudorandomlygeneratedbytes": the state under a key of zeros. */
         .v0 = key->k0 ^ 0x736f6d6570736575u,
         .v1 = key->k1 ^ 0x646f72616e646f6du,
         .v2 = key->k0 ^ 0x6c7967656e657261u,
@@ -74,14 +86,17 @@ uint64_t lv_siphash(const struct lv_hash_key *key, struct lv_bytes bytes)
         sip_word(&s, word);
     }
     sip_word(&s, sip_tail(p, left, bytes.size));
-    s.v2 ^= 0xff;
+    s.v2 ^= 0xff; /* a word never does this, so the end is told apart */
     for (int i = 0; i < 3; i++)
         sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+/* 32 bits of it: they choose among far fewer places, and a difference in them saves a look at the
+ * key itself. */
 static inline uint32_t hash_of(const struct lv_map *map, struct lv_bytes key)
 {
+    assert(map->key != NULL);
     return (uint32_t)lv_siphash(map->key, key);
 }
 
@@ -115,11 +130,13 @@ static void place(struct lv_map_entry *entries, uint32_t capacity, const struct 
     entries[at] = *e;
 }
 
+/* To twice the size. The hashes are kept, so no key is read. */
 static int grow(struct lv_map *map)
 {
     uint32_t capacity = map->capacity > 0 ? map->capacity * 2 : CAPACITY_MIN;
     struct lv_map_entry *entries;
 
+    assert((capacity & (capacity - 1)) == 0);
     if (capacity > CAPACITY_MAX)
         return -LV_E_NOMEM;
     entries = lv_calloc(capacity, sizeof *entries);
@@ -161,6 +178,7 @@ void lv_map_init(struct lv_map *map, const struct lv_hash_key *key)
 
 void lv_map_fini(struct lv_map *map)
 {
+    assert(map->entries != NULL || map->capacity == 0);
     lv_free(map->entries);
     *map = (struct lv_map){.key = map->key};
 }
@@ -179,7 +197,7 @@ int lv_map_put(struct lv_map *map, struct lv_bytes key, void *value)
 
     assert(value != NULL);
     assert(key.size <= UINT32_MAX);
-    if (map->count + 1 > map->capacity / 4 * 3) {
+    if (map->count + 1 > map->capacity / 4 * 3) { /* beyond 3/4 probes become long */
         int rc = grow(map);
         if (rc < 0)
             return rc;

@@ -17,7 +17,7 @@ struct lv_hash_key {
 /* SipHash-1-3 of the bytes under the key. */
 uint64_t lv_siphash(const struct lv_hash_key *key, struct lv_bytes bytes);
 
-struct lv_map_entry;
+struct lv_map_entry; /* 24 bytes; what lies where is nobody else's business */
 
 struct lv_map {
     struct lv_map_entry *entries;  /* own */
@@ -26,11 +26,12 @@ struct lv_map {
     uint32_t count;
 };
 
+/* Keeps a view of `key`, which outlives the map. */
 void lv_map_init(struct lv_map *map, const struct lv_hash_key *key);
 /* Frees the table, not the values. */
 void lv_map_fini(struct lv_map *map);
 
-/* NULL when there is none. */
+/* The value put under these bytes, NULL when there is none. */
 void *lv_map_get(const struct lv_map *map, struct lv_bytes key);
 /* The key must be absent. Keeps a view of `key` and `value` (not NULL). -LV_E_NOMEM changes
  * nothing. */

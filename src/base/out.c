@@ -19,6 +19,7 @@ struct lv_chunk {
 
 static_assert(sizeof(struct lv_chunk) <= 32768, "a chunk fills an allocator's size class");
 
+/* Gives a chunk, from the pool when there is one: it was used last, so it is still cached. */
 static struct lv_chunk *chunk_take(struct lv_chunk_pool *pool)
 {
     struct lv_chunk *chunk = pool->free_chunks;
@@ -36,6 +37,7 @@ static struct lv_chunk *chunk_take(struct lv_chunk_pool *pool)
     return chunk;
 }
 
+/* Takes a chunk that is in no chain any more. */
 static void chunk_give(struct lv_chunk_pool *pool, struct lv_chunk *chunk)
 {
     assert(pool->used_count > 0);
@@ -70,6 +72,7 @@ static void open_piece(struct lv_out *out, struct lv_piece *piece, uint8_t *data
     out->tail = data;
 }
 
+/* Copying goes on in a new chunk; what is left of the room in the last one stays unused. */
 static int add_chunk(struct lv_out *out)
 {
     struct lv_chunk *chunk = chunk_take(out->pool);
@@ -88,6 +91,7 @@ static int add_chunk(struct lv_out *out)
     return 0;
 }
 
+/* Where a piece ends: the open one grows with the chain's tail. */
 static const uint8_t *piece_end(const struct lv_out *out, const struct lv_piece *piece)
 {
     assert((piece->end == NULL) == (piece == out->open));
@@ -142,6 +146,7 @@ void lv_out_fini(struct lv_out *out)
 {
     while (out->oldest != out->open)
         drop_piece(out);
+    assert((out->first == NULL) == (out->open == NULL));
     if (out->first != NULL) {
         assert(out->first == out->last);
         chunk_give(out->pool, out->first);

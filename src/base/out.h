@@ -42,10 +42,12 @@ struct lv_out {
 /* Told once when viewed bytes are no longer needed. */
 typedef void lv_out_release_fn(void *owner);
 
+/* Takes no memory before it is needed. */
 void lv_chunk_pool_init(struct lv_chunk_pool *pool);
-/* After all chains. */
+/* After all chains: asserts that every chunk has come back. */
 void lv_chunk_pool_fini(struct lv_chunk_pool *pool);
 
+/* Keeps a view of the pool. */
 void lv_out_init(struct lv_out *out, struct lv_chunk_pool *pool);
 /* Releases all that is left; the chain may be used again. */
 void lv_out_fini(struct lv_out *out);
@@ -63,6 +65,7 @@ static inline LV_MUST_CHECK uint8_t *lv_out_reserve(struct lv_out *out, size_t s
     return lv_out_reserve_chunk(out);
 }
 
+/* Adds the first `size` bytes of what was reserved just before. */
 static inline void lv_out_commit(struct lv_out *out, size_t size)
 {
     assert(size <= (size_t)(out->end - out->tail));
@@ -78,5 +81,6 @@ int lv_out_view(struct lv_out *out, struct lv_bytes bytes, lv_out_release_fn *re
 
 /* The oldest pieces, at most `max`; returns how many. They stay valid until lv_out_consume(). */
 size_t lv_out_gather(const struct lv_out *out, struct lv_bytes *pieces, size_t max);
-/* `size` bytes have been sent. */
+/* `size` bytes (≤ out->size) have been sent: owners of views that went out whole are told, chunks
+ * with nothing left go back to the pool. */
 void lv_out_consume(struct lv_out *out, size_t size);

@@ -33,6 +33,7 @@ uint64_t lv_random_next(struct lv_random *random)
     uint64_t result = rotate(s[1] * 5, 7) * 9;
     uint64_t t = s[1] << 17;
 
+    /* The order of these is the generator. */
     s[2] ^= s[0];
     s[3] ^= s[1];
     s[1] ^= s[2];

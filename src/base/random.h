@@ -12,7 +12,9 @@ struct lv_random {
     uint64_t state[4]; /* xoshiro256** */
 };
 
+/* The same seed gives the same sequence, on every machine. */
 void lv_random_seed(struct lv_random *random, uint64_t seed);
+/* 64 bits. */
 uint64_t lv_random_next(struct lv_random *random);
 /* Uniform in [0, bound), bound > 0. */
 uint64_t lv_random_below(struct lv_random *random, uint64_t bound);

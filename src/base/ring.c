@@ -30,6 +30,7 @@ void lv_ring_fini(struct lv_ring *ring)
 bool lv_ring_put(struct lv_ring *ring, void *item)
 {
     assert(item != NULL);
+    assert(ring->slots != NULL);
     if (ring->filled - ring->taken_seen > ring->mask) {
         /* Acquire: the consumer has read the slot before it is written again. */
         ring->taken_seen = atomic_load_explicit(&ring->taken, memory_order_acquire);
@@ -53,6 +54,7 @@ bool lv_ring_publish(struct lv_ring *ring)
 
 void *lv_ring_take(struct lv_ring *ring)
 {
+    /* Nobody else writes `taken`. */
     uint32_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
     void *item;
 
@@ -60,6 +62,7 @@ void *lv_ring_take(struct lv_ring *ring)
         return NULL;
     item = ring->slots[taken & ring->mask];
     assert(item != NULL);
+    /* Release: the slot has been read before the producer may write it again. */
     atomic_store_explicit(&ring->taken, taken + 1, memory_order_release);
     return item;
 }

@@ -21,8 +21,9 @@ struct lv_ring {
     _Alignas(64) atomic_uint taken;
 };
 
-/* `capacity` is a power of two. */
+/* `capacity` is a power of two; before the threads start. -LV_E_NOMEM. */
 int lv_ring_init(struct lv_ring *ring, uint32_t capacity) LV_MUST_CHECK;
+/* After the threads have ended. What nobody took is the owner's to find and free. */
 void lv_ring_fini(struct lv_ring *ring);
 
 /* Producer: false when full. Takes the item on true. */

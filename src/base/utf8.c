@@ -44,6 +44,7 @@ size_t lv_utf8_char(struct lv_bytes bytes)
 
     assert(bytes.size > 0);
     lead = lead_of(bytes.data[0]);
+    assert(lead.size <= 4);
     if (lead.size == 0 || lead.size > bytes.size)
         return 0;
     if (lead.size > 1 && (bytes.data[1] < lead.low || bytes.data[1] > lead.high))

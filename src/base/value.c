@@ -37,11 +37,13 @@ static const struct lv_value *find(const struct lv_table *table, struct lv_bytes
 
 /* ---- equality ---- */
 
+/* No table is an empty table. */
 static uint32_t count_of(const struct lv_table *table)
 {
     return table != NULL ? table->count : 0;
 }
 
+/* The same fields one by one. */
 static bool same_in_order(const struct lv_table *a, const struct lv_table *b)
 {
     if (count_of(a) != count_of(b))
@@ -69,6 +71,7 @@ static bool is_part_of(const struct lv_table *a, const struct lv_table *b)
     return true;
 }
 
+/* Has b every name of a? */
 static bool names_are_part_of(const struct lv_table *a, const struct lv_table *b)
 {
     for (uint32_t i = 0; i < a->count; i++) {
@@ -95,6 +98,7 @@ static bool same_real(double a, double b)
 
 /* ---- printing ---- */
 
+/* Text that is cut where the room ends. */
 struct printer {
     char *text;
     size_t size; /* room, without the end */
@@ -107,6 +111,7 @@ static void print_bytes(struct printer *out, struct lv_bytes bytes)
     size_t size = bytes.size < room ? bytes.size : room;
 
     assert(out->used <= out->size);
+    assert(bytes.size == 0 || bytes.data != NULL);
     if (size > 0)
         memcpy(out->text + out->used, bytes.data, size);
     out->used += size;
@@ -141,6 +146,7 @@ static void print_real(struct printer *out, double real)
     print_text(out, digits);
 }
 
+/* Printable ASCII and nothing else. */
 static bool is_plain(struct lv_bytes bytes)
 {
     for (size_t i = 0; i < bytes.size; i++) {
@@ -192,6 +198,7 @@ static void print_fields(struct printer *out, const struct lv_value *value)
     print_text(out, "]");
 }
 
+/* As {scale,integer}. */
 static void print_decimal(struct printer *out, const struct lv_value *value)
 {
     print_text(out, "{");
@@ -245,6 +252,7 @@ struct plan {
     uint8_t *bytes;
 };
 
+/* Without what its values point at. */
 static size_t table_size(const struct lv_table *table)
 {
     return sizeof *table + table->count * sizeof table->fields[0];
@@ -278,14 +286,17 @@ static struct lv_bytes copy_bytes(struct plan *plan, struct lv_bytes bytes)
 {
     struct lv_bytes copy = lv_bytes(plan->bytes, bytes.size);
 
+    assert(bytes.size == 0 || bytes.data != NULL);
     plan->bytes = lv_put_bytes(plan->bytes, bytes);
     return copy;
 }
 
+/* Tables within the table come behind it, each one whole before the next. */
 static struct lv_table *copy_table(struct plan *plan, const struct lv_table *table)
 {
     struct lv_table *copy = (struct lv_table *)(void *)plan->tables;
 
+    assert((uintptr_t)copy % _Alignof(struct lv_table) == 0);
     memcpy(copy, table, table_size(table));
     plan->tables += table_size(table);
     for (uint32_t i = 0; i < copy->count; i++) {

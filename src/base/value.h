@@ -59,6 +59,7 @@ struct lv_table {
 
 /* NULL when there is none; `table` may be NULL, which is an empty one. */
 const struct lv_value *lv_table_get(const struct lv_table *table, const char *name);
+/* Of any width; a timestamp is none. */
 bool lv_value_is_integer(const struct lv_value *value);
 /* By value, integers of all widths as one kind; tables by name, whatever their order. */
 bool lv_value_equal(const struct lv_value *a, const struct lv_value *b);

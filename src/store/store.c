@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "store/slots.h"
 
 /*
  * The volatile log.
@@ -13,15 +14,20 @@
  * and takes from two counts, without touching the record, which nobody may have in the cache.
  *
  * Numbers are never used twice, so a stale reference meets an assert and not somebody else's
- * message. The page of a number is found in a hash table and not in an array from the oldest number
- * to the newest: a message that stays for a year must not make that array grow for a year.
+ * message. LSNs name messages and do not order them: a jumbo goes past the page being written.
+ *
+ * The life of a page:
+ *
+ *   open --full--> closed --dead--> free (a few), or back to the allocator
+ *    |  ^            |
+ *    +--+ dead: the  +--sparse for long--> squeezed --half of it dies--> squeezed again
+ *    same memory under the next number
  */
 
 #define GRANULE_SIZE   32u
 #define ALIVE_COUNT    (LV_PAGE_SIZE / GRANULE_SIZE)
 #define PAGE_ALIGNMENT 4096u
 #define FREE_COUNT_MAX 8u
-#define SLOTS_LOG2_MIN 4u
 #define MOVED_IS_DEAD  UINT32_MAX
 
 /* A full page of which less than this is alive, padding included, is sparse: worth squeezing. */
@@ -84,26 +90,19 @@ struct squeezed_page {
 #define RECORDS_OFFSET  ((uint32_t)offsetof(struct plain_page, records))
 #define RECORD_SIZE_MAX (LV_PAGE_SIZE - RECORDS_OFFSET)
 
-struct slot {
-    uint64_t number;
-    struct lv_page *page; /* own   NULL: the slot is free */
-};
-
 struct lv_store {
     struct lv_page *open;  /* view  the page being written; NULL at first */
     uint32_t used;         /*       offset of the next record in it */
     uint32_t limit;        /*       where appending has to stop and think, >= used */
     uint64_t next_number;  /*       of the next new page */
-    struct slot *slots;    /* own   page number -> page; linear probing, at most half full */
-    uint32_t slots_log2;   /*       1 << slots_log2 slots */
-    uint32_t page_count;   /*       slots in use */
+    struct lv_slots slots; /*     by number; every page but the free ones */
     struct lv_list sparse; /*      closed pages with little left alive, longest sparse first */
     struct lv_list free;   /* own   a few dead pages, the warmest first; their `alive` is clear */
     uint32_t sparse_count;
     uint32_t free_count;
     uint64_t live_count;
     uint64_t live_size;
-    uint64_t memory_size;
+    uint64_t pages_size; /*       memory of all pages, free ones too */
 };
 
 /* ---- records ---- */
@@ -132,18 +131,21 @@ static inline uint32_t offset_of(uint64_t lsn)
     return (uint32_t)(lsn & (LV_PAGE_SIZE - 1)) - (uint32_t)sizeof(struct prefix);
 }
 
+/* The map of an open or closed page. */
 static inline struct plain_page *plain(struct lv_page *page)
 {
     assert(page->kind <= PAGE_CLOSED);
     return lv_container(page, struct plain_page, head);
 }
 
+/* The table of a squeezed page. */
 static inline struct squeezed_page *squeezed(struct lv_page *page)
 {
     assert(page->kind == PAGE_SQUEEZED);
     return lv_container(page, struct squeezed_page, head);
 }
 
+/* A binary search: pages are squeezed because they are hardly looked at. */
 static struct moved *find_moved(struct lv_page *page, uint32_t granule)
 {
     struct moved *table = squeezed(page)->moved;
@@ -162,6 +164,7 @@ static struct moved *find_moved(struct lv_page *page, uint32_t granule)
     return &table[low];
 }
 
+/* Where the record lies now. Only squeezing moves one. */
 static inline struct prefix *find_record(struct lv_page *page, uint64_t lsn)
 {
     uint32_t offset = offset_of(lsn);
@@ -171,6 +174,7 @@ static inline struct prefix *find_record(struct lv_page *page, uint64_t lsn)
     return prefix_at(page, find_moved(page, offset / GRANULE_SIZE)->position);
 }
 
+/* Sets the record's bit in the map. */
 static inline void mark_alive(struct lv_page *page, uint32_t offset)
 {
     uint32_t granule = offset / GRANULE_SIZE;
@@ -179,6 +183,7 @@ static inline void mark_alive(struct lv_page *page, uint32_t offset)
     *word |= (uint64_t)1 << (granule % 64);
 }
 
+/* Without a look at the record. A jumbo page has no map: its one record dies with it. */
 static inline void mark_dead(struct lv_page *page, uint32_t offset)
 {
     uint32_t granule = offset / GRANULE_SIZE;
@@ -215,87 +220,13 @@ static struct prefix *next_alive(struct lv_page *page, uint32_t *cursor, uint32_
     return NULL;
 }
 
-/* ---- page number -> page ---- */
-
-static inline uint32_t slots_mask(const struct lv_store *store)
-{
-    return (1u << store->slots_log2) - 1;
-}
-
-/* Fibonacci hashing: neighbours, which is what page numbers are, never meet. */
-static inline uint32_t slot_home(const struct lv_store *store, uint64_t number)
-{
-    return (uint32_t)((number * 0x9e3779b97f4a7c15u) >> (64 - store->slots_log2));
-}
-
-/* The number's slot, or the free one where it would go. */
-static inline struct slot *find_slot(const struct lv_store *store, uint64_t number)
-{
-    uint32_t at = slot_home(store, number);
-
-    while (LV_UNLIKELY(store->slots[at].number != number) && store->slots[at].page != NULL)
-        at = (at + 1) & slots_mask(store);
-    return &store->slots[at];
-}
-
+/* The page that a living reference points into. */
 static inline struct lv_page *find_page(const struct lv_store *store, uint64_t lsn)
 {
-    struct lv_page *page = find_slot(store, lsn / LV_PAGE_SIZE)->page;
+    struct lv_page *page = lv_slots_get(&store->slots, lsn / LV_PAGE_SIZE);
 
     assert(page != NULL); /* a reference to something long dead? */
     return page;
-}
-
-static void slot_put(struct lv_store *store, struct lv_page *page)
-{
-    struct slot *slot = find_slot(store, page->number);
-
-    assert(slot->page == NULL);
-    *slot = (struct slot){.number = page->number, .page = page};
-    store->page_count++;
-}
-
-static void slot_remove(struct lv_store *store, const struct lv_page *page)
-{
-    struct slot *slots = store->slots;
-    uint32_t mask = slots_mask(store);
-    uint32_t hole = (uint32_t)(find_slot(store, page->number) - slots);
-
-    assert(slots[hole].page == page);
-    for (uint32_t at = (hole + 1) & mask; slots[at].page != NULL; at = (at + 1) & mask) {
-        uint32_t home = slot_home(store, slots[at].number);
-        /* It may move when its home isn't between the hole (exclusive) and where it lies. */
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
-            slots[hole] = slots[at];
-            hole = at;
-        }
-    }
-    slots[hole] = (struct slot){.page = NULL};
-    store->page_count--;
-}
-
-/* Makes sure that one more page finds a slot. */
-static int slots_reserve(struct lv_store *store)
-{
-    uint32_t count = slots_mask(store) + 1;
-    struct slot *old = store->slots;
-    struct slot *slots;
-
-    if ((store->page_count + 1) * 2 <= count)
-        return 0;
-    slots = lv_calloc((size_t)count * 2, sizeof *slots);
-    if (slots == NULL)
-        return -LV_E_NOMEM;
-    store->slots = slots;
-    store->slots_log2++;
-    store->page_count = 0;
-    store->memory_size += count * sizeof *slots;
-    for (uint32_t i = 0; i < count; i++) {
-        if (old[i].page != NULL)
-            slot_put(store, old[i].page);
-    }
-    lv_free(old);
-    return 0;
 }
 
 /* ---- the life of a page ---- */
@@ -307,6 +238,7 @@ static void page_init(struct lv_store *store, struct lv_page *page, enum page_ki
         (struct lv_page){.store = store, .memory_size = memory_size, .low_mark = 1, .kind = kind};
 }
 
+/* Its memory is not zeroed behind the head. NULL: out of memory. */
 static struct lv_page *page_new(struct lv_store *store, enum page_kind kind, size_t memory_size)
 {
     struct lv_page *page = kind == PAGE_SQUEEZED ? lv_alloc(memory_size)
@@ -314,15 +246,16 @@ static struct lv_page *page_new(struct lv_store *store, enum page_kind kind, siz
     if (page == NULL)
         return NULL;
     page_init(store, page, kind, memory_size);
-    store->memory_size += memory_size;
+    store->pages_size += memory_size;
     return page;
 }
 
+/* Takes a page that is in no slot any more. */
 static void page_free(struct lv_store *store, struct lv_page *page)
 {
     assert(page->pin_count == 0);
-    assert(store->memory_size >= page->memory_size);
-    store->memory_size -= page->memory_size;
+    assert(store->pages_size >= page->memory_size);
+    store->pages_size -= page->memory_size;
     lv_free(page);
 }
 
@@ -357,6 +290,7 @@ static void give_plain(struct lv_store *store, struct lv_page *page)
     store->free_count++;
 }
 
+/* The page waits for being squeezed, last in the row. */
 static void sparse_add(struct lv_store *store, struct lv_page *page)
 {
     assert(page->kind == PAGE_CLOSED);
@@ -365,6 +299,7 @@ static void sparse_add(struct lv_store *store, struct lv_page *page)
     page->low_mark = 1; /* while it waits only its death matters */
 }
 
+/* Nothing happens to a page that isn't waiting. */
 static void sparse_remove(struct lv_store *store, struct lv_page *page)
 {
     assert(page->kind == PAGE_CLOSED);
@@ -417,12 +352,13 @@ static void squeeze(struct lv_store *store, struct lv_page *page)
 {
     struct lv_page *to;
 
-    assert(page->pin_count == 0 && page->live_count > 0);
+    assert(page->pin_count == 0);
+    assert(page->live_count > 0);
     to = page_new(store, PAGE_SQUEEZED, squeezed_size(page));
     if (to == NULL)
         return;
     squeeze_into(to, page);
-    find_slot(store, page->number)->page = to;
+    lv_slots_find(&store->slots, page->number)->page = to;
     if (page->kind == PAGE_CLOSED) {
         memset(plain(page)->alive, 0, sizeof plain(page)->alive);
         give_plain(store, page);
@@ -456,12 +392,12 @@ static void bury(struct lv_store *store, struct lv_page *page)
         return;
     case PAGE_CLOSED:
         sparse_remove(store, page);
-        slot_remove(store, page);
+        lv_slots_remove(&store->slots, page->number);
         give_plain(store, page);
         return;
     case PAGE_JUMBO:
     case PAGE_SQUEEZED:
-        slot_remove(store, page);
+        lv_slots_remove(&store->slots, page->number);
         page_free(store, page);
         return;
     }
@@ -484,16 +420,18 @@ static void settle(struct lv_store *store, struct lv_page *page)
 
 /* ---- appending ---- */
 
+/* Appending goes on at the beginning of this page, under a number that was never used. */
 static void start_page(struct lv_store *store, struct lv_page *page)
 {
     assert(page->kind == PAGE_OPEN && page->live_count == 0);
     page->number = store->next_number++;
-    slot_put(store, page);
+    lv_slots_put(&store->slots, page->number, page);
     store->open = page;
     store->used = RECORDS_OFFSET;
     store->limit = LV_PAGE_SIZE;
 }
 
+/* Nothing is appended to it any more; it may have died, or nearly, while it was open. */
 static void close_page(struct lv_store *store, struct lv_page *page)
 {
     assert(page->kind == PAGE_OPEN);
@@ -511,11 +449,11 @@ static int turn_page(struct lv_store *store)
     int rc;
 
     if (old != NULL && old->live_count == 0 && old->pin_count == 0) {
-        slot_remove(store, old);
+        lv_slots_remove(&store->slots, old->number);
         start_page(store, old); /* the same memory under the next number */
         return 0;
     }
-    rc = slots_reserve(store);
+    rc = lv_slots_reserve(&store->slots);
     if (rc < 0)
         return rc;
     page = take_plain(store);
@@ -533,7 +471,7 @@ static struct lv_page *jumbo_new(struct lv_store *store, uint32_t size)
     size_t need = sizeof(struct jumbo_page) + size;
     struct lv_page *page;
 
-    if (slots_reserve(store) < 0)
+    if (lv_slots_reserve(&store->slots) < 0)
         return NULL;
     need = (need + PAGE_ALIGNMENT - 1) & ~(size_t)(PAGE_ALIGNMENT - 1);
     page = page_new(store, PAGE_JUMBO, need);
@@ -541,7 +479,7 @@ static struct lv_page *jumbo_new(struct lv_store *store, uint32_t size)
         return NULL;
     page->number = store->next_number;
     store->next_number += (need + LV_PAGE_SIZE - 1) / LV_PAGE_SIZE;
-    slot_put(store, page);
+    lv_slots_put(&store->slots, page->number, page);
     return page;
 }
 
@@ -562,6 +500,7 @@ static inline void add_record(struct lv_page *page, uint32_t offset, uint32_t si
         (struct lv_ref){.lsn = page->number * LV_PAGE_SIZE + offset + sizeof *record, .size = size};
 }
 
+/* The open page stays as it is: the next small message goes on in it. */
 static int append_jumbo(struct lv_store *store, uint32_t size, struct lv_ref *ret_ref,
                         void **ret_data)
 {
@@ -579,6 +518,7 @@ int lv_store_append(struct lv_store *store, uint32_t size, struct lv_ref *ret_re
     uint64_t need = record_size(size);
 
     assert(store->used <= store->limit);
+    /* One test for all that is rare: first page, full page, dead page, jumbo. */
     if (LV_UNLIKELY(need > store->limit - store->used)) {
         int rc;
         if (need > RECORD_SIZE_MAX)
@@ -599,6 +539,7 @@ const void *lv_store_view(struct lv_store *store, struct lv_ref ref)
 {
     const struct prefix *record = find_record(find_page(store, ref.lsn), ref.lsn);
 
+    assert(record->size == ref.size);
     return record + 1;
 }
 
@@ -617,7 +558,7 @@ void lv_store_release(struct lv_store *store, struct lv_ref ref)
 {
     struct lv_page *page = find_page(store, ref.lsn);
 
-    if ((ref.flags & LV_REF_SHARED) != 0) {
+    if ((ref.flags & LV_REF_SHARED) != 0) { /* only then is the record itself needed */
         struct prefix *record = find_record(page, ref.lsn);
         assert(record->holders > 0);
         if (--record->holders > 0)
@@ -630,6 +571,7 @@ void lv_store_release(struct lv_store *store, struct lv_ref ref)
     page->live_size -= record_size(ref.size);
     store->live_count--;
     store->live_size -= ref.size;
+    /* One test for all that may follow: the page is dead, sparse, or can be squeezed again. */
     if (LV_UNLIKELY(page->live_size < page->low_mark))
         settle(store, page);
 }
@@ -662,13 +604,10 @@ struct lv_store *lv_store_new(void)
     static_assert(sizeof(struct lv_ref) == 16, "a queued message is 16 bytes");
     if (store == NULL)
         return NULL;
-    store->slots_log2 = SLOTS_LOG2_MIN;
-    store->slots = lv_calloc((size_t)slots_mask(store) + 1, sizeof *store->slots);
-    if (store->slots == NULL) {
+    if (lv_slots_init(&store->slots) < 0) {
         lv_free(store);
         return NULL;
     }
-    store->memory_size = sizeof *store + (slots_mask(store) + 1) * sizeof *store->slots;
     lv_list_init(&store->sparse);
     lv_list_init(&store->free);
     return store;
@@ -678,14 +617,14 @@ void lv_store_free(struct lv_store *store)
 {
     if (store == NULL)
         return;
-    for (uint32_t i = 0; i <= slots_mask(store); i++) {
-        if (store->slots[i].page != NULL)
-            page_free(store, store->slots[i].page);
+    for (uint32_t i = 0; i < lv_slots_capacity(&store->slots); i++) {
+        if (store->slots.slots[i].page != NULL)
+            page_free(store, store->slots.slots[i].page);
     }
     LV_LIST_EACH(&store->free, link)
     page_free(store, lv_container(link, struct lv_page, link));
-    assert(store->memory_size == sizeof *store + (slots_mask(store) + 1) * sizeof *store->slots);
-    lv_free(store->slots);
+    assert(store->pages_size == 0);
+    lv_slots_fini(&store->slots);
     lv_free(store);
 }
 
@@ -695,7 +634,8 @@ void lv_store_stats(const struct lv_store *store, struct lv_store_stats *ret_sta
     *ret_stats = (struct lv_store_stats){
         .live_count = store->live_count,
         .live_size = store->live_size,
-        .memory_size = store->memory_size,
-        .page_count = store->page_count,
+        .memory_size = store->pages_size + sizeof *store +
+                       lv_slots_capacity(&store->slots) * sizeof(struct lv_slot),
+        .page_count = store->slots.count,
     };
 }

@@ -37,15 +37,17 @@ struct lv_store_stats {
     uint64_t page_count;  /* pages in use */
 };
 
-struct lv_store *lv_store_new(void) LV_MUST_CHECK; /* NULL: out of memory */
-void lv_store_free(struct lv_store *store);        /* takes NULL */
+/* NULL: out of memory. */
+struct lv_store *lv_store_new(void) LV_MUST_CHECK;
+/* Takes NULL. What is alive is dropped; pages may not be pinned any more. */
+void lv_store_free(struct lv_store *store);
 
 /* Room for `size` bytes at *ret_data, aligned to 8, to be filled before the next call; *ret_ref
  * stands for one holder. -LV_E_NOMEM changes nothing. */
 int lv_store_append(struct lv_store *store, uint32_t size, struct lv_ref *ret_ref, void **ret_data)
     LV_MUST_CHECK;
-/* The bytes, valid until the last holder lets go or the next append or release (which may move
- * them); lv_store_pin() keeps them in place for longer. */
+/* The bytes, valid until the next append, release or unpin, which may move them, or until the last
+ * holder lets go; lv_store_pin() keeps them in place for longer. */
 const void *lv_store_view(struct lv_store *store, struct lv_ref ref);
 /* `extra` holders more; every holder keeps the reference as it is after this. */
 void lv_store_share(struct lv_store *store, struct lv_ref *ref, uint32_t extra);
@@ -54,7 +56,8 @@ void lv_store_release(struct lv_store *store, struct lv_ref ref);
 
 /* Keeps the message's bytes at their address until lv_store_unpin(page), whoever releases it. */
 struct lv_page *lv_store_pin(struct lv_store *store, struct lv_ref ref);
-/* void *: it is an lv_out_release_fn. */
+/* Takes a page that lv_store_pin() gave; void *, so that it is an lv_out_release_fn. */
 void lv_store_unpin(void *page);
 
+/* Cheap: everything is counted as it happens. */
 void lv_store_stats(const struct lv_store *store, struct lv_store_stats *ret_stats);
