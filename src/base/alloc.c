@@ -56,8 +56,10 @@ void *lv_realloc(void *memory, size_t size)
 
 void *lv_alloc_aligned(size_t alignment, size_t size)
 {
-    assert(alignment > 0 && (alignment & (alignment - 1)) == 0);
-    assert(size > 0 && size % alignment == 0);
+    assert(alignment > 0);
+    assert((alignment & (alignment - 1)) == 0);
+    assert(size > 0);
+    assert(size % alignment == 0);
     if (must_fail())
         return NULL;
     return aligned_alloc(alignment, size);

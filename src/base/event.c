@@ -163,7 +163,8 @@ void lv_event_write(enum lv_level level, struct lv_event_line event)
     const size_t limit = LINE_SIZE_MAX - FIELD_SIZE_MAX - sizeof mark;
     struct line line;
 
-    assert(event.name != NULL && strlen(event.name) <= NAME_SIZE_MAX);
+    assert(event.name != NULL);
+    assert(strlen(event.name) <= NAME_SIZE_MAX);
     if (sink.write == NULL || level < sink.lowest)
         return;
     line.used = 0;

@@ -7,7 +7,8 @@ static struct lv_heap_node *merge(struct lv_heap_node *a, struct lv_heap_node *b
         return b;
     if (b == NULL)
         return a;
-    assert(a->next == NULL && b->next == NULL);
+    assert(a->next == NULL);
+    assert(b->next == NULL);
     if (b->key < a->key) {
         struct lv_heap_node *swap = a;
         a = b;

@@ -183,7 +183,8 @@ int lv_out_view(struct lv_out *out, struct lv_bytes bytes, lv_out_release_fn *re
     size_t need = 2 * sizeof(struct lv_piece) + _Alignof(struct lv_piece);
     struct lv_piece *pair;
 
-    assert(bytes.size > 0 && release != NULL);
+    assert(bytes.size > 0);
+    assert(release != NULL);
     if ((size_t)(out->end - out->tail) < need) {
         int rc = add_chunk(out);
         if (rc < 0)

@@ -5,7 +5,8 @@
 
 static uint64_t rotate(uint64_t x, unsigned bits)
 {
-    assert(bits > 0 && bits < 64);
+    assert(bits > 0);
+    assert(bits < 64);
     return (x << bits) | (x >> (64 - bits));
 }
 

@@ -7,7 +7,8 @@ int lv_ring_init(struct lv_ring *ring, uint32_t capacity)
 {
     void **slots;
 
-    assert(capacity > 0 && (capacity & (capacity - 1)) == 0);
+    assert(capacity > 0);
+    assert((capacity & (capacity - 1)) == 0);
     slots = lv_calloc(capacity, sizeof *slots);
     if (slots == NULL)
         return -LV_E_NOMEM;

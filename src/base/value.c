@@ -382,6 +382,7 @@ struct lv_table *lv_table_dup(const struct lv_table *table)
         return NULL;
     plan = (struct plan){.tables = block, .bytes = block + tables};
     copy = copy_table(&plan, table);
-    assert(plan.tables == block + tables && plan.bytes == block + tables + bytes);
+    assert(plan.tables == block + tables);
+    assert(plan.bytes == block + tables + bytes);
     return copy;
 }

@@ -12,7 +12,8 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
 {
     struct lv_broker *broker = lv_calloc(1, sizeof *broker);
 
-    assert(config->shard < config->shard_count && config->shard_count <= LV_SHARDS_MAX);
+    assert(config->shard < config->shard_count);
+    assert(config->shard_count <= LV_SHARDS_MAX);
     if (broker == NULL)
         return NULL;
     broker->config = *config;

@@ -65,7 +65,8 @@ void lv_channel_enqueued(struct lv_channel *channel, uint64_t publish_tag)
         lv_channel_progress(channel);
         return;
     }
-    assert(publish_tag >= confirms->base && publish_tag < confirms->next);
+    assert(publish_tag >= confirms->base);
+    assert(publish_tag < confirms->next);
     *awaited(channel, publish_tag) -= 1;
     while (confirms->base < confirms->next && *awaited(channel, confirms->base) == 0)
         confirms->base++;

@@ -314,7 +314,8 @@ void lv_subscriber_settle_to(struct lv_subscriber *subscriber, uint64_t tag, enu
 
 void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
 {
-    assert(subscriber->remote && lv_subscriber_is_unacked(subscriber, tag));
+    assert(subscriber->remote);
+    assert(lv_subscriber_is_unacked(subscriber, tag));
     struct lv_unacked *unacked = slot(subscriber, tag);
     struct lv_queue *queue = unacked->consumer->queue;
 

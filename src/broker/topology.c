@@ -272,7 +272,8 @@ static struct lv_queue_entry *entry_new(struct lv_broker *broker, struct lv_vhos
 {
     struct lv_queue_entry *entry = lv_calloc(1, sizeof *entry + change->name.size);
 
-    assert(change->name.size > 0 && change->name.size <= UINT8_MAX);
+    assert(change->name.size > 0);
+    assert(change->name.size <= UINT8_MAX);
     if (entry == NULL)
         return NULL;
     entry->vhost = vhost;

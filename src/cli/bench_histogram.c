@@ -29,7 +29,8 @@ uint64_t lv_histogram_quantile(const struct lv_histogram *histogram, double quan
 {
     uint64_t wanted, seen = 0;
 
-    assert(quantile >= 0 && quantile <= 1);
+    assert(quantile >= 0);
+    assert(quantile <= 1);
     if (histogram->count == 0)
         return 0;
     wanted = (uint64_t)(quantile * (double)histogram->count);

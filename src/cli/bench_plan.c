@@ -139,7 +139,8 @@ int lv_bench_plan_init(struct lv_bench_plan *plan, const struct lv_bench_shape *
     bool keyed;
     uint64_t count;
 
-    assert(shape->queues > 0 && shape->size > 0);
+    assert(shape->queues > 0);
+    assert(shape->size > 0);
     *plan = (struct lv_bench_plan){.shape = *shape};
     keyed = is_keyed(plan);
     count = (keyed ? ROUND_SIZE_KEYED : ROUND_SIZE) / (shape->size + MESSAGE_OVERHEAD);

@@ -367,7 +367,8 @@ static void stamp(struct lv_bench_producer *producer, uint64_t count, uint64_t n
     size_t start = producer->starts[slot];
     uint64_t stamped = 0, at = now, tag;
 
-    assert(count > 0 && producer->unsent == 0);
+    assert(count > 0);
+    assert(producer->unsent == 0);
     do {
         uint64_t head[2];
 

@@ -234,7 +234,8 @@ static struct lv_relay_route *resolve(struct lv_relay_table *routes, struct lv_b
 
     if (route == NULL)
         return NULL;
-    assert(key.size >= 2 && key.size <= LV_RELAY_KEY_MAX);
+    assert(key.size >= 2);
+    assert(key.size <= LV_RELAY_KEY_MAX);
     copy_name(exchange, lv_bytes(key.data + 1, key.data[0]));
     copy_name(routing_key, lv_bytes(key.data + 2 + key.data[0], key.data[1 + key.data[0]]));
     route->hash = hash;

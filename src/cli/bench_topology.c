@@ -52,7 +52,8 @@ static struct lv_bytes queue_name(const struct lv_bench *bench, uint64_t number,
 {
     int size = snprintf(name, NAME_SIZE, "%s-%u", bench->options->prefix, (unsigned)number);
 
-    assert(size > 0 && (size_t)size < NAME_SIZE);
+    assert(size > 0);
+    assert((size_t)size < NAME_SIZE);
     return lv_bytes(name, (size_t)size);
 }
 

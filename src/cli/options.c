@@ -74,7 +74,8 @@ static struct found read_word(const struct lv_usage *usage, const char *word)
 {
     struct found found = {0};
 
-    assert(word[0] == '-' && word[1] != '\0');
+    assert(word[0] == '-');
+    assert(word[1] != '\0');
     if (word[1] == '-') {
         size_t size = strcspn(word + 2, "=");
 
@@ -201,7 +202,8 @@ static void print_wrapped(const char *text)
 
 void lv_options_help(const struct lv_usage *usage)
 {
-    assert(usage->summary != NULL && usage->arguments != NULL);
+    assert(usage->summary != NULL);
+    assert(usage->arguments != NULL);
     printf("%s [OPTION...]%s%s\n", usage->command, usage->arguments[0] == '\0' ? "" : " ",
            usage->arguments);
     print_wrapped(usage->summary);
@@ -252,7 +254,8 @@ bool lv_options_parse(const struct lv_usage *usage, int *argc, char **argv, int 
     int kept = 1;
     bool options = true;
 
-    assert(*argc >= 1 && usage->options != NULL);
+    assert(*argc >= 1);
+    assert(usage->options != NULL);
     for (int at = 1; at < *argc;) {
         int used;
 

@@ -521,7 +521,8 @@ struct lv_engine *lv_engine_new(const struct lv_engine_config *config, uint64_t 
 {
     struct lv_engine *engine = lv_calloc(1, sizeof *engine);
 
-    assert(config->event != NULL && config->frame_max >= LV_AMQP091_FRAME_SIZE_MIN);
+    assert(config->event != NULL);
+    assert(config->frame_max >= LV_AMQP091_FRAME_SIZE_MIN);
     if (engine == NULL)
         return NULL;
     engine->config = *config;
@@ -632,7 +633,8 @@ static int add_channel(struct lv_engine *engine, uint16_t number)
 {
     uint32_t count = number + 1u;
 
-    assert(number > 0 && number <= engine->channel_max);
+    assert(number > 0);
+    assert(number <= engine->channel_max);
     if (count > engine->channel_count) {
         struct lv_engine_channel **channels =
             lv_realloc(engine->channels, count * sizeof *engine->channels);

@@ -30,7 +30,8 @@ static uint64_t bit(uint64_t tag)
 
 static bool is_early(const struct lv_unconfirmed *confirms, uint64_t tag)
 {
-    assert(tag >= confirms->lowest && tag < confirms->next);
+    assert(tag >= confirms->lowest);
+    assert(tag < confirms->next);
     return confirms->early > 0 && (*word(confirms, tag) & bit(tag)) != 0;
 }
 
@@ -69,7 +70,8 @@ static int grow(struct lv_unconfirmed *confirms)
 
 int lv_unconfirmed_open(struct lv_unconfirmed *confirms, uint64_t *ret_tag)
 {
-    assert(confirms->next >= confirms->lowest && confirms->lowest >= 1);
+    assert(confirms->next >= confirms->lowest);
+    assert(confirms->lowest >= 1);
     if (confirms->next - confirms->lowest == confirms->bit_count) {
         int rc = grow(confirms);
         if (rc < 0)

@@ -66,7 +66,8 @@ int lv_reactor_add(struct lv_reactor *reactor, struct lv_watch *watch, int fd, u
 {
     struct epoll_event event = {.events = to_epoll(wanted), .data.ptr = watch};
 
-    assert(fd >= 0 && ready != NULL);
+    assert(fd >= 0);
+    assert(ready != NULL);
     if (epoll_ctl(reactor->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         return -LV_E_RESOURCE;
     *watch = (struct lv_watch){.ready = ready, .fd = fd, .wanted = wanted};

@@ -217,7 +217,8 @@ ssize_t lv_socket_write(int fd, const struct lv_bytes *pieces, size_t count)
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
     ssize_t written;
 
-    assert(count > 0 && count <= LV_SOCKET_PIECES);
+    assert(count > 0);
+    assert(count <= LV_SOCKET_PIECES);
     for (size_t i = 0; i < count; i++) {
         union {
             const void *view;

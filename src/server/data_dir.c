@@ -45,7 +45,8 @@ static void lock_path(const struct lv_data_dir *dir, char path[LV_PATH_SIZE_MAX]
 {
     int size = snprintf(path, LV_PATH_SIZE_MAX, "%s/%s", dir->path, LOCK_NAME);
 
-    assert(size > 0 && (unsigned)size < LV_PATH_SIZE_MAX);
+    assert(size > 0);
+    assert((unsigned)size < LV_PATH_SIZE_MAX);
     (void)size;
 }
 

@@ -24,7 +24,8 @@ struct lv_mesh {
 
 static struct lane *lane(const struct lv_mesh *mesh, uint32_t from, uint32_t to)
 {
-    assert(from < mesh->count && to < mesh->count);
+    assert(from < mesh->count);
+    assert(to < mesh->count);
     return &mesh->lanes[from * mesh->count + to];
 }
 
@@ -33,7 +34,8 @@ struct lv_mesh *lv_mesh_new(uint32_t shard_count)
     struct lv_mesh *mesh = lv_calloc(1, sizeof *mesh);
     uint32_t lane_count = shard_count * shard_count;
 
-    assert(shard_count >= 1 && shard_count <= 64);
+    assert(shard_count >= 1);
+    assert(shard_count <= 64);
     if (mesh == NULL)
         return NULL;
     mesh->count = shard_count;
@@ -85,7 +87,8 @@ void lv_mesh_free(struct lv_mesh *mesh)
 
 void lv_mesh_join(struct lv_mesh *mesh, uint32_t shard, struct lv_reactor *reactor)
 {
-    assert(shard < mesh->count && reactor != NULL);
+    assert(shard < mesh->count);
+    assert(reactor != NULL);
     mesh->seats[shard].reactor = reactor;
 }
 
@@ -180,7 +183,8 @@ void lv_mesh_awake(struct lv_mesh *mesh, uint32_t shard)
 
 void lv_mesh_wake(struct lv_mesh *mesh, uint32_t shard)
 {
-    assert(shard < mesh->count && mesh->seats[shard].reactor != NULL);
+    assert(shard < mesh->count);
+    assert(mesh->seats[shard].reactor != NULL);
     lv_reactor_wake(mesh->seats[shard].reactor);
 }
 

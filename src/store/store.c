@@ -281,7 +281,8 @@ static struct lv_page *take_plain(struct lv_store *store)
 /* Takes the memory of a closed page, with `alive` all clear, that is in no slot any more. */
 static void give_plain(struct lv_store *store, struct lv_page *page)
 {
-    assert(page->kind == PAGE_CLOSED && page->pin_count == 0);
+    assert(page->kind == PAGE_CLOSED);
+    assert(page->pin_count == 0);
     if (store->free_count >= FREE_COUNT_MAX) {
         page_free(store, page);
         return;
@@ -423,7 +424,8 @@ static void settle(struct lv_store *store, struct lv_page *page)
 /* Appending goes on at the beginning of this page, under a number that was never used. */
 static void start_page(struct lv_store *store, struct lv_page *page)
 {
-    assert(page->kind == PAGE_OPEN && page->live_count == 0);
+    assert(page->kind == PAGE_OPEN);
+    assert(page->live_count == 0);
     page->number = store->next_number++;
     lv_slots_put(&store->slots, page->number, page);
     store->open = page;

@@ -222,7 +222,8 @@ void lv_session_consumer_add(struct lv_session_channel *channel,
 {
     uint8_t *p = consumer->prefix;
 
-    assert(tag.size > 0 && tag.size <= consumer->tag_capacity);
+    assert(tag.size > 0);
+    assert(tag.size <= consumer->tag_capacity);
     p = lv_put8(p, LV_AMQP091_FRAME_METHOD);
     p = lv_put16(p, channel->number);
     p = lv_put32(p, 0);

@@ -358,7 +358,8 @@ int lv_session_command(struct lv_session_channel *channel, const struct lv_amqp0
     struct step step;
     int rc;
 
-    assert(channel->state == LV_SESSION_CHANNEL_OPEN && channel->core != NULL);
+    assert(channel->state == LV_SESSION_CHANNEL_OPEN);
+    assert(channel->core != NULL);
     step.channel = channel;
     step.method = method;
     step.fault = fault;

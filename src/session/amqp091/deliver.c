@@ -111,7 +111,8 @@ static size_t small_content_size(const struct lv_session *session, const struct 
 {
     size_t body = message->body.size;
 
-    assert(message->format == LV_MESSAGE_AMQP091 && message->properties.size >= 2);
+    assert(message->format == LV_MESSAGE_AMQP091);
+    assert(message->properties.size >= 2);
     if (body > COPY_MAX || message->properties.size > COPY_MAX ||
         body > session->frame_max - LV_AMQP091_FRAME_OVERHEAD_SIZE)
         return 0;

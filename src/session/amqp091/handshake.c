@@ -281,7 +281,8 @@ int lv_session_open(struct lv_session *session, const struct lv_amqp091_method *
     };
     int rc;
 
-    assert(session->state == LV_SESSION_OPENING && session->client == NULL);
+    assert(session->state == LV_SESSION_OPENING);
+    assert(session->client == NULL);
     rc = lv_client_open(session->broker, &config, &fault->diag, &session->client);
     if (rc < 0)
         return rc;

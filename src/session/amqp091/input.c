@@ -58,7 +58,8 @@ static int take_connection_method(struct lv_session *session, const struct lv_am
     struct lv_amqp091_method method;
     int rc = lv_amqp091_method_decode(frame->payload, &method, &fault->diag);
 
-    assert(session->state >= LV_SESSION_STARTING && session->state <= LV_SESSION_RUNNING);
+    assert(session->state >= LV_SESSION_STARTING);
+    assert(session->state <= LV_SESSION_RUNNING);
     fault->method = method_id(frame);
     if (rc < 0)
         return rc;

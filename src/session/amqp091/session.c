@@ -31,7 +31,8 @@ static const char *const state_names[LV_SESSION_STATE_COUNT] = {
 void lv_session_log(struct lv_session *session, enum lv_level level, const char *name,
                     const char *why)
 {
-    assert(name != NULL && why != NULL);
+    assert(name != NULL);
+    assert(why != NULL);
     session->host->event(session->host_ctx, level, name, why);
 }
 
@@ -298,7 +299,8 @@ struct lv_session *lv_session_new(const struct lv_session_config *config, uint64
 
 void lv_session_free(struct lv_session *session)
 {
-    assert(session->client == NULL && session->depth == 0);
+    assert(session->client == NULL);
+    assert(session->depth == 0);
     lv_deadline_cancel(session->deadlines, &session->deadline);
     lv_session_channels_fini(session);
     lv_free(session->farewell);
