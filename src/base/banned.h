@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Macros in some configurations of glibc; poisoning is for the names themselves. */
 #undef alloca
@@ -25,5 +26,7 @@
 #pragma GCC poison strcpy strcat sprintf vsprintf gets stpcpy
 /* A bound, but no terminator, or a bound that means something else than one expects. */
 #pragma GCC poison strncpy strncat
-/* Hidden state between calls, no report of bad numbers, no bound on the stack. */
-#pragma GCC poison strtok atoi atol atoll atof alloca
+/* No report of bad numbers, no bound on the stack. */
+#pragma GCC poison atoi atol atoll atof alloca
+/* A state or a result shared by all threads; each has a counterpart that ends in _r. */
+#pragma GCC poison strtok localtime gmtime ctime asctime
