@@ -106,6 +106,8 @@ static void keys_are_bytes_of_any_kind(void **state)
     assert_ptr_equal(lv_map_get(&map, lv_bytes("\0\0", 2)), &values[2]);
     assert_ptr_equal(lv_map_get(&map, lv_text("ä")), &values[3]);
     assert_null(lv_map_get(&map, lv_bytes("\0\0\0", 3)));
+    assert_null(lv_map_remove(&map, lv_bytes("\0\0\0", 3)));
+    assert_int_equal(map.count, 4);
     lv_map_fini(&map);
 }
 

@@ -13,10 +13,12 @@
 
 static struct lv_chunk_pool pool;
 static struct lv_out out;
+static unsigned released; /* views that their owner was told about */
 
 static int set_up(void **state)
 {
     (void)state;
+    released = 0;
     lv_chunk_pool_init(&pool);
     lv_out_init(&out, &pool);
     return 0;
@@ -153,7 +155,6 @@ static void a_view_is_not_copied_and_keeps_its_place(void **state)
 {
     static const char body[] = "body";
     struct lv_bytes pieces[4];
-    unsigned released = 0;
 
     (void)state;
     append_text("head ");
@@ -168,8 +169,6 @@ static void a_view_is_not_copied_and_keeps_its_place(void **state)
 
 static void an_owner_is_told_once_its_last_byte_has_gone(void **state)
 {
-    unsigned released = 0;
-
     (void)state;
     append_text("ab");
     assert_int_equal(lv_out_view(&out, lv_text("cdef"), count_release, &released), 0);
@@ -186,8 +185,6 @@ static void an_owner_is_told_once_its_last_byte_has_gone(void **state)
 
 static void a_view_may_be_all_there_is(void **state)
 {
-    unsigned released = 0;
-
     (void)state;
     assert_int_equal(lv_out_view(&out, lv_text("abc"), count_release, &released), 0);
     assert_waiting("abc");
@@ -200,8 +197,6 @@ static void a_view_may_be_all_there_is(void **state)
 
 static void fini_tells_all_owners_and_gives_back_all_chunks(void **state)
 {
-    unsigned released = 0;
-
     (void)state;
     for (int i = 0; i < 3000; i++) {
         append_text("some text");
@@ -218,7 +213,6 @@ static void fini_tells_all_owners_and_gives_back_all_chunks(void **state)
 static void gather_gives_the_oldest_pieces_first(void **state)
 {
     struct lv_bytes pieces[2];
-    unsigned released = 0;
 
     (void)state;
     append_text("a");
@@ -261,7 +255,6 @@ static void a_pool_keeps_no_more_than_its_share(void **state)
 static void out_of_memory_keeps_what_was_there(void **state)
 {
     static const uint8_t bytes[LV_OUT_CHUNK_SIZE];
-    unsigned released = 0;
 
     (void)state;
     lv_alloc_fail_after(1, 1);
