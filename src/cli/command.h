@@ -15,6 +15,9 @@ enum lv_exit {
 /* X(name, one line of help): the command `name` is run by lv_run_<name>(). */
 #define LV_COMMANDS(X)                                                                             \
     X(serve, "run the broker")                                                                     \
+    X(publish, "publish messages")                                                                 \
+    X(consume, "print messages as they come")                                                      \
+    X(get, "take messages that wait in a queue")                                                   \
     X(bench, "load a broker and measure it")                                                       \
     X(docs, "print tables of the manual: settings, limits, man")
 

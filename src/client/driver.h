@@ -25,38 +25,40 @@ struct lv_driver_options {
 };
 
 /* Connects and logs in. `options` and the URL are copied but for their strings and the context. */
-int lv_driver_open(const struct lv_driver_options *options, struct lv_driver **ret_client,
+int lv_driver_open(const struct lv_driver_options *options, struct lv_driver **ret_driver,
                    struct lv_diag *diag) LV_MUST_CHECK;
-/* Says goodbye and waits for the answer. The client must still be freed. */
-int lv_driver_close(struct lv_driver *client, struct lv_diag *diag) LV_MUST_CHECK;
+/* Says goodbye and waits for the answer. The driver must still be freed. */
+int lv_driver_close(struct lv_driver *driver, struct lv_diag *diag) LV_MUST_CHECK;
 /* Takes NULL. Drops the connection if it is still there. */
-void lv_driver_free(struct lv_driver *client);
+void lv_driver_free(struct lv_driver *driver);
 
 /* Sends a method and waits for its answer. `ret_reply` may be NULL; its views are valid until the
  * next call. When the broker closes the channel instead, the error is its reply code's. */
-int lv_driver_call(struct lv_driver *client, uint16_t channel,
+int lv_driver_call(struct lv_driver *driver, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_amqp091_method *ret_reply,
                    struct lv_diag *diag) LV_MUST_CHECK;
 /* Sends a method that has no answer. It leaves with the next wait or flush. */
-int lv_driver_send(struct lv_driver *client, uint16_t channel,
+int lv_driver_send(struct lv_driver *driver, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_diag *diag) LV_MUST_CHECK;
 /* As lv_engine_publish(); waits only while there is much unsent, for as long as the broker takes
  * it. */
-int lv_driver_publish(struct lv_driver *client, uint16_t channel,
+int lv_driver_publish(struct lv_driver *driver, uint16_t channel,
                       const struct lv_amqp091_basic_publish *publish, struct lv_bytes properties,
                       struct lv_bytes body, uint64_t *ret_tag, struct lv_diag *diag) LV_MUST_CHECK;
 
 /* Sends what is there and handles what comes, until something has come or `deadline` (ns of
  * lv_clock_now()) has passed: 1 or 0. Errors: the connection or a channel ended. */
-int lv_driver_wait(struct lv_driver *client, uint64_t deadline, struct lv_diag *diag) LV_MUST_CHECK;
+int lv_driver_wait(struct lv_driver *driver, uint64_t deadline, struct lv_diag *diag) LV_MUST_CHECK;
+/* The same, but ends with 1 as soon as `fd` can be read, and not for what comes from the broker. */
+int lv_driver_wait_fd(struct lv_driver *driver, int fd, struct lv_diag *diag) LV_MUST_CHECK;
 /* Waits until all has been sent. */
-int lv_driver_flush(struct lv_driver *client, struct lv_diag *diag) LV_MUST_CHECK;
+int lv_driver_flush(struct lv_driver *driver, struct lv_diag *diag) LV_MUST_CHECK;
 /* Waits until at most `most` publishes of the channel lack their confirm. It does so without an end
  * while the broker blocks publishers, and else for the timeout after the last confirm. */
-int lv_driver_await_confirms(struct lv_driver *client, uint16_t channel, uint64_t most,
+int lv_driver_await_confirms(struct lv_driver *driver, uint16_t channel, uint64_t most,
                              struct lv_diag *diag) LV_MUST_CHECK;
 /* Keeps the connection alive while the caller is busy elsewhere and takes no input. */
-void lv_driver_keep_alive(struct lv_driver *client);
+void lv_driver_keep_alive(struct lv_driver *driver);
 
-struct lv_engine *lv_driver_engine(struct lv_driver *client);
-int lv_driver_fd(const struct lv_driver *client);
+struct lv_engine *lv_driver_engine(struct lv_driver *driver);
+int lv_driver_fd(const struct lv_driver *driver);

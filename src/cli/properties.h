@@ -1,0 +1,54 @@
+/*
+ * cli/properties.h - a message's properties and headers as options of the command line.
+ *
+ * Main thread.
+ */
+#pragma once
+
+#include "base/value.h"
+#include "cli/options.h"
+#include "codec/amqp091/properties.h"
+
+#define LV_PROPERTIES_HEADERS_MAX 256u
+
+struct lv_property_options {
+    const char *content_type, *content_encoding, *correlation_id, *reply_to; /* view  NULL: none */
+    const char *message_id, *type, *user_id, *app_id;                        /* view */
+    struct lv_amqp091_properties properties; /* what is not a plain text */
+    char expiration[24];
+    uint32_t header_count;
+    struct lv_field headers[LV_PROPERTIES_HEADERS_MAX]; /* names and texts are views of argv */
+};
+
+int lv_property_header(void *ctx, const char *value, struct lv_diag *diag);
+int lv_property_persistent(void *ctx, const char *value, struct lv_diag *diag);
+int lv_property_priority(void *ctx, const char *value, struct lv_diag *diag);
+int lv_property_expiration(void *ctx, const char *value, struct lv_diag *diag);
+int lv_property_timestamp(void *ctx, const char *value, struct lv_diag *diag);
+
+#define LV_PROPERTY_OPTIONS(options)                                                               \
+    LV_CALL_OPTION("persistent", 'p', NULL, lv_property_persistent, options,                       \
+                   "survive a restart in a durable queue"),                                        \
+        LV_CALL_OPTION("header", 'H', "NAME=VALUE", lv_property_header, options,                   \
+                       "a header; NAME:TYPE=VALUE with TYPE str, int, bool,\n"                     \
+                       "float, time or void; repeatable"),                                         \
+        LV_TEXT_OPTION("content-type", 0, "TYPE", &(options)->content_type, "such as text/plain"), \
+        LV_TEXT_OPTION("content-encoding", 0, "NAME", &(options)->content_encoding,                \
+                       "such as gzip"),                                                            \
+        LV_CALL_OPTION("priority", 0, "0..255", lv_property_priority, options, "its priority"),    \
+        LV_TEXT_OPTION("correlation-id", 0, "ID", &(options)->correlation_id,                      \
+                       "what it answers to"),                                                      \
+        LV_TEXT_OPTION("reply-to", 0, "QUEUE", &(options)->reply_to, "where answers should go"),   \
+        LV_CALL_OPTION("expiration", 0, "MS", lv_property_expiration, options,                     \
+                       "drop it after so many milliseconds in a queue"),                           \
+        LV_TEXT_OPTION("message-id", 0, "ID", &(options)->message_id, "its own name"),             \
+        LV_CALL_OPTION("timestamp", 0, "SECONDS|now", lv_property_timestamp, options,              \
+                       "when it was made"),                                                        \
+        LV_TEXT_OPTION("type", 0, "NAME", &(options)->type, "what kind of message it is"),         \
+        LV_TEXT_OPTION("user-id", 0, "USER", &(options)->user_id,                                  \
+                       "who sends it; checked by the broker"),                                     \
+        LV_TEXT_OPTION("app-id", 0, "NAME", &(options)->app_id, "the program that sends it")
+
+/* Gives the raw properties (lv_free). -LV_E_USAGE for a text that is too long, -LV_E_NOMEM. */
+int lv_property_encode(const struct lv_property_options *options, struct lv_bytes *ret_raw,
+                       struct lv_diag *diag) LV_MUST_CHECK;
