@@ -172,6 +172,7 @@ void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
     struct lv_broker *broker = channel->broker;
     struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
 
+    assert(entry != NULL);
     if (pending == NULL)
         lv_broker_exhausted();
     pending->home = entry->home;

@@ -68,12 +68,17 @@ struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_by
 
 /* ---- equivalence and access ---- */
 
-static int differs(struct lv_diag *diag, const char *what, const char *kind, struct lv_bytes name,
-                   const struct lv_vhost *vhost, const char *received, const char *current)
+struct difference {
+    const char *what, *received, *current; /* view */
+};
+
+static int differs(struct lv_diag *diag, const char *kind, struct lv_bytes name,
+                   const struct lv_vhost *vhost, struct difference found)
 {
     return lv_fail(diag, -LV_E_PRECONDITION,
                    "inequivalent arg '%s' for " RESOURCE ": received '%s' but current is '%s'",
-                   what, kind, LV_FMT(name), LV_FMT(lv_vhost_name(vhost)), received, current);
+                   found.what, kind, LV_FMT(name), LV_FMT(lv_vhost_name(vhost)), found.received,
+                   found.current);
 }
 
 static const char *word(bool value)
@@ -96,13 +101,14 @@ int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_c
 
     if (!lv_bytes_equal(change->other, lv_text(type_word(exchange->type)))) {
         snprintf(received, sizeof received, "%.*s", LV_FMT(change->other));
-        return differs(diag, "type", "exchange", change->name, exchange->vhost, received,
-                       type_word(exchange->type));
+        return differs(diag, "exchange", change->name, exchange->vhost,
+                       (struct difference){"type", received, type_word(exchange->type)});
     }
     for (size_t i = 0; i < LV_COUNT(flags); i++)
         if (flags[i].received != flags[i].current)
-            return differs(diag, flags[i].name, "exchange", change->name, exchange->vhost,
-                           word(flags[i].received), word(flags[i].current));
+            return differs(diag, "exchange", change->name, exchange->vhost,
+                           (struct difference){flags[i].name, word(flags[i].received),
+                                               word(flags[i].current)});
     return 0;
 }
 
@@ -129,11 +135,12 @@ int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_chan
     if (entry->owner != (change->exclusive ? change->client : 0))
         return locked(entry, diag);
     if (entry->durable != durable)
-        return differs(diag, "durable", "queue", change->name, entry->vhost, word(durable),
-                       word(entry->durable));
+        return differs(diag, "queue", change->name, entry->vhost,
+                       (struct difference){"durable", word(durable), word(entry->durable)});
     if (entry->auto_delete != change->auto_delete)
-        return differs(diag, "auto_delete", "queue", change->name, entry->vhost,
-                       word(change->auto_delete), word(entry->auto_delete));
+        return differs(diag, "queue", change->name, entry->vhost,
+                       (struct difference){"auto_delete", word(change->auto_delete),
+                                           word(entry->auto_delete)});
     return 0;
 }
 

@@ -96,10 +96,11 @@ static int fail_locked(const char *path, struct lv_diag *diag)
     char holder[LV_HOLDER_TEXT_SIZE];
     uint64_t pid;
     size_t size;
-    char *text;
+    char *text = NULL;
 
     if (lv_file_read(path, 32, &text, &size, NULL) < 0)
         return lv_fail(diag, -LV_E_LOCKED, "%s is locked by another process", path);
+    assert(text != NULL);
     text[strcspn(text, "\n")] = '\0';
     if (lv_text_number(text, &pid) < 0)
         lv_fail(diag, -LV_E_LOCKED, "%s is locked by another process", path);

@@ -121,7 +121,7 @@ int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_di
 
 int lv_socket_accept(int fd, int *ret_fd, struct lv_address *ret_peer)
 {
-    union sockaddr_any peer;
+    union sockaddr_any peer = {0};
     socklen_t size = sizeof peer;
     int accepted = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 /* Nothing here recurses far, and the default of 8 MiB counts against limits of address space. */
-#define STACK_SIZE (256u * 1024u)
+#define STACK_SIZE ((size_t)256 * 1024)
 
 static void *begin(void *ctx)
 {
