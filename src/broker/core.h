@@ -1,0 +1,207 @@
+/*
+ * broker/core.h - the room's own view of a shard, its clients and their channels.
+ *
+ * Only files of this room include it. Owning shard only.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/random.h"
+#include "broker/broker.h"
+#include "broker/op.h"
+#include "broker/queue.h"
+#include "broker/route.h"
+#include "broker/subscriber.h"
+#include "broker/topology.h"
+
+/* Messages that one queue hands out before the next dirty queue has its turn. */
+#define LV_DRAIN_BUDGET 16384u
+
+#define LV_SHARDS_MAX   64u
+
+struct lv_broker {
+    struct lv_broker_config config;
+    struct lv_topology topology;
+    struct lv_router router;
+    struct lv_refs_pool refs_pool;
+    struct lv_map homes;       /* view  by queue id: entries whose home is here */
+    struct lv_list dirty;      /* view  of lv_queue.dirty_link */
+    struct lv_list confirming; /* view  of lv_channel.confirm_link */
+    struct lv_list local;      /* own   operations to this shard itself */
+    struct lv_list waiting;    /* own   ENQUEUE operations that found no memory */
+    struct lv_map clients;     /* own   by id */
+    struct lv_list remotes;    /* own   subscribers of channels of other shards */
+    struct lv_random random;
+    uint64_t last_client_id, last_queue_id;
+    uint64_t memory_size; /*       unacked rings and what else has no pool */
+    bool settling;        /*       the local list is being worked off */
+    struct lv_broker_stats stats;
+};
+
+/* A command that awaits its answer. */
+struct lv_pending {
+    struct lv_channel *channel; /* ref   NULL: the client itself waits */
+    struct lv_client *client;   /* ref */
+    enum lv_command command;
+    int error;
+    uint32_t applied; /*       shards that have applied the change */
+    uint64_t message_count;
+    uint64_t consumer_count;
+    uint64_t queue_id; /*       of the queue asked about */
+    uint32_t home;     /*       its shard */
+    uint8_t name_size;
+    char name[255]; /*       queue's or consumer's */
+    struct lv_diag diag;
+};
+
+struct lv_client {
+    struct lv_broker *broker;        /* view */
+    const struct lv_client_ops *ops; /* view */
+    void *ctx;                       /* view */
+    struct lv_vhost *vhost;          /* view */
+    uint64_t id;                     /*       unique over all shards: serial, then shard */
+    struct lv_list channels;         /* own   of lv_channel.link */
+    struct lv_list owned;            /* view  of lv_queue_entry.owned_link: exclusive queues */
+    uint32_t refs; /*       pending commands; freed when closing and none are left */
+    bool writable, closing, deleting;
+    uint8_t user_size;
+    char user[];
+};
+
+/* A shard where the channel has a subscriber. */
+struct lv_remote {
+    struct lv_remote *next;           /* own */
+    struct lv_subscriber *subscriber; /* view  a name here */
+    uint32_t shard;
+    uint32_t taken; /*       deliveries not yet told as CREDIT */
+    bool held;      /*       got a BOUNCE and waits for RESUME */
+};
+
+/* What a wire tag stands for once the channel consumes from more than its own shard. */
+struct lv_wire_tag {
+    uint64_t tag;             /* the subscriber's; 0: settled */
+    struct lv_remote *remote; /* view  NULL: this shard's */
+    bool counted;             /*       under the channel's own limit, counted here */
+};
+
+struct lv_wire_tags {
+    struct lv_wire_tag *ring; /* own   NULL while only this shard is consumed from */
+    uint32_t capacity;
+    uint64_t base, next;
+};
+
+/* Publishes whose confirm waits for other shards, a ring of how many. */
+struct lv_confirms {
+    uint16_t *awaited; /* own */
+    uint32_t capacity;
+    uint64_t base, next; /*       [base, next) is in the ring; below base all is confirmed */
+};
+
+struct lv_channel {
+    struct lv_link link;             /* view  in lv_client.channels */
+    struct lv_link confirm_link;     /* view  in lv_broker.confirming */
+    struct lv_client *client;        /* view  NULL once closed */
+    struct lv_broker *broker;        /* view */
+    void *ctx;                       /* view  the session's */
+    struct lv_subscriber subscriber; /*    for queues of this shard */
+    struct lv_list subscriptions;    /* own   of lv_subscription.link */
+    struct lv_list deferred;         /* own   CANCELLED that wait for the answer to a command */
+    struct lv_remote *remotes;       /* own */
+    struct lv_wire_tags wire;
+    struct lv_confirms confirms;
+    uint64_t publish_tag;                /*       of the last publish since confirm.select */
+    uint64_t confirmed_tag;              /*       told to the session */
+    uint32_t global_limit, global_count; /* qos of the channel as a whole */
+    uint32_t refs;                       /*       ENQUEUE operations out that name this channel */
+    uint32_t detaching;                  /*       DETACHED to come */
+    uint32_t commands;                   /*       commands that await their answer */
+    uint16_t prefetch;                   /*       for new consumers */
+    bool confirm, closing;
+    uint8_t last_queue_size;
+    char *last_queue; /* own   the queue last declared here, or NULL */
+};
+
+/* ---- broker.c ---- */
+/* Out of memory for bookkeeping that a command has already promised: says so and stops the program.
+ */
+_Noreturn void lv_broker_exhausted(void);
+/* NULL when no queue of this shard has the id. */
+struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id);
+
+/* ---- client.c ---- */
+/* Goes on with closing when nothing is awaited any more; may free the client. */
+void lv_client_progress(struct lv_client *client);
+void lv_client_ref(struct lv_client *client);
+void lv_client_unref(struct lv_client *client);
+/* NULL when it is not (or no longer) of this shard. */
+struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id);
+
+/* ---- channel.c ---- */
+/* A local consumer's message: tags it and hands it to the session. `tag` is the subscriber's. */
+void lv_channel_deliver_local(struct lv_channel *channel, const struct lv_consumer *consumer,
+                              uint64_t tag, struct lv_ref ref);
+/* Is there room under the channel's own limit? */
+bool lv_channel_has_room(const struct lv_channel *channel);
+/* A delivery under the channel's own limit began (+1) or ended (-1). */
+void lv_channel_count(struct lv_channel *channel, int change);
+struct lv_remote *lv_channel_remote(struct lv_channel *channel, uint32_t shard);
+/* Learns of its subscriber on another shard. */
+void lv_channel_add_remote(struct lv_channel *channel, uint32_t shard,
+                           struct lv_subscriber *subscriber);
+/* DELIVER has come. */
+void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op);
+/* The next tag on the wire for what a subscriber handed out under `tag` (0: it needs no answer). */
+uint64_t lv_channel_wire_tag(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag,
+                             bool counted);
+/* ENQUEUED has come. */
+void lv_channel_enqueued(struct lv_channel *channel, uint64_t publish_tag);
+/* Sends the confirms that are due. */
+void lv_channel_confirm(struct lv_channel *channel);
+/* DETACHED has come. */
+void lv_channel_detached(struct lv_channel *channel);
+/* Goes on with closing when nothing is awaited any more; may free the channel. */
+void lv_channel_progress(struct lv_channel *channel);
+/* Lets go of a subscriber on another shard. */
+void lv_channel_detach(struct lv_channel *channel, uint32_t shard,
+                       struct lv_subscriber *subscriber);
+/* Tells shards what deliveries have been taken. */
+void lv_channel_grant(struct lv_channel *channel);
+struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
+                                                struct lv_bytes tag);
+void lv_subscription_free(struct lv_subscription *subscription);
+
+/* ---- declare.c ---- */
+/* The queue that a command means; an empty name becomes that of the last one declared. */
+int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, struct lv_diag *diag,
+                     struct lv_queue_entry **ret_entry) LV_MUST_CHECK;
+/* Sends a command to the queue's home; `ask` has what the command needs besides. */
+void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
+                    const struct lv_queue_entry *entry, struct lv_op_command *ask);
+
+/* ---- command.c ---- */
+void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name);
+/* The command fails before it began: the session hears the diag's sentence. */
+void lv_command_refuse(struct lv_channel *channel, enum lv_command command, int error,
+                       const struct lv_diag *diag);
+/* Gives the operation that asks `pending->home` about `pending->queue_id`, to be filled and sent.
+ */
+struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
+                            struct lv_pending *pending);
+/* ANSWER and APPLIED have come. */
+void lv_command_answer(struct lv_broker *broker, struct lv_op *op);
+void lv_command_applied(struct lv_broker *broker, struct lv_op *op);
+/* The home's side of QUERY … CANCEL; sends the ANSWER. */
+void lv_command_run(struct lv_broker *broker, struct lv_op *op);
+/* Sends the change to shard 0; shard `origin` hears of it when `pending` (there) is not NULL.
+ * -LV_E_NOMEM sends nothing. */
+int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
+                     struct lv_pending *pending, uint32_t origin) LV_MUST_CHECK;
+/* SUBMIT has come to shard 0, APPLY to any. */
+void lv_change_sequence(struct lv_broker *broker, const struct lv_op *op);
+void lv_change_apply(struct lv_broker *broker, const struct lv_op *op);
+/* The queue's last consumer is gone or its owner is: has it removed. `pending` may be NULL. */
+void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entry *entry,
+                            struct lv_pending *pending);
+/* A command of the channel, or (NULL) one that only the client itself waits for. */
+struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *channel,
+                                  enum lv_command command) LV_MUST_CHECK;
