@@ -345,6 +345,13 @@ static struct lv_subscriber *command_subscriber(struct lv_broker *broker, const 
     return subscriber;
 }
 
+/* What the answer says of the subscriber: only what is news. A channel that closes while its command
+ * is under way detaches those it knows of, and would do so twice. */
+static struct lv_subscriber *made(const struct lv_op *op, struct lv_subscriber *subscriber)
+{
+    return op->command.subscriber == NULL ? subscriber : NULL;
+}
+
 static void answer(struct lv_broker *broker, const struct lv_op *op, int error,
                    const struct lv_diag *diag)
 {
@@ -406,7 +413,7 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, const stru
 
     if (!lv_queue_take(queue, &seq, &ref)) {
         struct lv_op *empty = answer_op(broker, LV_OP_ANSWER, op->command.pending, "");
-        empty->answer.subscriber = subscriber;
+        empty->answer.subscriber = made(op, subscriber);
         lv_op_send(broker, op->from, empty);
         return;
     }
@@ -414,7 +421,7 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, const stru
     if (reply == NULL)
         lv_broker_exhausted();
     reply->answer.pending = op->command.pending;
-    reply->answer.subscriber = subscriber;
+    reply->answer.subscriber = made(op, subscriber);
     reply->answer.found = true;
     reply->answer.redelivered = (ref.flags & LV_REF_REDELIVERED) != 0;
     reply->answer.message_count = lv_queue_ready_count(queue);
@@ -449,7 +456,7 @@ static void run_consume(struct lv_broker *broker, struct lv_queue *queue, const 
     if (lv_consumer_new(subscriber, queue, &config) == NULL)
         lv_broker_exhausted();
     struct lv_op *reply = answer_op(broker, LV_OP_ANSWER, op->command.pending, "");
-    reply->answer.subscriber = subscriber;
+    reply->answer.subscriber = made(op, subscriber);
     lv_op_send(broker, op->from, reply);
 }
 
