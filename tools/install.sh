@@ -16,7 +16,7 @@ packages() {
 	case $1 in
 	build) echo build-essential meson ninja-build pkg-config libjemalloc-dev python3 ;;
 	test) echo libcmocka-dev python3-pika librabbitmq-dev amqp-tools ;;
-	check) echo clang clang-format clang-tidy cppcheck codespell shellcheck coccinelle ;;
+	check) echo git clang clang-format clang-tidy cppcheck codespell shellcheck coccinelle ;;
 	peers) echo rabbitmq-server ;;
 	clang) echo clang libclang-rt-14-dev ;;
 	cover) echo gcovr ;;
