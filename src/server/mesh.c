@@ -6,7 +6,9 @@
 /* From one shard to another. */
 struct lane {
     struct lv_ring ring;
-    struct lv_list overflow; /* own  operations in order; the sender's */
+    struct lv_list overflow;                       /* own  operations in order; the sender's */
+    uint64_t sent_size;                            /*      the sender's: bytes of all operations */
+    _Alignas(64) atomic_uint_least64_t taken_size; /* any  of those that were taken */
 };
 
 struct seat {
@@ -29,6 +31,14 @@ static struct lane *lane(const struct lv_mesh *mesh, uint32_t from, uint32_t to)
     return &mesh->lanes[from * mesh->count + to];
 }
 
+static int init_lane(struct lane *way)
+{
+    lv_list_init(&way->overflow);
+    way->sent_size = 0;
+    atomic_init(&way->taken_size, 0);
+    return lv_ring_init(&way->ring, LV_MESH_RING_SIZE);
+}
+
 struct lv_mesh *lv_mesh_new(uint32_t shard_count)
 {
     struct lv_mesh *mesh = lv_calloc(1, sizeof *mesh);
@@ -48,8 +58,7 @@ struct lv_mesh *lv_mesh_new(uint32_t shard_count)
         atomic_init(&mesh->seats[i].is_congested, false);
     }
     for (; mesh->lanes_ready < lane_count; mesh->lanes_ready++) {
-        lv_list_init(&mesh->lanes[mesh->lanes_ready].overflow);
-        if (lv_ring_init(&mesh->lanes[mesh->lanes_ready].ring, LV_MESH_RING_SIZE) < 0)
+        if (init_lane(&mesh->lanes[mesh->lanes_ready]) < 0)
             goto fail;
     }
     return mesh;
@@ -97,8 +106,16 @@ void lv_mesh_send(struct lv_mesh *mesh, uint32_t from, uint32_t to, struct lv_op
     struct lane *way = lane(mesh, from, to);
 
     assert(from != to);
+    way->sent_size += op->size;
     if (!lv_list_is_empty(&way->overflow) || !lv_ring_put(&way->ring, op))
         lv_list_push_back(&way->overflow, &op->link);
+}
+
+/* Whether more is under way than a receiver should have to hold. */
+static bool is_long(struct lane *way)
+{
+    return way->sent_size - atomic_load_explicit(&way->taken_size, memory_order_relaxed) >
+           LV_MESH_LANE_SIZE;
 }
 
 /* True when all of the overflow went into the ring. */
@@ -125,7 +142,7 @@ bool lv_mesh_publish(struct lv_mesh *mesh, uint32_t from)
     for (uint32_t to = 0; to < mesh->count; to++) {
         struct lane *way = lane(mesh, from, to);
 
-        if (!drain_overflow(way))
+        if (!drain_overflow(way) || is_long(way))
             congested = true;
         /* The exchange meets the one in lv_mesh_may_sleep(): whichever comes second sees what the
          * other did before, so a receiver is either woken or finds what was published. */
@@ -137,17 +154,28 @@ bool lv_mesh_publish(struct lv_mesh *mesh, uint32_t from)
     return congested;
 }
 
+/* Returns how many. */
+static uint32_t take_lane(struct lane *way, struct lv_broker *broker)
+{
+    uint64_t size = 0;
+    uint32_t taken = 0;
+    struct lv_op *op;
+
+    while (taken < LV_MESH_RING_SIZE && (op = lv_ring_take(&way->ring)) != NULL) {
+        size += op->size;
+        lv_broker_take(broker, op);
+        taken++;
+    }
+    if (size > 0)
+        atomic_fetch_add_explicit(&way->taken_size, size, memory_order_relaxed);
+    return taken;
+}
+
 void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker)
 {
     for (uint32_t from = 0; from < mesh->count; from++) {
-        struct lane *way = lane(mesh, from, to);
-        uint32_t taken = 0;
-        struct lv_op *op;
+        uint32_t taken = take_lane(lane(mesh, from, to), broker);
 
-        while (taken < LV_MESH_RING_SIZE && (op = lv_ring_take(&way->ring)) != NULL) {
-            lv_broker_take(broker, op);
-            taken++;
-        }
         /* A sender that is just about to say so looks again by itself within a millisecond. */
         if (taken > 0 &&
             atomic_load_explicit(&mesh->seats[from].is_congested, memory_order_relaxed))

@@ -3,8 +3,8 @@
  *
  * What a shard sends in a turn is shown to the receiver once, at the turn's end, and wakes it only
  * if it sleeps. What does not fit into a ring waits in a list of the sender, who should take in
- * nothing new as long as that is so. A shard number says whose thread may call; each call is for
- * the thread of the shard that it names first.
+ * nothing new as long as that is so, or as long as what is in the ring carries many bytes. A shard
+ * number says whose thread may call; each call is for the thread of the shard that it names first.
  */
 #pragma once
 
@@ -13,8 +13,9 @@
 
 struct lv_mesh;
 
-/* One shard's ring is of this many operations. */
+/* Operations that a ring holds, and bytes that they may carry before the sender is congested. */
 #define LV_MESH_RING_SIZE 1024u
+#define LV_MESH_LANE_SIZE (4u << 20)
 
 struct lv_mesh *lv_mesh_new(uint32_t shard_count) LV_MUST_CHECK;
 /* After all threads; frees the operations that are under way. Takes NULL. */
@@ -24,7 +25,7 @@ void lv_mesh_join(struct lv_mesh *mesh, uint32_t shard, struct lv_reactor *react
 
 /* Takes the operation. */
 void lv_mesh_send(struct lv_mesh *mesh, uint32_t from, uint32_t to, struct lv_op *op);
-/* The end of `from`'s turn. True as long as something does not fit into its ring. */
+/* The end of `from`'s turn. True as long as more is under way to a shard than its ring holds. */
 bool lv_mesh_publish(struct lv_mesh *mesh, uint32_t from);
 /* Gives `broker` what was sent to its shard, at most a ring's worth from each. */
 void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker);

@@ -12,6 +12,13 @@ PROGRAM = os.environ.get("LEVERET_BIN", "leveret")
 SECONDS = 15
 
 
+def is_sanitized():
+    """Whether the program was built with a sanitizer, which takes memory and threads of its own."""
+    with open(PROGRAM, "rb") as file:
+        text = file.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
+
+
 def run(*arguments, **options):
     """A command to its end: exit status, standard output, standard error."""
     done = subprocess.run(
