@@ -86,7 +86,7 @@ cover:
 bench:
 	tools/install.sh build peers
 	$(MAKE) build
-	tools/bench.sh $(BUILD)
+	/usr/bin/python3 tools/bench.py --build $(BUILD) $(if $(QUICK),--quick) $(BENCH)
 
 check:
 	tools/install.sh build test check

@@ -1,0 +1,362 @@
+#!/usr/bin/python3
+"""Measures Leveret beside RabbitMQ and the thinnest relay, in one run.
+
+  tools/bench.py [--build DIR] [--quick] [--runs N] [--seconds S] [--only ROW,...] [--list]
+
+Every row is measured in turn on each broker, again and again, and the median counts; ratios are
+medians of the ratios within one round, so that a slow minute of the machine hits all alike. The
+brokers that wait are stopped (SIGSTOP) meanwhile. All of them are started here, on loopback, on
+free ports and in a directory that is removed afterwards; RabbitMQ is Debian's, if it is installed.
+Processor time is that of the broker's process, so the load generator beside it does not count.
+Results go to DIR/bench: results.jsonl (every run) and table.md. Exit code 1: something was lost, or
+a broker did not work; missed aims are shown but are no failure, as machines differ.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+READY_SECONDS = 60
+ACKS = ['--prefetch', '1000']
+
+
+class Row:
+    """One line of the table: what is run, which figure counts and what it should be."""
+
+    def __init__(self, name, title, args, figure='messages_per_broker_cpu_s', rabbit=None,
+                 relay=None, most=None, seconds=None, fresh=False,
+                 peers=('leveret', 'rabbitmq', 'relay')):
+        self.name, self.title, self.args, self.figure = name, title, args, figure
+        self.rabbit, self.relay = rabbit, relay  # at least so many times the peer's figure
+        self.most = most                         # at most so much, whatever the peers do
+        self.fresh = fresh                       # on a broker that has done nothing before
+        self.seconds, self.peers = seconds, peers
+
+    def aims(self):
+        words = []
+        if self.rabbit:
+            words.append(f'≥ {self.rabbit:g} × RabbitMQ')
+        if self.relay:
+            words.append(f'≥ {self.relay:g} of the relay')
+        if self.most:
+            words.append(f'≤ {self.most:g}')
+        if self.figure == 'latency':
+            words.append("p50 < RabbitMQ's, p99 ≤ ⅓ of it")
+        return ', '.join(words)
+
+
+ROWS = [
+    Row('16', '16 B, transient, auto-ack', ['--size', '16'], rabbit=50, relay=0.2),
+    Row('1k', '1 KiB, transient, auto-ack', ['--size', '1024'], rabbit=25, relay=0.45),
+    Row('64k', '64 KiB, transient, auto-ack', ['--size', '65536'], rabbit=2, relay=0.6),
+    Row('1k-confirm', '1 KiB, confirm window 1,000, acks',
+        ['--size', '1024', '--confirm', '1000', '--ack-every', '100', *ACKS], rabbit=25),
+    Row('1k-ack-single', 'the same, every message acked by itself',
+        ['--size', '1024', '--confirm', '1000', '--ack-every', '1', '--ack-single', *ACKS]),
+    Row('fanout', 'fanout to 10 queues, 16 B (deliveries)',
+        ['--size', '16', '--exchange', 'fanout', '--queues', '10', '--consumers', '10']),
+    Row('churn', 'connect, publish, close (cycles)', ['--churn', '2', '--durable'],
+        figure='cycles_per_broker_cpu_s', relay=0.75),
+    Row('latency', '10,000 msg/s, 1 KiB transient: p50 / p99',
+        ['--size', '1024', '--rate', '10000'], figure='latency'),
+    Row('idle', '1,000 idle connections with a consumer (bytes each)', ['--idle', '1000'],
+        figure='bytes_per_connection', most=3072, seconds=1, fresh=True,
+        peers=('leveret', 'rabbitmq')),
+]
+
+
+class Broker:
+    """A process to be measured, with its address. Stopped and continued by its pid only."""
+
+    def __init__(self, name, title):
+        self.name, self.title = name, title
+        self.pid = self.port = None
+        self.process = self.command = self.log = None
+
+    def spawn(self, command, log):
+        """Starts a program of ours that says `ready …:PORT`."""
+        self.command, self.log = command, log
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=log, text=True)
+        self.pid = self.process.pid
+        for line in self.process.stdout:
+            if line.startswith('ready'):
+                self.port = int(line.split()[-1].rstrip('/').rsplit(':', 1)[1])
+                return
+        sys.exit(f'bench: {command[0]} {command[1]} ended before it was ready')
+
+    def renew(self):
+        """A new process in place of one that holds memory from earlier runs."""
+        if self.command:
+            self.stop()
+            self.spawn(self.command, self.log)
+
+    def send(self, number):
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.send(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Rabbit(Broker):
+    def __init__(self, directory):
+        super().__init__('rabbitmq', 'RabbitMQ')
+        self.directory = directory
+
+    def start(self):
+        started = subprocess.run([ROOT / 'tools/rabbitmq.sh', 'start', self.directory],
+                                 stdout=subprocess.PIPE, text=True, check=False)
+        if started.returncode != 0:
+            sys.exit('bench: rabbitmq-server did not start')
+        self.pid, self.port = (int(word) for word in started.stdout.split())
+
+    def stop(self):
+        if self.pid is not None:
+            self.send(signal.SIGCONT)
+            subprocess.run([ROOT / 'tools/rabbitmq.sh', 'stop', self.directory], check=False)
+
+
+def start_brokers(program, directory):
+    """Leveret, RabbitMQ where it is installed, and the relay."""
+    brokers = []
+    log = open(directory / 'log', 'ab')
+    leveret = Broker('leveret', 'Leveret')
+    brokers.append(leveret)
+    leveret.spawn([program, 'serve', '--listen', '127.0.0.1:0', '--data-dir',
+                   str(directory / 'data')], log)
+    if shutil.which('rabbitmq-server') or pathlib.Path('/usr/lib/rabbitmq').exists():
+        rabbit = Rabbit(directory / 'rabbitmq')
+        brokers.append(rabbit)
+        rabbit.start()
+    else:
+        print('RabbitMQ is not installed: its column stays empty (tools/install.sh peers)')
+    relay = Broker('relay', 'relay')
+    brokers.append(relay)
+    relay.spawn([program, 'bench', 'relay', '--listen', '127.0.0.1:0'], log)
+    return brokers
+
+
+def measure(program, broker, row, options):
+    seconds = row.seconds or options.seconds
+    command = [program, 'bench', '--url', f'amqp://127.0.0.1:{broker.port}', '--pid',
+               str(broker.pid), '--json', '--quiet', '--warmup', str(min(1, seconds / 2)),
+               '--duration', str(seconds), *row.args]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          check=False, timeout=600)
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        return {'good': False, 'error': done.stderr.strip()[-300:] or 'no result'}
+    # The relay has no queues: what it is not told to deliver is gone, as it should be.
+    if broker.name == 'relay' and row.name == 'churn':
+        result['good'] = 'error' not in result
+    return result
+
+
+def figure_of(row, result):
+    """The number that counts, or for latencies a pair; None when the run was no good."""
+    if not result.get('good'):
+        return None
+    if row.figure == 'latency':
+        return result['latency_p50_us'], result['latency_p99_us']
+    return result.get(row.figure)
+
+
+def run_rows(program, brokers, options, record):
+    """{row: {broker: [figure of each round]}}"""
+    figures = {}
+    for row in options.rows:
+        figures[row.name] = {broker.name: [] for broker in brokers if broker.name in row.peers}
+        for number in range(options.runs):
+            for broker in brokers:
+                if broker.name not in row.peers:
+                    continue
+                if row.fresh:
+                    broker.renew()
+                for other in brokers:
+                    other.send(signal.SIGCONT if other is broker else signal.SIGSTOP)
+                time.sleep(0.1)
+                result = measure(program, broker, row, options)
+                record.write(json.dumps({'row': row.name, 'broker_name': broker.name,
+                                         'round': number, **result}) + '\n')
+                record.flush()
+                figure = figure_of(row, result)
+                figures[row.name][broker.name].append(figure)
+                shown = show(row, figure) if figure else 'FAILED: ' + str(
+                    result.get('error') or {k: result[k] for k in (
+                        'lost', 'duplicated', 'reordered', 'misrouted') if result.get(k)})
+                print(f'  {row.name} {broker.title} {number + 1}/{options.runs}: {shown}',
+                      flush=True)
+    return figures
+
+
+def short(value):
+    """1.23 M, 45.6 k, 789"""
+    if value >= 1e6:
+        return f'{value / 1e6:.3g} M'
+    if value >= 1e4:
+        return f'{value / 1e3:.3g} k'
+    return f'{value:,.0f}'
+
+
+def show(row, figure):
+    if figure is None:
+        return '–'
+    if row.figure == 'latency':
+        return ' / '.join(f'{v:.0f} µs' if v < 1000 else f'{v / 1000:.2g} ms' for v in figure)
+    return short(figure)
+
+
+def median_of(row, values):
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
+    if row.figure == 'latency':
+        return tuple(statistics.median(v[i] for v in values) for i in range(2))
+    return statistics.median(values)
+
+
+def ratio_of(row, figures, peer):
+    """Leveret's figure over the peer's, round by round, and of these the median."""
+    ratios = []
+    for ours, theirs in zip(figures['leveret'], figures.get(peer, [])):
+        if ours is None or theirs is None:
+            continue
+        if row.figure == 'latency':
+            ratios.append((ours[0] / theirs[0], ours[1] / theirs[1]))
+        elif theirs:
+            ratios.append(ours / theirs)
+    return median_of(row, ratios)
+
+
+def show_ratio(row, ratio):
+    if ratio is None:
+        return '–'
+    if row.figure == 'latency':
+        return ' / '.join(f'{r:.2f}' for r in ratio)
+    return f'{ratio:.0f}' if ratio >= 10 else f'{ratio:.2g}'
+
+
+def verdict(row, figures):
+    """yes, no, or nothing where there is no aim or no peer to compare with."""
+    ours = median_of(row, figures['leveret'])
+    rabbit, relay = (ratio_of(row, figures, peer) for peer in ('rabbitmq', 'relay'))
+    if ours is None:
+        return 'no'
+    checks = []
+    if row.rabbit and rabbit is not None:
+        checks.append(rabbit >= row.rabbit)
+    if row.relay and relay is not None:
+        checks.append(relay >= row.relay)
+    if row.most:
+        checks.append(ours <= row.most)
+    if row.figure == 'latency' and rabbit is not None:
+        checks.append(rabbit[0] < 1 and rabbit[1] <= 1 / 3)
+    return ('yes' if all(checks) else 'no') if checks else ''
+
+
+def table(rows, all_figures):
+    lines = ['| messages per broker-CPU-second | RabbitMQ | relay | Leveret | × RabbitMQ | of the '
+             'relay | aim | met |', '|---|--:|--:|--:|--:|--:|---|---|']
+    for row in rows:
+        figures = all_figures[row.name]
+        cells = [show(row, median_of(row, figures.get(peer, [])))
+                 for peer in ('rabbitmq', 'relay', 'leveret')]
+        cells += [show_ratio(row, ratio_of(row, figures, peer)) for peer in ('rabbitmq', 'relay')]
+        lines.append('| ' + ' | '.join([row.title, *cells, row.aims(), verdict(row, figures)])
+                     + ' |')
+    return '\n'.join(lines)
+
+
+def aligned(text):
+    """The same table with columns of equal width, for a terminal."""
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()]
+    del rows[1]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return '\n'.join('  '.join(cell.ljust(width) if i in (0, 6) else cell.rjust(width)
+                               for i, (cell, width) in enumerate(zip(row, widths)))
+                     for row in rows)
+
+
+def machine():
+    model = platform.machine()
+    for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            model = line.split(':', 1)[1].strip()
+            break
+    rabbit = subprocess.run(['dpkg-query', '-W', '-f=${Version}', 'rabbitmq-server'],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                            check=False).stdout or 'not installed'
+    return f'{os.cpu_count()} × {model}, Linux {platform.release()}, rabbitmq-server {rabbit}'
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', type=pathlib.Path, default=ROOT / 'build')
+    parser.add_argument('--quick', action='store_true', help='one short round: does it work?')
+    parser.add_argument('--runs', type=int, help='rounds [3]')
+    parser.add_argument('--seconds', type=float, help='measured in each run [4]')
+    parser.add_argument('--only', help='rows, separated by commas')
+    parser.add_argument('--list', action='store_true', help='name the rows and end')
+    options = parser.parse_args()
+    options.runs = options.runs or (1 if options.quick else 3)
+    options.seconds = options.seconds or (0.5 if options.quick else 4)
+    wanted = options.only.split(',') if options.only else [row.name for row in ROWS]
+    unknown = set(wanted) - {row.name for row in ROWS}
+    if unknown:
+        parser.error(f'no row {", ".join(unknown)} (there are {" ".join(r.name for r in ROWS)})')
+    options.rows = [row for row in ROWS if row.name in wanted]
+    return options
+
+
+def main():
+    options = parse()
+    if options.list:
+        for row in ROWS:
+            print(f'{row.name:14} {row.title}: leveret bench {" ".join(row.args)}')
+        return 0
+    program = str(options.build.resolve() / 'leveret')
+    output = options.build.resolve() / 'bench'
+    output.mkdir(parents=True, exist_ok=True)
+    directory = pathlib.Path(tempfile.mkdtemp(prefix='leveret-bench-'))
+    brokers, all_figures = [], {}
+    try:
+        brokers = start_brokers(program, directory)
+        print(machine(), flush=True)
+        with open(output / 'results.jsonl', 'w') as record:
+            all_figures = run_rows(program, brokers, options, record)
+    finally:
+        for broker in brokers:
+            broker.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    text = table(options.rows, all_figures)
+    command = f'make bench{" QUICK=1" if options.quick else ""}'
+    (output / 'table.md').write_text(
+        f'{text}\n\n{machine()}; {options.runs} rounds of {options.seconds:g} s; `{command}`.\n')
+    print('\n' + aligned(text) + f'\n\n{output}/results.jsonl, {output}/table.md')
+    failed = any(figure is None for figures in all_figures.values()
+                 for values in figures.values() for figure in values)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
