@@ -57,7 +57,10 @@ static void on_resume(void *ctx)
 
 static void on_event(void *ctx, enum lv_level level, const char *name, const char *why)
 {
-    say(ctx, level, name, why);
+    const struct lv_connection *connection = ctx;
+
+    /* When the server stops, one line has said so; a line for each client would hide it. */
+    say(connection, connection->shard->phase == LV_PHASE_RUNNING ? level : LV_DEBUG, name, why);
 }
 
 static void on_finished(void *ctx)

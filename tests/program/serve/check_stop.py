@@ -22,6 +22,7 @@ def stops_clients(number, *arguments):
     status = one.wait()
     assert status == 0, (status, one.log())
     assert not os.path.exists(os.path.join(one.data_dir, "leveret.pid"))
+    assert one.log().count("\n") == 1, one.log()  # and not a line for each client
 
 
 @check
