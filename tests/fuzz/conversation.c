@@ -261,11 +261,11 @@ static void act(struct program *program, uint8_t kind, uint8_t amount)
         arrive_again(program, amount);
         break;
     case 4:
-        if (peer->session != NULL)
+        if (peer->session != NULL && !peer->is_finished)
             lv_session_alarm(peer->session, amount & 1 ? "low on memory" : NULL);
         break;
     case 5:
-        if (peer->session != NULL && amount == 1)
+        if (peer->session != NULL && !peer->is_finished && amount == 1)
             lv_session_stop(peer->session, "shutdown");
         break;
     case 6:

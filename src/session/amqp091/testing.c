@@ -141,6 +141,8 @@ static bool step_peers(struct lv_world *world)
     bool moved = false;
 
     for (struct lv_peer *peer = world->peers; peer != NULL; peer = peer->next) {
+        if (lv_peer_reap(peer))
+            moved = true;
         if (peer->must_resume) {
             moved = true;
             lv_peer_push(peer, SIZE_MAX);
@@ -233,17 +235,13 @@ static void host_event(void *ctx, enum lv_level level, const char *name, const c
         note(peer, "* %s%s%s\n", name, why[0] != '\0' ? " " : "", why);
 }
 
+/* Who let this happen may still have something to do with the session: it goes a little later. */
 static void host_finished(void *ctx)
 {
     struct lv_peer *peer = ctx;
 
-    lv_peer_hear(peer, SIZE_MAX);
-    lv_session_free(peer->session);
-    peer->session = NULL;
-    peer->must_flush = peer->must_resume = false;
-    if (peer->heard_size > 0)
-        note(peer, "(%zu bytes of a frame)\n", peer->heard_size);
-    note(peer, "closed\n");
+    assert(!peer->is_finished);
+    peer->is_finished = true;
 }
 
 static const struct lv_session_host host = {
@@ -277,18 +275,34 @@ void lv_peer_init(struct lv_peer *peer, struct lv_world *world, uint32_t shard)
 
 void lv_peer_vanish(struct lv_peer *peer)
 {
-    if (peer->session != NULL)
+    if (peer->session != NULL && !peer->is_finished)
         lv_session_lost(peer->session);
+}
+
+bool lv_peer_reap(struct lv_peer *peer)
+{
+    if (!peer->is_finished || peer->session == NULL)
+        return false;
+    lv_peer_hear(peer, SIZE_MAX);
+    lv_session_free(peer->session);
+    peer->session = NULL;
+    peer->must_flush = peer->must_resume = false;
+    if (peer->heard_size > 0)
+        note(peer, "(%zu bytes of a frame)\n", peer->heard_size);
+    note(peer, "closed\n");
+    return true;
 }
 
 void lv_peer_fini(struct lv_peer *peer)
 {
     struct lv_peer **place = &peer->shard->world->peers;
 
-    peer->shows_events = false;
-    lv_peer_vanish(peer);
-    lv_world_settle(peer->shard->world);
-    must(peer->session == NULL);
+    if (peer->session != NULL) {
+        peer->shows_events = false;
+        lv_peer_vanish(peer);
+        lv_world_settle(peer->shard->world);
+        must(peer->session == NULL);
+    }
     while (*place != peer)
         place = &(*place)->next;
     *place = peer->next;
@@ -397,21 +411,29 @@ void lv_peer_open(struct lv_peer *peer)
     peer->trace_size = 0;
 }
 
+bool lv_peer_push_piece(struct lv_peer *peer, size_t size)
+{
+    size_t fresh = peer->said_size - peer->shown_size;
+
+    if (peer->session == NULL || peer->is_finished || (fresh == 0 && !peer->must_resume))
+        return false;
+    if (lv_session_is_paused(peer->session) && !peer->must_resume)
+        return false; /* nobody would read the socket */
+    peer->must_resume = false;
+    peer->shown_size += fresh < size ? fresh : size;
+    size_t used = lv_session_input(peer->session, lv_bytes(peer->said, peer->shown_size),
+                                   peer->shard->world->now);
+    must(used <= peer->shown_size);
+    peer->said_size -= used;
+    peer->shown_size -= used;
+    memmove(peer->said, peer->said + used, peer->said_size);
+    return true;
+}
+
 void lv_peer_push(struct lv_peer *peer, size_t piece)
 {
-    while (peer->session != NULL && (peer->shown_size < peer->said_size || peer->must_resume)) {
-        size_t fresh = peer->said_size - peer->shown_size;
-        if (lv_session_is_paused(peer->session) && !peer->must_resume)
-            break; /* nobody would read the socket */
-        peer->must_resume = false;
-        peer->shown_size += fresh < piece ? fresh : piece;
-        size_t used = lv_session_input(peer->session, lv_bytes(peer->said, peer->shown_size),
-                                       peer->shard->world->now);
-        must(used <= peer->shown_size);
-        peer->said_size -= used;
-        peer->shown_size -= used;
-        memmove(peer->said, peer->said + used, peer->said_size);
-    }
+    while (lv_peer_push_piece(peer, piece))
+        continue;
 }
 
 /* ---- hearing ---- */

@@ -56,7 +56,7 @@ typedef void lv_peer_frame_fn(struct lv_peer *peer, const struct lv_amqp091_fram
 struct lv_peer {
     struct lv_peer *next;         /* view */
     struct lv_world_shard *shard; /* view */
-    struct lv_session *session;   /* own   NULL after the session has finished */
+    struct lv_session *session;   /* own   NULL after lv_peer_reap() */
     uint8_t *said;                /* own   not taken yet */
     size_t said_size, said_capacity;
     size_t shown_size; /*       of it, what the session has seen and left */
@@ -73,6 +73,7 @@ struct lv_peer {
     bool logs_in_later;
     bool shows_events; /* states and refusals are in the trace */
     bool must_flush, must_resume;
+    bool is_finished; /* as the session says; until lv_peer_reap() it is still there */
 };
 
 /* A new connection to a shard, without a byte said. */
@@ -100,10 +101,14 @@ void lv_peer_open(struct lv_peer *peer);
 
 /* Gives the session what was said and not taken, in pieces of at most `piece` bytes. */
 void lv_peer_push(struct lv_peer *peer, size_t piece);
+/* One piece of it; false when there is nothing that the session would take now. */
+bool lv_peer_push_piece(struct lv_peer *peer, size_t size);
 /* Reads what the session has to send, at most `max` bytes. */
 void lv_peer_hear(struct lv_peer *peer, size_t max);
 /* The socket breaks. */
 void lv_peer_vanish(struct lv_peer *peer);
+/* Hears the last words of a session that has finished, and frees it; false when there is none. */
+bool lv_peer_reap(struct lv_peer *peer);
 
 /* What was heard since the last call; valid until the next. */
 const char *lv_peer_trace(struct lv_peer *peer);
