@@ -15,7 +15,9 @@ set -eu
 packages() {
 	case $1 in
 	build) echo build-essential meson ninja-build pkg-config libjemalloc-dev python3 ;;
-	test) echo libcmocka-dev python3-pika librabbitmq-dev amqp-tools ;;
+	test)
+		echo libcmocka-dev librabbitmq-dev amqp-tools python3-pika python3-kombu python3-amqp
+		;;
 	check) echo git clang clang-format clang-tidy cppcheck codespell shellcheck coccinelle ;;
 	peers) echo rabbitmq-server ;;
 	clang) echo clang libclang-rt-14-dev ;;
