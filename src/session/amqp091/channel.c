@@ -26,6 +26,7 @@ static int grow(struct lv_session *session, uint16_t number)
     uint32_t capacity = session->channel_capacity > 0 ? session->channel_capacity : 2;
     struct lv_session_channel **channels;
 
+    assert(number > 0);
     if (number < session->channel_capacity)
         return 0;
     while (capacity <= number)
@@ -94,6 +95,7 @@ static void leave(struct lv_session_channel *channel)
 {
     struct lv_session *session = channel->session;
 
+    assert(channel->core != NULL);
     lv_session_channel_move_to(channel, LV_SESSION_CHANNEL_LEAVING);
     session->pause |= LV_PAUSE_ANSWER;
     if (channel->core_closing)
@@ -106,6 +108,7 @@ static void send_close_ok(struct lv_session_channel *channel)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_CLOSE_OK};
 
+    assert(channel->number > 0);
     lv_session_send(channel->session, channel->number, &method);
 }
 
@@ -135,6 +138,7 @@ void lv_session_channel_closed(void *channel_ctx)
     struct lv_session_channel *channel = channel_ctx;
     struct lv_session *session = channel->session;
 
+    assert(channel->core != NULL);
     channel->core = NULL;
     if (channel->state != LV_SESSION_CHANNEL_LEAVING)
         return; /* FAILED: close-ok is still to come; or the whole client goes */
@@ -194,6 +198,7 @@ void lv_session_channel_free(struct lv_session_channel *channel)
 
 void lv_session_channels_fini(struct lv_session *session)
 {
+    assert(session->channels != NULL || session->channel_capacity == 0);
     for (uint32_t i = 0; i < session->channel_capacity; i++) {
         if (session->channels[i] != NULL)
             lv_session_channel_free(session->channels[i]);
@@ -241,6 +246,7 @@ struct lv_session_consumer *lv_session_consumer_find(const struct lv_session_cha
 {
     struct lv_session_consumer *consumer = channel->consumers;
 
+    assert(channel->session != NULL);
     for (; consumer != NULL; consumer = consumer->next) {
         struct lv_bytes own = lv_bytes(consumer->prefix + LV_CONSUMER_PREFIX_SIZE,
                                        consumer->prefix_size - (size_t)LV_CONSUMER_PREFIX_SIZE);

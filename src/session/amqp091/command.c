@@ -50,11 +50,13 @@ static void await_reply(const struct step *step, bool no_wait)
 
 static int decode_arguments(struct step *step, struct lv_bytes entries)
 {
+    assert(step->arguments == NULL);
     return lv_amqp091_table_decode(entries, &step->arena, &step->arguments, &step->fault->diag);
 }
 
 static int not_implemented(const struct step *step)
 {
+    assert(lv_amqp091_method_name(step->method->id) != NULL);
     return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "%s",
                    lv_amqp091_method_name(step->method->id));
 }
@@ -63,6 +65,7 @@ static void send(const struct step *step, uint32_t id)
 {
     struct lv_amqp091_method method = {.id = id};
 
+    assert(step->channel->state == LV_SESSION_CHANNEL_OPEN);
     lv_session_send(step->channel->session, step->channel->number, &method);
 }
 
@@ -72,6 +75,7 @@ static int channel_flow(const struct step *step)
 {
     struct lv_amqp091_method flow_ok = {.id = LV_AMQP091_CHANNEL_FLOW_OK};
 
+    assert(step->method->id == LV_AMQP091_CHANNEL_FLOW);
     if (!step->method->channel_flow.active)
         return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "active=false");
     flow_ok.channel_flow_ok.active = true;
@@ -87,6 +91,7 @@ static int exchange_declare(struct step *step)
     struct lv_exchange_declare declare;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_EXCHANGE_DECLARE);
     if (rc < 0)
         return rc;
     strip(&step->names[0], method->exchange);
@@ -108,6 +113,7 @@ static int exchange_delete(struct step *step)
 {
     const struct lv_amqp091_exchange_delete *method = &step->method->exchange_delete;
 
+    assert(step->method->id == LV_AMQP091_EXCHANGE_DELETE);
     strip(&step->names[0], method->exchange);
     await_reply(step, method->no_wait);
     lv_exchange_delete(step->channel->core, step->names[0].bytes, method->if_unused);
@@ -122,6 +128,7 @@ static int queue_declare(struct step *step)
     struct lv_queue_declare declare;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_QUEUE_DECLARE);
     if (rc < 0)
         return rc;
     strip(&step->names[0], method->queue);
@@ -142,6 +149,7 @@ static int queue_delete(struct step *step)
 {
     const struct lv_amqp091_queue_delete *method = &step->method->queue_delete;
 
+    assert(step->method->id == LV_AMQP091_QUEUE_DELETE);
     strip(&step->names[0], method->queue);
     await_reply(step, method->no_wait);
     lv_queue_delete(step->channel->core, step->names[0].bytes, method->if_unused, method->if_empty);
@@ -152,6 +160,7 @@ static int queue_purge(const struct step *step)
 {
     const struct lv_amqp091_queue_purge *method = &step->method->queue_purge;
 
+    assert(step->method->id == LV_AMQP091_QUEUE_PURGE);
     await_reply(step, method->no_wait);
     lv_queue_purge(step->channel->core, method->queue);
     return 0;
@@ -176,6 +185,7 @@ static int queue_bind(struct step *step)
     struct lv_bind bind;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_QUEUE_BIND);
     if (rc < 0)
         return rc;
     bind = make_bind(step, method->queue, method->exchange, method->routing_key);
@@ -190,6 +200,7 @@ static int queue_unbind(struct step *step)
     struct lv_bind bind;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_QUEUE_UNBIND);
     if (rc < 0)
         return rc;
     bind = make_bind(step, method->queue, method->exchange, method->routing_key);
@@ -204,6 +215,7 @@ static int basic_qos(const struct step *step)
 {
     const struct lv_amqp091_basic_qos *method = &step->method->basic_qos;
 
+    assert(step->method->id == LV_AMQP091_BASIC_QOS);
     if (method->prefetch_size != 0)
         return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
                        (unsigned)method->prefetch_size);
@@ -220,6 +232,7 @@ static int basic_consume(struct step *step)
     struct lv_consume consume;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_BASIC_CONSUME);
     if (rc < 0)
         return rc;
     if (step->channel->consumer_count >= LV_BOUND_CONSUMERS)
@@ -247,6 +260,7 @@ static int basic_cancel(const struct step *step)
 {
     const struct lv_amqp091_basic_cancel *method = &step->method->basic_cancel;
 
+    assert(step->method->id == LV_AMQP091_BASIC_CANCEL);
     await_reply(step, method->no_wait);
     lv_channel_cancel(step->channel->core, method->consumer_tag);
     return 0;
@@ -256,6 +270,7 @@ static int basic_get(const struct step *step)
 {
     const struct lv_amqp091_basic_get *method = &step->method->basic_get;
 
+    assert(step->method->id == LV_AMQP091_BASIC_GET);
     await_reply(step, false);
     lv_channel_get(step->channel->core, method->queue, method->no_ack);
     return 0;
@@ -263,6 +278,7 @@ static int basic_get(const struct step *step)
 
 static int settle(const struct step *step, uint64_t tag, bool multiple, enum lv_settle how)
 {
+    assert(step->channel->core != NULL);
     return lv_channel_settle(step->channel->core, tag, multiple, how, &step->fault->diag);
 }
 
@@ -291,6 +307,7 @@ static int basic_reject(const struct step *step)
 
 static int confirm_select(const struct step *step)
 {
+    assert(step->method->id == LV_AMQP091_CONFIRM_SELECT);
     lv_channel_confirm_select(step->channel->core);
     if (!step->method->confirm_select.no_wait)
         send(step, LV_AMQP091_CONFIRM_SELECT_OK);

@@ -68,6 +68,7 @@ static const uint8_t *frame_at(const uint8_t *p, const uint8_t *end, uint8_t typ
     size_t left = (size_t)(end - p);
     uint32_t size;
 
+    assert(p <= end);
     if (left < LV_AMQP091_FRAME_OVERHEAD_SIZE || p[0] != type || lv_get16(p + 1) != channel)
         return NULL;
     size = lv_get32(p + 3);
@@ -203,6 +204,7 @@ int lv_content_header(struct lv_session_channel *channel, struct lv_bytes payloa
     struct lv_amqp091_content header;
     int rc = lv_amqp091_content_decode(payload, &header, &fault->diag);
 
+    assert(channel->state == LV_SESSION_CHANNEL_HEADER);
     if (rc < 0)
         return rc;
     if (header.body_size > limits->max_message_size)
@@ -243,6 +245,7 @@ static int grow(struct lv_session *session, struct lv_content *content, size_t s
     size_t capacity = content->capacity * 2;
     uint8_t *body;
 
+    assert(content->size <= content->capacity);
     if (need <= content->capacity)
         return 0;
     if (capacity < BODY_CAPACITY_MIN)

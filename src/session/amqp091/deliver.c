@@ -17,6 +17,7 @@ void lv_session_send(struct lv_session *session, uint16_t channel,
     size_t size = lv_amqp091_frame_method_size(method);
     uint8_t *p = lv_out_reserve(&session->out, size);
 
+    assert(size <= LV_OUT_CHUNK_SIZE);
     if (p == NULL) {
         lv_session_doom(session);
         return;
@@ -28,6 +29,7 @@ void lv_session_send(struct lv_session *session, uint16_t channel,
 
 static uint8_t *put_header(uint8_t *p, uint16_t channel, const struct lv_message *message)
 {
+    assert(message->properties.size >= 2);
     p = lv_amqp091_frame_head_encode(p, LV_AMQP091_FRAME_HEADER, channel,
                                      LV_AMQP091_CONTENT_HEAD_SIZE + message->properties.size);
     p = lv_put32(p, CLASS_BASIC << 16); /* weight 0 */
@@ -46,6 +48,7 @@ static uint8_t *put_body(uint8_t *p, uint16_t channel, struct lv_bytes body)
 
 static int copy(struct lv_session *session, const uint8_t *data, size_t size)
 {
+    assert(size <= LV_OUT_CHUNK_SIZE);
     return lv_out_copy(&session->out, lv_bytes(data, size));
 }
 
@@ -76,6 +79,7 @@ static int send_body_frame(struct lv_session *session, uint16_t channel, struct 
     uint8_t head[LV_AMQP091_FRAME_HEAD_SIZE], end = LV_AMQP091_FRAME_END;
     int rc;
 
+    assert(body.size > 0);
     lv_amqp091_frame_head_encode(head, LV_AMQP091_FRAME_BODY, channel, body.size);
     rc = copy(session, head, sizeof head);
     if (rc == 0 && ref.size > 0) {
@@ -97,6 +101,7 @@ static int send_large_content(struct lv_session *session, uint16_t channel,
     struct lv_bytes rest = message->body;
     int rc = send_large_header(session, channel, message);
 
+    assert(session->frame_max >= LV_BOUND_FRAME_MIN);
     while (rc == 0 && rest.size > 0) {
         size_t size = rest.size < payload_max ? rest.size : payload_max;
         rc = send_body_frame(session, channel, lv_bytes(rest.data, size), ref);
@@ -166,6 +171,7 @@ static uint8_t *put_deliver(uint8_t *p, const struct lv_session_consumer *consum
 {
     uint8_t *size_at = p + 3;
 
+    assert(consumer->prefix_size > LV_CONSUMER_PREFIX_SIZE);
     p = lv_put_bytes(p, lv_bytes(consumer->prefix, consumer->prefix_size));
     lv_put32(size_at, (uint32_t)(frame_size - LV_AMQP091_FRAME_OVERHEAD_SIZE));
     p = lv_put64(p, delivery->tag);
@@ -228,6 +234,7 @@ static void returned(void *channel_ctx, const struct lv_message *message)
     struct lv_session_channel *channel = channel_ctx;
     struct lv_amqp091_method method = {.id = LV_AMQP091_BASIC_RETURN};
 
+    assert(message->exchange.size <= UINT8_MAX);
     if (!is_heard(channel))
         return;
     method.basic_return.reply_code = (uint16_t)lv_error_code(-LV_E_NO_ROUTE);

@@ -44,6 +44,7 @@ static int keep_farewell(struct lv_session *session, int error, const struct lv_
 
 static void fail_connection(struct lv_session *session, int error, const struct lv_fault *fault)
 {
+    assert(session->client != NULL || session->state != LV_SESSION_RUNNING);
     if (keep_farewell(session, error, fault) < 0) {
         lv_session_doom(session);
     } else if (session->state == LV_SESSION_RUNNING) {

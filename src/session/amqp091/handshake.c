@@ -96,6 +96,7 @@ size_t lv_session_take_header(struct lv_session *session, struct lv_bytes input)
     enum lv_amqp091_header header;
     size_t used = lv_amqp091_header_decode(input, &header);
 
+    assert(session->state == LV_SESSION_HEADER);
     if (used == 0)
         return 0;
     if (header == LV_AMQP091_HEADER_0_9_1) {
@@ -123,6 +124,7 @@ static int read_client_properties(struct lv_session *session, struct lv_bytes en
     char name[LV_BOUND_CLIENT_NAME + 1];
     int rc;
 
+    assert(session->capabilities == 0);
     lv_arena_init(&arena, LV_BOUND_CLIENT_PROPERTIES);
     rc = lv_amqp091_table_decode(entries, &arena, &properties, diag);
     if (rc < 0)
@@ -192,6 +194,7 @@ static void send_tune(struct lv_session *session)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CONNECTION_TUNE};
 
+    assert(session->limits->frame_max >= LV_BOUND_FRAME_MIN);
     method.connection_tune.channel_max = session->limits->channel_max;
     method.connection_tune.frame_max = session->limits->frame_max;
     method.connection_tune.heartbeat = session->limits->heartbeat_s;
@@ -206,6 +209,7 @@ static void refuse(struct lv_session *session)
     struct lv_diag diag;
     char text[256];
 
+    assert(session->mechanism != NULL);
     if (session->capabilities & LV_CAPABLE_AUTHENTICATION_FAILURE_CLOSE) {
         (void)lv_fail(&diag, -LV_E_ACCESS_REFUSED,
                       "Login was refused using authentication mechanism %s. For details see the "
@@ -236,6 +240,7 @@ void lv_session_logged_in(struct lv_session *session, const char *refusal)
 static int check_tuned(const char *field, uint32_t value, uint32_t min, uint32_t max,
                        struct lv_diag *diag)
 {
+    assert(min <= max);
     if (value != 0 && value < min)
         return lv_fail(diag, -LV_E_NOT_ALLOWED,
                        "negotiated %s = %u is lower than the minimum allowed value (%u)", field,

@@ -15,6 +15,7 @@ static const char *const handshake_states[] = {
 
 static int unexpected_method(const struct lv_session *session, struct lv_diag *diag)
 {
+    assert(handshake_states[session->state] != NULL);
     return lv_fail(diag, -LV_E_CHANNEL, "unexpected method in connection state %s",
                    handshake_states[session->state]);
 }
@@ -43,6 +44,7 @@ static uint32_t method_id(const struct lv_amqp091_frame *frame)
 
 static int close_connection(struct lv_session *session)
 {
+    assert(!session->owes_close_ok);
     session->owes_close_ok = true;
     session->pause |= LV_PAUSE_ANSWER;
     if (session->state == LV_SESSION_RUNNING)
@@ -81,6 +83,7 @@ static int take_connection_method(struct lv_session *session, const struct lv_am
 static int take_connection_frame(struct lv_session *session, const struct lv_amqp091_frame *frame,
                                  uint64_t now, struct lv_fault *fault)
 {
+    assert(session->state != LV_SESSION_CLOSING);
     if (frame->channel != 0)
         return unexpected_frame(frame, &fault->diag);
     if (frame->type == LV_AMQP091_FRAME_METHOD)
@@ -99,6 +102,7 @@ static int open_channel(struct lv_session *session, const struct lv_amqp091_fram
     struct lv_amqp091_method method;
     int rc;
 
+    assert(frame->channel > 0);
     if (frame->type != LV_AMQP091_FRAME_METHOD)
         return lv_fail(&fault->diag, -LV_E_UNEXPECTED_FRAME,
                        "expected method frame, got non method frame instead");
@@ -143,6 +147,7 @@ static int discard(struct lv_session_channel *channel, const struct lv_amqp091_f
 static int take_channel_frame(struct lv_session_channel *channel,
                               const struct lv_amqp091_frame *frame, struct lv_fault *fault)
 {
+    assert(channel->number == frame->channel);
     switch ((enum lv_session_channel_state)channel->state) {
     case LV_SESSION_CHANNEL_OPEN:
         if (frame->type == LV_AMQP091_FRAME_METHOD)
@@ -257,6 +262,7 @@ static bool begin_body(struct lv_session *session, const struct lv_amqp091_frame
     struct lv_session_channel *channel = lv_session_channel(session, head->channel);
     struct lv_fault fault;
 
+    assert(session->frame_left == 0);
     if (channel == NULL ||
         (channel->state != LV_SESSION_CHANNEL_BODY && channel->state != LV_SESSION_CHANNEL_FAILED))
         return false;
@@ -278,6 +284,7 @@ static size_t take_frame(struct lv_session *session, struct lv_bytes input, uint
     struct lv_fault fault;
     int rc;
 
+    assert(session->frame_left == 0);
     if (lv_amqp091_frame_head_decode(input, &head) == 0)
         return 0;
     rc = lv_amqp091_frame_head_check(&head, session->frame_max, &fault.diag);
@@ -307,6 +314,7 @@ static size_t take_publish(struct lv_session *session, struct lv_bytes input)
 {
     struct lv_session_channel *channel;
 
+    assert(session->state == LV_SESSION_RUNNING);
     if (input.size < LV_CONTENT_WHOLE_MIN || input.data[0] != LV_AMQP091_FRAME_METHOD ||
         lv_get32(input.data + LV_AMQP091_FRAME_HEAD_SIZE) != LV_AMQP091_BASIC_PUBLISH)
         return 0;

@@ -83,7 +83,6 @@ struct lv_session {
     uint16_t frame_channel; /*       whose body frame that is */
     uint16_t channel_max;
     uint32_t channel_capacity;
-    uint16_t channel_count;
     uint16_t heartbeat_s;
     uint8_t state;        /* enum lv_session_state */
     uint8_t pause;        /* enum lv_session_pause */
@@ -117,25 +116,33 @@ struct lv_session {
     const char *information;              /* view */
 };
 
-/* session.c */
+/* ---- session.c: life ---- */
+
+/* The one place where the connection's state changes; asserts that it may, and tells the log. */
 void lv_session_move_to(struct lv_session *session, enum lv_session_state state);
-/* `reasons` (enum lv_session_pause) no longer hold. */
+/* `reasons` (enum lv_session_pause) no longer hold; the last one to go lets the input go on. */
 void lv_session_resume(struct lv_session *session, unsigned reasons);
-/* Something has to be done outside the core's callbacks: at the end of this step or in the next. */
+/* Something has to be done outside the core's callbacks: at the end of this step or in the next,
+ * which the host is asked for. */
 void lv_session_defer(struct lv_session *session);
 /* The core knows the client no more: says farewell, if there is one to say, and ends. */
 void lv_session_release(struct lv_session *session);
-/* The output can't be continued (out of memory): the connection ends without a word. */
+/* The output can't be continued (out of memory in the middle of a frame): the connection ends
+ * without another word. */
 void lv_session_doom(struct lv_session *session);
+/* The next heartbeat tick, half an interval from now. */
 void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now);
+/* The core's client_closed. */
 void lv_session_client_closed(void *client_ctx);
-/* To be called after bytes were added to the output. */
+/* The output is above its first mark: the core has to hold back, and perhaps the peer too. */
 void lv_session_throttle(struct lv_session *session);
-/* Waits in the new state for at most `ms` from the next time that is known. */
+/* Moves to a state that lasts at most `ms`, from the next time that is known. */
 void lv_session_wait(struct lv_session *session, enum lv_session_state state, uint32_t ms);
+/* For the host's log; `why` may be "". */
 void lv_session_log(struct lv_session *session, enum lv_level level, const char *name,
                     const char *why);
 
+/* To be called after bytes were added to the output. */
 static inline void lv_session_wrote(struct lv_session *session)
 {
     session->has_sent = true;
@@ -147,19 +154,26 @@ static inline void lv_session_wrote(struct lv_session *session)
         lv_session_throttle(session);
 }
 
-/* input.c: one frame or a part of a body; bytes used, 0 for more. */
+/* ---- input.c ---- */
+
+/* One frame, one whole message, or a part of a body: bytes used, 0 for more. */
 size_t lv_session_take(struct lv_session *session, struct lv_bytes input, uint64_t now);
 
-/* handshake.c: each takes one frame's method and may pause the session. */
+/* ---- handshake.c ---- */
+
+/* The protocol header: bytes used, 0 for more. Any header but 0-9-1's ends the session. */
 size_t lv_session_take_header(struct lv_session *session, struct lv_bytes input);
+/* connection.start-ok: asks the host who this is, which pauses the session. */
 int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_method *method,
                         struct lv_fault *fault) LV_MUST_CHECK;
+/* The host's answer: connection.tune, or a refusal. */
+void lv_session_logged_in(struct lv_session *session, const char *refusal);
+/* connection.tune-ok: what was offered may only be lowered. */
 int lv_session_tune_ok(struct lv_session *session, const struct lv_amqp091_method *method,
                        struct lv_fault *fault) LV_MUST_CHECK;
+/* connection.open: makes the core's client; the connection is running. */
 int lv_session_open(struct lv_session *session, const struct lv_amqp091_method *method,
                     struct lv_fault *fault, uint64_t now) LV_MUST_CHECK;
-
-void lv_session_logged_in(struct lv_session *session, const char *refusal);
 
 /* ---- channels ---- */
 
@@ -181,7 +195,6 @@ struct lv_content {
     size_t size, capacity; /*       of the body */
     uint32_t properties_size;
     uint8_t exchange_size, key_size;
-    uint8_t flags; /* enum lv_message_flag */
     bool mandatory;
     uint8_t names[]; /* exchange, key */
 };
@@ -209,74 +222,96 @@ struct lv_session_consumer {
     uint8_t prefix[]; /* type, channel, size (to be filled), class, method, tag */
 };
 
-/* channel.c */
-/* NULL when there is none. */
+/* ---- channel.c ---- */
+
+/* NULL when no such channel is open. */
 static inline struct lv_session_channel *lv_session_channel(const struct lv_session *session,
                                                             uint16_t number)
 {
     return number < session->channel_capacity ? session->channels[number] : NULL;
 }
+/* The one place where a channel's state changes; asserts that it may. */
 void lv_session_channel_move_to(struct lv_session_channel *channel,
                                 enum lv_session_channel_state state);
+/* channel.open on a number that is free. */
 int lv_session_channel_open(struct lv_session *session, uint16_t number, struct lv_fault *fault)
     LV_MUST_CHECK;
-/* The client's channel.close and close-ok. */
+/* The client's channel.close: answered when the core has let go, which may free the channel. */
 void lv_session_channel_close(struct lv_session_channel *channel);
+/* The client's answer to ours; may free the channel. */
 void lv_session_channel_close_ok(struct lv_session_channel *channel);
 /* Tells the client now; the core's side is deferred. */
 void lv_session_channel_fail(struct lv_session_channel *channel, int error,
                              const struct lv_fault *fault);
-/* Closes in the core the channels that have failed. */
+/* Closes in the core the channels that have failed. Not within its callbacks. */
 void lv_session_channels_close_failed(struct lv_session *session);
+/* The core's channel_closed. */
 void lv_session_channel_closed(void *channel_ctx);
+/* The core must have let go, or be about to with all of the client. */
 void lv_session_channel_free(struct lv_session_channel *channel);
+/* Frees all channels and their table. */
 void lv_session_channels_fini(struct lv_session *session);
 
+/* Gives a consumer with room for the tag (empty: for one of the broker's making), or NULL. */
 struct lv_session_consumer *lv_session_consumer_new(struct lv_bytes tag) LV_MUST_CHECK;
+/* Takes the consumer, which gets its name now. */
 void lv_session_consumer_add(struct lv_session_channel *channel,
                              struct lv_session_consumer *consumer, struct lv_bytes tag);
-/* NULL when there is none. */
+/* NULL when there is none with that tag. */
 struct lv_session_consumer *lv_session_consumer_find(const struct lv_session_channel *channel,
                                                      struct lv_bytes tag);
-/* Frees it. */
+/* Frees it; it must be the channel's. */
 void lv_session_consumer_remove(struct lv_session_channel *channel,
                                 struct lv_session_consumer *consumer);
 
-/* content.c: basic.publish in frames. */
+/* ---- content.c: basic.publish and what follows it ---- */
+
 /* No complete message is smaller; so much of one may be read before looking closer. */
 #define LV_CONTENT_WHOLE_MIN 39u
+
 /* All frames of a message in one piece, published from where they lie: bytes used. 0 when they are
  * not there or not as usual; they are then judged one by one. */
 size_t lv_content_take_whole(struct lv_session_channel *channel, struct lv_bytes input);
+/* basic.publish: the message's content is awaited. */
 int lv_content_begin(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
                      struct lv_fault *fault) LV_MUST_CHECK;
+/* Its content header; without a body that is all, and the message is published. */
 int lv_content_header(struct lv_session_channel *channel, struct lv_bytes payload,
                       struct lv_fault *fault) LV_MUST_CHECK;
 /* A body frame of `size` bytes begins. */
 int lv_content_frame(struct lv_session_channel *channel, uint32_t size, struct lv_fault *fault)
     LV_MUST_CHECK;
+/* Some bytes of it. */
 int lv_content_body(struct lv_session_channel *channel, struct lv_bytes bytes,
                     struct lv_fault *fault) LV_MUST_CHECK;
-/* A body frame is complete; perhaps the message too. */
+/* A body frame is complete; if the body is too, the message is published. */
 void lv_content_end(struct lv_session_channel *channel);
+/* Forgets a message that will not be completed; there need not be one. */
 void lv_content_free(struct lv_session_channel *channel);
 
-/* command.c */
+/* ---- command.c ---- */
+
+/* Any other method on an open channel. */
 int lv_session_command(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
                        struct lv_fault *fault) LV_MUST_CHECK;
 
-/* deliver.c, reply.c */
+/* ---- reply.c and deliver.c ---- */
+
+/* What the core calls. */
 extern const struct lv_client_ops lv_session_client_ops;
+/* The core's reply to the pending command. */
 void lv_session_reply(void *channel_ctx, const struct lv_reply *reply);
+/* A method on its way to the client. */
 void lv_session_send(struct lv_session *session, uint16_t channel,
                      const struct lv_amqp091_method *method);
 /* Header and body after a method that has content. `ref` as in struct lv_delivery. */
 void lv_session_send_content(struct lv_session *session, uint16_t channel,
                              const struct lv_message *message, struct lv_ref ref);
 
-/* error.c */
+/* ---- error.c ---- */
+
 /* Closes the channel or, for a hard error or without a channel, the connection. */
 void lv_session_fail(struct lv_session *session, struct lv_session_channel *channel, int error,
                      const struct lv_fault *fault);
-/* "NAME - explanation", at most 255 bytes. Returns `text`. */
+/* "NAME - explanation", at most 255 bytes and cut at a character. Returns `text`. */
 const char *lv_session_error_text(int error, const char *explanation, char text[256]);

@@ -33,6 +33,7 @@ static void cancel(struct lv_session_channel *channel, struct lv_bytes tag)
 {
     struct lv_session_consumer *consumer = lv_session_consumer_find(channel, tag);
 
+    assert(channel->state <= LV_SESSION_CHANNEL_BODY);
     if (consumer != NULL)
         lv_session_consumer_remove(channel, consumer);
 }

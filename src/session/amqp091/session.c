@@ -45,6 +45,7 @@ void lv_session_move_to(struct lv_session *session, enum lv_session_state state)
 
 void lv_session_resume(struct lv_session *session, unsigned reasons)
 {
+    assert(reasons != 0);
     if ((session->pause & reasons) == 0)
         return;
     session->pause &= (uint8_t)~reasons;
@@ -65,6 +66,7 @@ void lv_session_defer(struct lv_session *session)
 
 void lv_session_wait(struct lv_session *session, enum lv_session_state state, uint32_t ms)
 {
+    assert(ms > 0);
     lv_session_move_to(session, state);
     session->wait_ms = ms;
     session->is_timing = false;
@@ -144,6 +146,7 @@ static void leave_core(struct lv_session *session)
 /* The end, from whatever state: the socket is gone or nothing can be said on it. */
 static void drop(struct lv_session *session)
 {
+    assert(session->depth > 0);
     lv_free(session->farewell);
     session->farewell = NULL;
     session->owes_close_ok = false;
@@ -156,6 +159,7 @@ static void drop(struct lv_session *session)
 /* What a callback or a frame has left to be done outside the core. */
 static void run_deferred(struct lv_session *session)
 {
+    assert(session->depth > 0);
     session->deferred = false;
     if (session->state != LV_SESSION_RUNNING)
         return;
@@ -169,6 +173,7 @@ static void run_deferred(struct lv_session *session)
  * is told last that the session is finished, as it may free it then. */
 static void enter(struct lv_session *session)
 {
+    assert(session->depth < UINT32_MAX);
     session->depth++;
 }
 
@@ -222,6 +227,7 @@ static void send_heartbeat(struct lv_session *session)
  * it is our own choice not to read. True when the peer has been silent for too long. */
 static bool heartbeat_tick(struct lv_session *session)
 {
+    assert(session->heartbeat_s > 0);
     if (!session->has_sent)
         send_heartbeat(session);
     session->has_sent = false;
@@ -238,6 +244,7 @@ static bool heartbeat_tick(struct lv_session *session)
 
 void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now)
 {
+    assert(session->state == LV_SESSION_RUNNING);
     if (session->heartbeat_s == 0)
         lv_deadline_cancel(session->deadlines, &session->deadline);
     else
@@ -247,6 +254,7 @@ void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now)
 
 static void time_is_up(struct lv_session *session)
 {
+    assert(session->depth > 0);
     if (session->state < LV_SESSION_RUNNING)
         lv_session_log(session, LV_WARN, "handshake.timeout", state_names[session->state]);
     drop(session);
@@ -352,6 +360,7 @@ void lv_session_stop(struct lv_session *session, const char *text)
 {
     struct lv_fault fault = {.method = 0};
 
+    assert(text != NULL);
     enter(session);
     if (session->state < LV_SESSION_TUNING) {
         drop(session);
