@@ -20,6 +20,15 @@ static const struct row rows[] = {
 #undef COMMAND_ROW
 };
 
+/*
+ * jemalloc reads this before main(). Memory that a drained backlog leaves behind goes back to the
+ * system within a second, also when nothing else happens: without a thread of its own jemalloc only
+ * looks when somebody allocates, and an idle broker does not.
+ */
+extern const char *malloc_conf; /* jemalloc's header would bring malloc() with it */
+LV_API const char *malloc_conf =
+    "background_thread:true,max_background_threads:1,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 static void print_commands(FILE *file)
 {
     fprintf(file, "leveret COMMAND [OPTION...] [ARGUMENT...]\n\n"
