@@ -196,10 +196,10 @@ static void on_ready(struct lv_watch *watch, unsigned ready)
 void lv_connection_resume(struct lv_connection *connection)
 {
     assert(!lv_link_is_linked(&connection->waits));
-    if (connection->is_lost || connection->is_finished || lv_session_is_paused(connection->session))
+    if (connection->is_lost || connection->is_finished)
         return;
-    if (connection->left_size > 0)
-        present(connection, connection->left, connection->left_size);
+    /* Also without bytes, and also while paused: the session may have asked for a step. */
+    present(connection, connection->left, connection->left_size);
     if (!connection->is_lost && !connection->is_finished &&
         !lv_session_is_paused(connection->session))
         set_wanted(connection, LV_IO_READ, 0);

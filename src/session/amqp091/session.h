@@ -39,12 +39,14 @@ struct lv_session_host {
     /* Is this who he says he is? Answered once by lv_session_login(), in the call or later. The
      * views are valid during the call. */
     void (*login)(void *ctx, const struct lv_login *login);
-    /* Input that was left may be presented again. */
+    /* lv_session_input() is wanted soon, with what was left and even if nothing was: something has
+     * to be done outside the core's callbacks. Never call it from within this. */
     void (*resume)(void *ctx);
     /* Something for the log; `why` is the explanation or "". */
     void (*event)(void *ctx, enum lv_level level, const char *name, const char *why);
     /* Nothing in the core knows the session any more: send what is left of the output, then close
-     * the socket and lv_session_free(). Never called from lv_session_free(). */
+     * the socket and lv_session_free(), but not within this call. Never called from
+     * lv_session_free(). */
     void (*finished)(void *ctx);
 };
 
