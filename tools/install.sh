@@ -16,7 +16,8 @@ packages() {
 	case $1 in
 	build) echo build-essential meson ninja-build pkg-config libjemalloc-dev python3 ;;
 	test)
-		echo libcmocka-dev librabbitmq-dev amqp-tools python3-pika python3-kombu python3-amqp
+		echo libcmocka-dev librabbitmq-dev amqp-tools python3-pika python3-kombu python3-amqp \
+			ruby ruby-bunny
 		;;
 	check) echo git clang clang-format clang-tidy cppcheck codespell shellcheck coccinelle ;;
 	peers) echo rabbitmq-server ;;
