@@ -1,5 +1,6 @@
 /* `leveret bench`: reads the options and runs one of the modes. See cli/bench.h. */
 #include "cli/bench.h"
+#include "cli/bench_process.h"
 #include "cli/command.h"
 #include "cli/options.h"
 
@@ -86,11 +87,14 @@ static int run(struct choice *choice, const struct lv_usage *usage)
     struct lv_bench_options *options = &choice->options;
     struct lv_diag diag = {.text = ""};
     const char *conflict = find_conflict(choice);
+    struct lv_process_usage usage_now;
 
     if (conflict != NULL)
         return lv_options_refuse(usage, "%s", conflict);
     if (lv_url_parse(choice->url, &diag, &options->url) < 0)
         return lv_options_refuse(usage, "%s", diag.text);
+    if (lv_process_measure(options->pids, options->pid_count, &usage_now, &diag) < 0)
+        return lv_options_refuse(usage, "--pid: %s", diag.text);
     options->url.heartbeat_s = 0; /* the generator has no time for them */
     if (choice->publish_only)
         options->shape.consumers = 0;

@@ -55,8 +55,11 @@ void lv_remote_close(struct lv_remote *remote)
     struct lv_diag diag;
 
     assert(remote != NULL);
-    if (remote->stop_fd >= 0)
+    if (remote->stop_fd >= 0) {
+        while (lv_signals_take(remote->stop_fd) != 0)
+            continue;                      /* one that has been heeded must not end us once more */
         lv_signals_close(remote->stop_fd); /* from now on a signal ends us at once */
+    }
     if (remote->driver != NULL && !lv_engine_is_closed(lv_driver_engine(remote->driver)) &&
         lv_driver_close(remote->driver, &diag) < 0)
         remote->quiet = true; /* all that mattered has been answered before */

@@ -1,0 +1,155 @@
+"""The load generator finds no fault where there is none, and finds faults where there are some."""
+
+import json
+import os
+import subprocess
+
+from harness import check, cleanup, unique
+from shell import PATIENCE, PROGRAM, URL, leveret, refused
+
+
+def bench(*arguments, code=0, url=URL):
+    out, _ = leveret("bench", "--json", "--prefix", unique("b")[:40], *arguments, code=code, url=url)
+    return json.loads(out)
+
+
+def assert_complete(result, published, copies=1):
+    assert result["good"], result
+    assert result["published"] == published, result
+    assert result["delivered"] == published * copies, result
+    for fault in ("lost", "duplicated", "reordered", "misrouted", "foreign", "refused"):
+        assert result[fault] == 0, result
+
+
+@check
+def a_small_run_is_complete():
+    result = bench("--messages", "20000")
+    assert_complete(result, 20000)
+    assert result["latency_p50_us"] > 0, result
+
+
+@check
+def confirms_and_acks_are_counted():
+    result = bench("-n", "5000", "--size", "1024", "--confirm", "100", "--prefetch", "50",
+                   "--ack-every", "10", "--persistent", "--durable")  # fmt: skip
+    assert_complete(result, 5000)
+    assert result["confirmed"] == 5000 and result["confirm_p50_us"] > 0, result
+
+
+@check
+def every_message_may_be_acked_by_itself():
+    assert_complete(
+        bench("-n", "3000", "--ack-every", "1", "--ack-single", "--prefetch", "20"), 3000
+    )
+
+
+@check
+def bodies_may_be_larger_than_a_frame():
+    assert_complete(bench("-n", "40", "--size", "300000"), 40)
+
+
+@check
+def producers_consumers_and_queues_may_be_many():
+    assert_complete(bench("-n", "10000", "-p", "5", "-c", "6", "-q", "3"), 10000)
+
+
+@check
+def a_fanout_reaches_all_queues():
+    assert_complete(bench("-n", "3000", "-x", "fanout", "-q", "4", "-c", "4"), 3000, copies=4)
+
+
+@check
+def a_direct_exchange_routes_by_key():
+    result = bench("-n", "3000", "-x", "direct", "-q", "4", "-c", "4", "--bindings", "40")
+    assert_complete(result, 3000)
+
+
+@check
+def a_rate_is_kept():
+    result = bench("--rate", "500", "--duration", "1", "--warmup", "0.2")
+    assert result["good"] and 400 < result["published_per_s"] < 600, result
+
+
+@check
+def publishing_alone_waits_until_the_broker_has_read_it():
+    result = bench("-n", "2000", "--publish-only")
+    assert result["good"] and result["published"] == 2000 and result["delivered"] == 0, result
+
+
+@check
+def connections_come_and_go():
+    result = bench("--churn", "2", "--duration", "0.5", "--warmup", "0.1")
+    assert result["good"] and result["cycles"] > 0 and result["lost"] == 0, result
+
+
+@check
+def idle_connections_are_weighed():
+    pid = os.environ.get("LEVERET_PID", str(os.getpid()))
+    result = bench("--idle", "20", "--duration", "0.1", "--pid", pid)
+    assert result["good"] and result["connections"] == 20, result
+    assert "bytes_per_connection" in result, result
+
+
+@check
+def processor_time_of_a_process_is_measured():
+    result = bench("-n", "2000", "--pid", str(os.getpid()))
+    assert result["broker_resident_peak"] > 0 and "messages_per_broker_cpu_s" in result, result
+    refused("bench", "-n", "1", "--pid", "999999999", "--prefix", unique("b")[:40],
+            word="999999999")  # fmt: skip
+
+
+@check
+def people_get_a_list():
+    out, _ = leveret("bench", "-n", "100", "--prefix", unique("b")[:40])
+    assert b"messages per bench cpu s" in out and b"good                         yes" in out, out
+
+
+@check
+def contradictions_are_usage_errors():
+    refused("bench", "--ack-single", word="--ack-every")
+    refused("bench", "--prefetch", "10", word="--ack-every")
+    refused("bench", "--prefetch", "10", "--ack-every", "20", word="--prefetch")
+    refused("bench", "-x", "headers", word="topic")
+    refused("bench", "--size", "8", word="16")
+    refused("bench", "-x", "fanout", "-q", "2", word="--consumers")
+    refused("bench", "--pid", "x", word="process")
+
+
+def relay():
+    """A relay that has just started, and its URL."""
+    process = subprocess.Popen(
+        [PROGRAM, "bench", "relay", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    )
+    cleanup(process.wait)
+    cleanup(process.kill)
+    line = process.stdout.readline()
+    assert line.startswith("ready"), line
+    return f"amqp://{line.split()[-1]}/"
+
+
+@check
+def the_relay_passes_everything_on():
+    url = relay()
+    assert_complete(bench("-n", "20000", url=url), 20000)
+    assert_complete(bench("-n", "200", "--size", "200000", "--confirm", "10", url=url), 200)
+    assert_complete(bench("-n", "2000", "-x", "fanout", "-q", "3", "-c", "3", url=url), 2000, 3)
+    assert_complete(bench("-n", "2000", "-x", "topic", "--bindings", "50", url=url), 2000)
+    assert_complete(bench("-n", "2000", "-p", "3", "-q", "3", "-c", "3", url=url), 2000)
+
+
+@check(seconds=40)
+def losses_are_found():
+    # The relay keeps nothing: what is published while nobody consumes is lost.
+    url = relay()
+    name = unique("lossy")[:40]
+    result = bench("-n", "1000", "--publish-only", "--keep", url=url)
+    assert result["good"], result
+    out = subprocess.run(
+        [PROGRAM, "bench", "--json", "--prefix", name, "--churn", "1", "--duration", "0.3",
+         "--warmup", "0"],
+        capture_output=True, timeout=PATIENCE, check=False,
+        env={**os.environ, "LEVERET_URL": url},
+    )  # fmt: skip
+    lost = json.loads(out.stdout)
+    assert out.returncode == 1 and not lost["good"], lost
+    assert lost["lost"] == lost["cycles"] > 0, lost
