@@ -39,6 +39,24 @@ static void a_channel_number_above_the_negotiated_one_is_refused(void **state)
     scene_end(&scene);
 }
 
+static void more_channels_than_negotiated_are_refused(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer;
+
+    scene_begin_new(&scene);
+    scene.world.limits.channel_max = 2;
+    lv_peer_open(peer);
+    SAY_PLAIN(peer, 2, CHANNEL_OPEN);
+    SAY_PLAIN(peer, 3, CHANNEL_OPEN);
+    assert_hears(peer, "2 channel.open-ok\n"
+                       "0 connection.close reply_code=530 reply_text=\"NOT_ALLOWED - number of "
+                       "channels opened (2) has reached the negotiated channel_max (2)\" "
+                       "class_id=20 method_id=10\n");
+    scene_end(&scene);
+}
+
 static void a_soft_error_leaves_the_connection_usable(void **state)
 {
     (void)state;
@@ -171,6 +189,42 @@ static void channels_close_in_order_over_several_shards(void **state)
     scene_end(&scene);
 }
 
+/* The refusal arrives when nobody is speaking; what the channel held has to come free all the same.
+ */
+static void a_refusal_from_another_shard_closes_the_channel_without_input(void **state)
+{
+    (void)state;
+    static const char *const queues[] = {"a", "b", "c", "d", "e", "f"};
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer, other;
+    unsigned refused_later = 0;
+
+    lv_world_init(&scene.world, 3);
+    lv_peer_init(peer, &scene.world, 0);
+    lv_peer_open(peer);
+    lv_peer_init(&other, &scene.world, 0);
+    lv_peer_open(&other);
+    for (size_t i = 0; i < LV_COUNT(queues); i++) {
+        uint64_t resumed = peer->resume_count;
+        declare_queue(&other, queues[i]);
+        say_message(&other, "", queues[i], "x");
+        consume(peer, queues[i], false);
+        SAY(peer, 1, BASIC_CONSUME, basic_consume, .queue = lv_text(queues[i]), .exclusive = true);
+        lv_world_settle(&scene.world);
+        const char *heard = lv_peer_trace(peer);
+        assert_non_null(strstr(heard, "1 channel.close reply_code=403"));
+        refused_later += peer->resume_count > resumed + 1;
+        SAY(&other, 1, QUEUE_PURGE, queue_purge, .queue = lv_text(queues[i]));
+        assert_hears(&other, "1 queue.purge-ok message_count=1\n");
+        SAY_PLAIN(peer, 1, CHANNEL_CLOSE_OK);
+        SAY_PLAIN(peer, 1, CHANNEL_OPEN);
+        assert_hears(peer, "1 channel.open-ok\n");
+    }
+    assert_true(refused_later > 0); /* one of the queues at least lives elsewhere */
+    lv_peer_fini(&other);
+    scene_end(&scene);
+}
+
 static void long_error_texts_are_cut_at_a_character(void **state)
 {
     (void)state;
@@ -202,12 +256,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(channels_open_in_any_order_and_close),
         cmocka_unit_test(a_channel_number_above_the_negotiated_one_is_refused),
+        cmocka_unit_test(more_channels_than_negotiated_are_refused),
         cmocka_unit_test(a_soft_error_leaves_the_connection_usable),
         cmocka_unit_test(everything_is_discarded_until_close_ok),
         cmocka_unit_test(both_ends_may_close_a_channel_at_once),
         cmocka_unit_test(what_a_failed_channel_had_delivered_comes_again),
         cmocka_unit_test(a_closed_channel_gives_its_messages_back),
         cmocka_unit_test(channels_close_in_order_over_several_shards),
+        cmocka_unit_test(a_refusal_from_another_shard_closes_the_channel_without_input),
         cmocka_unit_test(long_error_texts_are_cut_at_a_character),
     };
 

@@ -5,6 +5,8 @@
 #include "codec/sasl/sasl.h"
 #include "session/amqp091/machine.h"
 
+#include <stdio.h>
+
 #define PROPERTIES_SIZE 1024u
 
 struct mechanism {

@@ -191,6 +191,24 @@ static void strangers_errors_are_logged_and_met_with_silence(void **state)
     }
 }
 
+static void a_user_has_a_short_name(void **state)
+{
+    (void)state;
+    struct scene scene;
+    uint8_t response[1 + 256 + 1] = {0};
+
+    memset(response + 1, 'u', 256);
+    scene_begin_new(&scene);
+    say_header(&scene.peer);
+    assert_hears(&scene.peer, START);
+    scene.peer.shows_events = true;
+    SAY(&scene.peer, 0, CONNECTION_START_OK, connection_start_ok, .mechanism = lv_text("PLAIN"),
+        .response = lv_bytes(response, sizeof response));
+    assert_hears(&scene.peer, "* handshake.error SYNTAX_ERROR - the user's name is too long\n"
+                              "* connection.state lingering\n");
+    scene_end(&scene);
+}
+
 static void a_login_may_be_answered_later(void **state)
 {
     (void)state;
@@ -325,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_refused_login_is_told_to_those_who_can_hear_it),
         cmocka_unit_test(a_refused_login_is_met_with_silence_otherwise),
         cmocka_unit_test(strangers_errors_are_logged_and_met_with_silence),
+        cmocka_unit_test(a_user_has_a_short_name),
         cmocka_unit_test(a_login_may_be_answered_later),
         cmocka_unit_test(a_login_that_is_answered_too_late_is_ignored),
         cmocka_unit_test(tune_ok_is_checked_against_the_offer),

@@ -27,6 +27,9 @@ static const struct bad_input bad_inputs[] = {
     {"02 0001 00000011 '01234567890123456' 00",
      FRAMING("type 2, first 16 octets = <<48,49,50,51,52,53,54,55,56,57,48,49,50,51,52,53>>: "
              "{invalid_frame_end_marker,0}")},
+    {"01 0001 0000000a 003c 0028 0000 00 01 'q' 00 ce"
+     "02 0001 0000000e 003c 0000 0000000000000003 0000 ce 03 0001 00000003 'abc' 00",
+     FRAMING("type 3, all octets = <<>>: {invalid_frame_end_marker,0}")},
     {"08 0001 00000000 ce", UNEXPECTED("type 8, all octets = <<>>")},
     {"08 0000 00000001 00 ce", FRAMING("type 8, all octets = <<0>>: unknown_frame")},
     {"02 0000 00000002 003c ce", UNEXPECTED("type 2, all octets = <<0,60>>")},

@@ -9,6 +9,8 @@
 #include "codec/testing.h"
 #include "session/amqp091/testing.h"
 
+#include <stdio.h>
+
 struct scene {
     struct lv_world world;
     struct lv_peer peer;

@@ -6,6 +6,7 @@
 #include "session/amqp091/limits.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 
 /* ---- bytes that grow; tests may run out of memory only where they want to ---- */
 
