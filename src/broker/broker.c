@@ -24,6 +24,8 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_list_init(&broker->confirming);
     lv_list_init(&broker->local);
     lv_list_init(&broker->waiting);
+    lv_list_init(&broker->leaving);
+    lv_list_init(&broker->redeclaring);
     lv_list_init(&broker->remotes);
     lv_random_seed(&broker->random, config->seed);
     if (lv_topology_init(broker, &broker->topology) < 0) {
@@ -53,11 +55,22 @@ static void drop_remotes(struct lv_broker *broker)
     }
 }
 
+/* Channels whose late confirms will come no more. */
+static void drop_leaving(struct lv_broker *broker)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(&broker->leaving)) != NULL)
+        lv_free(lv_container(link, struct lv_channel, link));
+}
+
 void lv_broker_free(struct lv_broker *broker)
 {
     if (broker == NULL)
         return;
     assert(broker->clients.count == 0);
+    assert(lv_list_is_empty(&broker->redeclaring));
+    drop_leaving(broker);
     broker->config.shard_count = 1; /* nobody is left to tell */
     broker->config.shard = 0;
     drop_remotes(broker);
@@ -78,22 +91,8 @@ struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t q
 
 void lv_broker_take(struct lv_broker *broker, struct lv_op *op)
 {
-    lv_op_run(broker, op);
+    lv_list_push_back(&broker->local, &op->link);
     lv_broker_settle_local(broker);
-}
-
-/* Those that found no memory have another try, in their order. */
-static void retry_waiting(struct lv_broker *broker)
-{
-    struct lv_list ops;
-    struct lv_link *link;
-
-    if (LV_LIKELY(lv_list_is_empty(&broker->waiting)))
-        return;
-    lv_list_init(&ops);
-    lv_list_splice_back(&ops, &broker->waiting);
-    while ((link = lv_list_pop_front(&ops)) != NULL)
-        lv_op_run(broker, lv_container(link, struct lv_op, link));
 }
 
 /* Every queue that is dirty now has its turn; what could go on is dirty again afterwards. */
@@ -115,7 +114,7 @@ bool lv_broker_turn(struct lv_broker *broker)
 {
     struct lv_link *link;
 
-    retry_waiting(broker);
+    lv_broker_retry(broker);
     drain(broker);
     while ((link = lv_list_pop_front(&broker->confirming)) != NULL)
         lv_channel_confirm(lv_container(link, struct lv_channel, confirm_link));

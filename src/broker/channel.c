@@ -1,8 +1,11 @@
 #include "base/alloc.h"
 #include "broker/core.h"
 
-#define TAGS_CAPACITY_MIN 16u
-#define GRANT_EVERY       (LV_REMOTE_WINDOW / 4) /* deliveries per CREDIT */
+#define WIRE_SIZE sizeof(struct lv_wire_tag)
+
+/* A CREDIT for so many deliveries, or for so many bytes of them. */
+#define GRANT_EVERY      (LV_REMOTE_WINDOW / 4)
+#define GRANT_EVERY_SIZE (LV_REMOTE_WINDOW_SIZE / 4)
 
 int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
 {
@@ -17,6 +20,8 @@ int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_chann
     lv_subscriber_init(&channel->subscriber, client->broker, channel);
     lv_list_init(&channel->subscriptions);
     lv_list_init(&channel->deferred);
+    lv_map_init(&channel->by_tag, &channel->broker->config.hash_key);
+    lv_tags_init(&channel->wire, &channel->broker->memory_size);
     channel->confirms.base = channel->confirms.next = 1;
     lv_list_push_back(&client->channels, &channel->link);
     client->broker->stats.channels++;
@@ -49,38 +54,48 @@ static void send_about(struct lv_channel *channel, enum lv_op_kind kind, uint32_
 }
 
 /* From now on tags on the wire are the channel's own: what is unacked so far keeps its number. */
-static void map_tags(struct lv_channel *channel)
+static int map_tags(struct lv_channel *channel)
 {
-    const struct lv_subscriber *local = &channel->subscriber;
-    uint32_t capacity = TAGS_CAPACITY_MIN;
+    const struct lv_tags *local = &channel->subscriber.unacked;
 
-    while (capacity < local->next_tag - local->base_tag)
-        capacity *= 2;
-    channel->wire.ring = lv_calloc(capacity, sizeof *channel->wire.ring);
-    if (channel->wire.ring == NULL)
-        lv_broker_exhausted();
-    channel->wire.capacity = capacity;
-    channel->wire.base = local->base_tag;
-    channel->wire.next = local->next_tag;
-    for (uint64_t tag = local->base_tag; tag < local->next_tag; tag++)
-        if (lv_subscriber_is_unacked(local, tag))
-            channel->wire.ring[tag & (capacity - 1)].tag = tag;
-    channel->broker->memory_size += capacity * sizeof *channel->wire.ring;
+    assert(!channel->mapped);
+    for (uint64_t tag = 0; lv_tags_seek(local, sizeof(struct lv_unacked), &tag) != NULL; tag++) {
+        struct lv_wire_tag what = {.tag = tag};
+        if (lv_tags_put(&channel->wire, WIRE_SIZE, tag, &what) < 0) {
+            lv_tags_fini(&channel->wire, WIRE_SIZE);
+            return -LV_E_NOMEM;
+        }
+    }
+    channel->wire.base = channel->wire.next = local->next;
+    channel->mapped = true;
+    return 0;
 }
 
-void lv_channel_add_remote(struct lv_channel *channel, uint32_t shard,
-                           struct lv_subscriber *subscriber)
+int lv_channel_expect(struct lv_channel *channel, uint32_t shard)
 {
+    assert(shard != channel->broker->config.shard);
+    if (lv_channel_remote(channel, shard) != NULL)
+        return 0;
     struct lv_remote *remote = lv_calloc(1, sizeof *remote);
-
     if (remote == NULL)
-        lv_broker_exhausted();
+        return -LV_E_NOMEM;
+    if (!channel->mapped && map_tags(channel) < 0) {
+        lv_free(remote);
+        return -LV_E_NOMEM;
+    }
     remote->shard = shard;
-    remote->subscriber = subscriber;
     remote->next = channel->remotes;
     channel->remotes = remote;
-    if (channel->wire.ring == NULL)
-        map_tags(channel);
+    return 0;
+}
+
+void lv_channel_learn(struct lv_channel *channel, uint32_t shard, struct lv_subscriber *subscriber)
+{
+    struct lv_remote *remote = lv_channel_remote(channel, shard);
+
+    assert(remote != NULL);
+    assert(remote->subscriber == NULL);
+    remote->subscriber = subscriber;
 }
 
 void lv_channel_detach(struct lv_channel *channel, uint32_t shard, struct lv_subscriber *subscriber)
@@ -89,50 +104,23 @@ void lv_channel_detach(struct lv_channel *channel, uint32_t shard, struct lv_sub
     send_about(channel, LV_OP_DETACH, shard, (struct lv_op_delivery){.subscriber = subscriber});
 }
 
-static struct lv_wire_tag *wire_slot(const struct lv_channel *channel, uint64_t tag)
+uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_tag *what)
 {
-    return &channel->wire.ring[tag & (channel->wire.capacity - 1)];
-}
+    struct lv_tags *wire = &channel->wire;
 
-static void grow_wire(struct lv_channel *channel)
-{
-    struct lv_wire_tags *wire = &channel->wire;
-    uint32_t capacity = 2 * wire->capacity;
-    struct lv_wire_tag *ring = lv_calloc(capacity, sizeof *ring);
-
-    if (ring == NULL)
-        lv_broker_exhausted();
-    for (uint64_t tag = wire->base; tag < wire->next; tag++)
-        ring[tag & (capacity - 1)] = *wire_slot(channel, tag);
-    channel->broker->memory_size += (capacity - wire->capacity) * sizeof *ring;
-    lv_free(wire->ring);
-    wire->ring = ring;
-    wire->capacity = capacity;
-}
-
-uint64_t lv_channel_wire_tag(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag,
-                             bool counted)
-{
-    struct lv_wire_tags *wire = &channel->wire;
-
-    if (wire->ring == NULL) { /* this shard's own numbers */
-        assert(remote == NULL);
-        if (tag != 0)
-            return tag;
-        tag = channel->subscriber.next_tag;
-        if (lv_subscriber_skip(&channel->subscriber) < 0)
-            lv_broker_exhausted();
-        return tag;
+    if (!channel->mapped) { /* this shard's own numbers */
+        assert(what->remote == NULL);
+        uint64_t tag = what->tag != 0 ? what->tag : channel->subscriber.unacked.next;
+        return what->tag != 0 || lv_subscriber_skip(&channel->subscriber) == 0 ? tag : 0;
     }
-    if (tag == 0 && wire->base == wire->next) { /* nothing is unacked: nothing to remember */
-        wire->base++;
-        return wire->next++;
-    }
-    if (wire->next - wire->base == wire->capacity)
-        grow_wire(channel);
-    *wire_slot(channel, wire->next) =
-        (struct lv_wire_tag){.tag = tag, .remote = remote, .counted = counted};
-    return wire->next++;
+    uint64_t tag = wire->next;
+    if (what->tag == 0)
+        return lv_tags_skip(wire, WIRE_SIZE) == 0 ? tag : 0;
+    struct lv_wire_tag *item = lv_tags_push(wire, WIRE_SIZE);
+    if (item == NULL)
+        return 0;
+    *item = *what;
+    return tag;
 }
 
 /* ---- deliveries ---- */
@@ -147,7 +135,7 @@ static void make_room(struct lv_channel *channel)
 {
     lv_subscriber_wake(&channel->subscriber);
     for (struct lv_remote *remote = channel->remotes; remote != NULL; remote = remote->next)
-        if (remote->held) {
+        if (remote->held && remote->drained) {
             remote->held = false;
             send_about(channel, LV_OP_RESUME, remote->shard,
                        (struct lv_op_delivery){.subscriber = remote->subscriber});
@@ -177,29 +165,89 @@ void lv_channel_deliver_local(struct lv_channel *channel, const struct lv_consum
         .ref = ref,
     };
 
-    if (LV_UNLIKELY(channel->wire.ring != NULL))
-        delivery.tag = lv_channel_wire_tag(channel, NULL, consumer->no_ack ? 0 : tag, false);
+    if (LV_UNLIKELY(channel->mapped)) {
+        struct lv_wire_tag what = {.tag = consumer->no_ack ? 0 : tag};
+        delivery.tag = lv_channel_wire_tag(channel, &what);
+        assert(delivery.tag != 0); /* it was reserved */
+    }
     channel->client->ops->deliver(channel->ctx, &delivery);
+}
+
+void lv_channel_drained(struct lv_channel *channel, uint32_t shard)
+{
+    if (channel->closing)
+        return;
+    struct lv_remote *remote = lv_channel_remote(channel, shard);
+    assert(remote != NULL);
+    assert(remote->held);
+    remote->drained = true;
+    if (lv_channel_has_room(channel))
+        make_room(channel);
 }
 
 static void grant(struct lv_channel *channel, struct lv_remote *remote)
 {
-    send_about(channel, LV_OP_CREDIT, remote->shard,
-               (struct lv_op_delivery){.subscriber = remote->subscriber, .count = remote->taken});
+    struct lv_op_delivery credit = {
+        .subscriber = remote->subscriber,
+        .count = remote->taken,
+        .size = remote->taken_size,
+    };
+
+    send_about(channel, LV_OP_CREDIT, remote->shard, credit);
     remote->taken = 0;
+    remote->taken_size = 0;
+}
+
+static bool is_grant_due(const struct lv_remote *remote)
+{
+    return remote->taken >= GRANT_EVERY || remote->taken_size >= GRANT_EVERY_SIZE;
 }
 
 void lv_channel_grant(struct lv_channel *channel)
 {
     for (struct lv_remote *remote = channel->remotes; remote != NULL; remote = remote->next)
-        if (remote->taken >= GRANT_EVERY)
+        if (is_grant_due(remote))
             grant(channel, remote);
+}
+
+/* There is no room for it, or something before it was sent back: back to its place. */
+static void bounce(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag)
+{
+    if (!remote->held)
+        remote->drained = false;
+    remote->held = true;
+    send_about(channel, LV_OP_BOUNCE, remote->shard,
+               (struct lv_op_delivery){.subscriber = remote->subscriber, .tag = tag});
+}
+
+/* Hands a delivery of another shard to the session. */
+static void deliver(struct lv_channel *channel, struct lv_remote *remote, const struct lv_op *op)
+{
+    const struct lv_op_delivery *from = &op->delivery;
+    const struct lv_subscription *subscription = from->subscription;
+    struct lv_wire_tag what = {
+        .tag = from->no_ack ? 0 : from->tag, .remote = remote, .counted = !from->no_ack};
+    struct lv_delivery delivery = {
+        .consumer_ctx = subscription->ctx,
+        .consumer_tag = lv_bytes(subscription->tag, subscription->tag_size),
+        .tag = lv_channel_wire_tag(channel, &what),
+        .redelivered = from->redelivered,
+        .message = lv_message_view(op->data),
+    };
+
+    if (delivery.tag == 0 && from->no_ack)
+        lv_broker_exhausted(); /* its queue has it no more: it would be lost */
+    if (delivery.tag == 0) {
+        bounce(channel, remote, from->tag);
+        return;
+    }
+    if (!from->no_ack)
+        lv_channel_count(channel, 1);
+    channel->client->ops->deliver(channel->ctx, &delivery);
 }
 
 void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op)
 {
-    const struct lv_op_delivery *from = &op->delivery;
-    const struct lv_subscription *subscription = from->subscription;
     struct lv_remote *remote;
 
     if (channel->closing)
@@ -207,24 +255,12 @@ void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op
     remote = lv_channel_remote(channel, op->from);
     assert(remote != NULL);
     remote->taken++;
-    if (!from->no_ack && !lv_channel_has_room(channel)) {
-        remote->held = true;
-        send_about(channel, LV_OP_BOUNCE, op->from,
-                   (struct lv_op_delivery){.subscriber = from->subscriber, .tag = from->tag});
-    } else {
-        struct lv_delivery delivery = {
-            .consumer_ctx = subscription->ctx,
-            .consumer_tag = lv_bytes(subscription->tag, subscription->tag_size),
-            .tag =
-                lv_channel_wire_tag(channel, remote, from->no_ack ? 0 : from->tag, !from->no_ack),
-            .redelivered = from->redelivered,
-            .message = lv_message_view(op->data),
-        };
-        if (!from->no_ack)
-            lv_channel_count(channel, 1);
-        channel->client->ops->deliver(channel->ctx, &delivery);
-    }
-    if (remote->taken >= GRANT_EVERY && channel->client->writable)
+    remote->taken_size += op->size;
+    if (!op->delivery.no_ack && (remote->held || !lv_channel_has_room(channel)))
+        bounce(channel, remote, op->delivery.tag);
+    else
+        deliver(channel, remote, op);
+    if (is_grant_due(remote) && channel->client->writable)
         grant(channel, remote);
 }
 
@@ -251,53 +287,81 @@ static int settle_local(struct lv_channel *channel, uint64_t tag, bool multiple,
 {
     struct lv_subscriber *subscriber = &channel->subscriber;
 
-    if (multiple && tag == 0) {
-        if (subscriber->next_tag > subscriber->base_tag)
-            lv_subscriber_settle_to(subscriber, subscriber->next_tag - 1, settle);
-        return 0;
-    }
-    if (!lv_subscriber_is_unacked(subscriber, tag))
+    if (LV_LIKELY(!multiple))
+        return lv_subscriber_settle(subscriber, tag, settle) ? 0 : unknown_tag(diag, tag);
+    if (tag != 0 && !lv_subscriber_is_unacked(subscriber, tag))
         return unknown_tag(diag, tag);
-    if (multiple)
-        lv_subscriber_settle_to(subscriber, tag, settle);
-    else
-        lv_subscriber_settle(subscriber, tag, settle);
+    lv_subscriber_settle_to(subscriber, tag == 0 ? UINT64_MAX : tag, settle);
     return 0;
 }
 
-static void settle_wire_tag(struct lv_channel *channel, struct lv_wire_tag *wire,
-                            enum lv_settle settle)
+static void send_settle(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag,
+                        enum lv_settle settle, bool to)
 {
-    struct lv_wire_tag what = *wire;
+    struct lv_op_delivery what = {
+        .subscriber = remote->subscriber, .tag = tag, .settle = settle, .to = to};
 
-    if (what.tag == 0)
+    send_about(channel, LV_OP_SETTLE, remote->shard, what);
+}
+
+void lv_channel_give_back(struct lv_channel *channel, const struct lv_wire_tag *what)
+{
+    if (what->tag == 0)
         return;
-    wire->tag = 0;
-    if (what.remote == NULL) {
-        lv_subscriber_settle(&channel->subscriber, what.tag, settle);
-        return;
-    }
-    send_about(channel, LV_OP_SETTLE, what.remote->shard,
-               (struct lv_op_delivery){
-                   .subscriber = what.remote->subscriber, .tag = what.tag, .settle = settle});
+    if (what->remote != NULL)
+        send_settle(channel, what->remote, what->tag, LV_SETTLE_REQUEUE, false);
+    else if (!lv_subscriber_settle(&channel->subscriber, what->tag, LV_SETTLE_REQUEUE))
+        LV_IMPOSSIBLE("what was just taken is unacknowledged");
+}
+
+/* One of this shard's, or counts what another shard will be told. Gives what the tag stood for. */
+static struct lv_wire_tag settle_item(struct lv_channel *channel, uint64_t tag,
+                                      struct lv_wire_tag *item, enum lv_settle settle)
+{
+    struct lv_wire_tag what = *item;
+
+    lv_tags_drop(&channel->wire, WIRE_SIZE, tag, item);
+    if (what.remote == NULL && !lv_subscriber_settle(&channel->subscriber, what.tag, settle))
+        LV_IMPOSSIBLE("the wire knows a delivery that the subscriber doesn't");
     if (what.counted)
         lv_channel_count(channel, -1);
+    return what;
+}
+
+/* All up to `tag`. What came from another shard came in the order of its tags there, so one
+ * operation for each shard says it. */
+static void settle_wire_to(struct lv_channel *channel, uint64_t tag, enum lv_settle settle)
+{
+    struct lv_wire_tag *item;
+
+    for (uint64_t at = 0;
+         (item = lv_tags_seek(&channel->wire, WIRE_SIZE, &at)) != NULL && at <= tag;) {
+        struct lv_wire_tag what = settle_item(channel, at, item, settle);
+        if (what.remote != NULL)
+            what.remote->settle_to = what.tag;
+    }
+    for (struct lv_remote *remote = channel->remotes; remote != NULL; remote = remote->next) {
+        if (remote->settle_to == 0)
+            continue;
+        send_settle(channel, remote, remote->settle_to, settle, true);
+        remote->settle_to = 0;
+    }
 }
 
 static int settle_wire(struct lv_channel *channel, uint64_t tag, bool multiple,
                        enum lv_settle settle, struct lv_diag *diag)
 {
-    struct lv_wire_tags *wire = &channel->wire;
-    bool all = multiple && tag == 0;
+    struct lv_wire_tag *item = lv_tags_find(&channel->wire, WIRE_SIZE, tag);
 
-    if (all)
-        tag = wire->next - 1;
-    else if (tag < wire->base || tag >= wire->next || wire_slot(channel, tag)->tag == 0)
+    if (item == NULL && (tag != 0 || !multiple))
         return unknown_tag(diag, tag);
-    for (uint64_t at = multiple ? wire->base : tag; at <= tag; at++)
-        settle_wire_tag(channel, wire_slot(channel, at), settle);
-    while (wire->base < wire->next && wire_slot(channel, wire->base)->tag == 0)
-        wire->base++;
+    if (multiple) {
+        settle_wire_to(channel, tag == 0 ? UINT64_MAX : tag, settle);
+    } else {
+        struct lv_wire_tag what = settle_item(channel, tag, item, settle);
+        if (what.remote != NULL)
+            send_settle(channel, what.remote, what.tag, settle, false);
+    }
     return 0;
 }
 
@@ -305,9 +369,8 @@ int lv_channel_settle(struct lv_channel *channel, uint64_t tag, bool multiple,
                       enum lv_settle settle, struct lv_diag *diag)
 {
     assert(!channel->closing);
-    return LV_LIKELY(channel->wire.ring == NULL)
-               ? settle_local(channel, tag, multiple, settle, diag)
-               : settle_wire(channel, tag, multiple, settle, diag);
+    return LV_LIKELY(!channel->mapped) ? settle_local(channel, tag, multiple, settle, diag)
+                                       : settle_wire(channel, tag, multiple, settle, diag);
 }
 
 /* ---- the end ---- */
@@ -322,11 +385,14 @@ void lv_channel_progress(struct lv_channel *channel)
         channel->client = NULL; /* closed; what is left waits for late confirms */
         lv_link_remove(&channel->link);
         channel->broker->stats.channels--;
+        lv_list_push_back(&channel->broker->leaving, &channel->link);
         client->ops->channel_closed(channel->ctx);
         lv_client_progress(client);
     }
-    if (channel->client == NULL && channel->refs == 0)
+    if (channel->client == NULL && channel->refs == 0) {
+        lv_link_remove(&channel->link);
         lv_free(channel);
+    }
 }
 
 void lv_channel_detached(struct lv_channel *channel)
@@ -341,15 +407,14 @@ static void forget_remotes(struct lv_channel *channel)
     while (channel->remotes != NULL) {
         struct lv_remote *remote = channel->remotes;
         channel->remotes = remote->next;
-        lv_channel_detach(channel, remote->shard, remote->subscriber);
+        if (remote->subscriber != NULL)
+            lv_channel_detach(channel, remote->shard, remote->subscriber);
         lv_free(remote);
     }
-    channel->broker->memory_size -= channel->wire.capacity * sizeof *channel->wire.ring;
-    lv_free(channel->wire.ring);
-    channel->wire = (struct lv_wire_tags){0};
+    lv_tags_fini(&channel->wire, WIRE_SIZE);
 }
 
-void lv_channel_close(struct lv_channel *channel)
+void lv_channel_begin_close(struct lv_channel *channel)
 {
     struct lv_broker *broker = channel->broker;
     struct lv_link *link;
@@ -360,7 +425,7 @@ void lv_channel_close(struct lv_channel *channel)
     forget_remotes(channel);
     while ((link = lv_list_pop_front(&channel->deferred)) != NULL)
         lv_op_free(lv_container(link, struct lv_op, link));
-    while ((link = lv_list_pop_front(&channel->subscriptions)) != NULL)
+    while ((link = lv_list_first(&channel->subscriptions)) != NULL)
         lv_subscription_free(lv_container(link, struct lv_subscription, link));
     lv_link_clear(&channel->confirm_link);
     broker->memory_size -= channel->confirms.capacity * sizeof *channel->confirms.awaited;
@@ -369,5 +434,12 @@ void lv_channel_close(struct lv_channel *channel)
     lv_free(channel->last_queue);
     channel->last_queue = NULL;
     lv_channel_progress(channel);
+}
+
+void lv_channel_close(struct lv_channel *channel)
+{
+    struct lv_broker *broker = channel->broker;
+
+    lv_channel_begin_close(channel);
     lv_broker_settle_local(broker);
 }

@@ -96,7 +96,7 @@ void lv_client_close(struct lv_client *client)
     {
         struct lv_channel *channel = lv_container(link, struct lv_channel, link);
         if (!channel->closing)
-            lv_channel_close(channel);
+            lv_channel_begin_close(channel);
     }
     lv_client_unref(client);
     lv_broker_settle_local(broker);

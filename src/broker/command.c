@@ -28,6 +28,18 @@ void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name)
     lv_put_bytes((uint8_t *)pending->name, name);
 }
 
+void lv_pending_free(struct lv_pending *pending)
+{
+    struct lv_channel *channel = pending->channel;
+
+    lv_op_free(pending->again);
+    if (channel != NULL)
+        channel->commands--;
+    pending->client->refs--; /* the client is not closing: it has just given this command */
+    assert(!pending->client->closing);
+    lv_free(pending);
+}
+
 static struct lv_bytes pending_name(const struct lv_pending *pending)
 {
     return lv_bytes(pending->name, pending->name_size);
@@ -57,8 +69,10 @@ static void finish(struct lv_pending *pending, const struct lv_delivery *deliver
         .delivery = delivery,
     };
 
+    assert(!lv_link_is_linked(&pending->link));
     if (channel != NULL && !channel->closing)
         client->ops->reply(channel->ctx, &reply);
+    lv_op_free(pending->again);
     lv_free(pending);
     if (channel != NULL) {
         channel->commands--;
@@ -77,6 +91,31 @@ void lv_command_refuse(struct lv_channel *channel, enum lv_command command, int 
     channel->client->ops->reply(channel->ctx, &reply);
 }
 
+static int no_memory(struct lv_diag *diag)
+{
+    return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+}
+
+void lv_command_refuse_memory(struct lv_channel *channel, enum lv_command command)
+{
+    struct lv_diag diag;
+    int rc = no_memory(&diag);
+
+    lv_command_refuse(channel, command, rc, &diag);
+}
+
+/* Turns the operation into one that says how it ended, with the sentence behind it. */
+static void become_answer(struct lv_op *op, enum lv_op_kind kind, const struct lv_op_answer *answer,
+                          const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    assert(op->size >= sizeof(struct lv_diag));
+    op->kind = kind;
+    op->answer = *answer;
+    memcpy(op->data, text, size);
+}
+
 /* ---- changes of the topology ---- */
 
 /* Where the strings of a change that travels lie: behind the operation, in this order. */
@@ -91,14 +130,15 @@ static void place_strings(struct lv_op *op)
         p = lv_put_bytes(p, *strings[i]);
         strings[i]->data = at;
     }
+    assert(p <= op->data + op->size);
 }
 
-/* An operation with a copy of the change, or NULL. */
-static struct lv_op *change_op(const struct lv_broker *broker, enum lv_op_kind kind,
-                               const struct lv_change *change)
+struct lv_op *lv_change_op(const struct lv_broker *broker, const struct lv_change *change)
 {
     size_t size = change->vhost.size + change->name.size + change->other.size + change->key.size;
-    struct lv_op *op = lv_op_new(broker, kind, (uint32_t)size);
+    /* Room for the sentence when it becomes the answer. */
+    size_t room = size < sizeof(struct lv_diag) ? sizeof(struct lv_diag) : size;
+    struct lv_op *op = lv_op_new(broker, LV_OP_SUBMIT, (uint32_t)room);
 
     if (op == NULL)
         return NULL;
@@ -119,7 +159,7 @@ static struct lv_op *change_op(const struct lv_broker *broker, enum lv_op_kind k
 int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
                      struct lv_pending *pending, uint32_t origin)
 {
-    struct lv_op *op = change_op(broker, LV_OP_SUBMIT, change);
+    struct lv_op *op = lv_change_op(broker, change);
 
     if (op == NULL)
         return -LV_E_NOMEM;
@@ -129,44 +169,76 @@ int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
     return 0;
 }
 
-void lv_change_sequence(struct lv_broker *broker, const struct lv_op *op)
+/* Takes the operation: APPLIED is on its way to who waits. */
+static void applied(struct lv_broker *broker, struct lv_op *op, const struct lv_op_answer *answer,
+                    const char *text)
 {
+    uint32_t origin = op->change.origin;
+
+    assert(answer->pending != NULL);
+    lv_free(op->change.arguments);
+    become_answer(op, LV_OP_APPLIED, answer, text);
+    op->from = broker->config.shard;
+    lv_op_send(broker, origin, op);
+}
+
+/* The change could not be sent to all shards, so it is sent to none. */
+static void refuse_change(struct lv_broker *broker, struct lv_op *op)
+{
+    struct lv_op_answer answer = {.pending = op->change.pending, .refused = true};
+    struct lv_diag diag;
+
+    if (op->change.pending == NULL)
+        lv_broker_exhausted(); /* a queue that nobody uses any more must go */
+    answer.error = no_memory(&diag);
+    applied(broker, op, &answer, diag.text);
+}
+
+void lv_change_sequence(struct lv_broker *broker, struct lv_op *op)
+{
+    uint32_t shard_count = broker->config.shard_count;
+    struct lv_op *copies[LV_SHARDS_MAX];
+
     assert(broker->config.shard == 0);
-    for (uint32_t shard = 0; shard < broker->config.shard_count; shard++) {
-        struct lv_op *apply = change_op(broker, LV_OP_APPLY, &op->change.change);
-        if (apply == NULL)
-            lv_broker_exhausted();
-        apply->change.pending = op->change.pending;
-        apply->change.origin = op->change.origin;
-        lv_op_send(broker, shard, apply);
+    for (uint32_t shard = 1; shard < shard_count; shard++) {
+        copies[shard] = lv_change_op(broker, &op->change.change);
+        if (copies[shard] != NULL)
+            continue;
+        while (--shard > 0)
+            lv_op_free(copies[shard]);
+        refuse_change(broker, op);
+        return;
     }
+    for (uint32_t shard = 1; shard < shard_count; shard++) {
+        copies[shard]->kind = LV_OP_APPLY;
+        copies[shard]->change.pending = op->change.pending;
+        copies[shard]->change.origin = op->change.origin;
+        lv_op_send(broker, shard, copies[shard]);
+    }
+    op->kind = LV_OP_APPLY;
+    op->from = broker->config.shard;
+    lv_op_send(broker, 0, op);
 }
 
-/* An ANSWER or APPLIED with the sentence behind it. */
-static struct lv_op *answer_op(const struct lv_broker *broker, enum lv_op_kind kind,
-                               struct lv_pending *pending, const char *text)
-{
-    struct lv_op *op = lv_op_new(broker, kind, (uint32_t)strlen(text) + 1);
-
-    if (op == NULL)
-        lv_broker_exhausted();
-    memcpy(op->data, text, op->size);
-    op->answer.pending = pending;
-    return op;
-}
-
-void lv_change_apply(struct lv_broker *broker, const struct lv_op *op)
+void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
 {
     struct lv_change_result result = {0};
     struct lv_diag diag = {.text = ""};
     int rc = lv_topology_apply(broker, &op->change.change, &diag, &result);
+    bool is_delete = op->change.change.kind == LV_CHANGE_QUEUE_DELETE;
 
-    if (op->change.pending == NULL)
-        return; /* nobody waits, and what nobody waits for cannot fail */
-    struct lv_op *applied = answer_op(broker, LV_OP_APPLIED, op->change.pending, diag.text);
-    applied->answer.error = rc;
-    applied->answer.message_count = result.message_count;
-    lv_op_send(broker, op->change.origin, applied);
+    if (op->change.pending == NULL) { /* nobody waits, and what nobody waits for cannot fail */
+        lv_op_free(op);
+    } else {
+        struct lv_op_answer answer = {
+            .pending = op->change.pending,
+            .error = rc,
+            .message_count = result.message_count,
+        };
+        applied(broker, op, &answer, diag.text);
+    }
+    if (is_delete && !lv_list_is_empty(&broker->redeclaring))
+        lv_command_redeclare(broker);
 }
 
 void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entry *entry,
@@ -183,15 +255,15 @@ void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entr
         lv_broker_exhausted();
 }
 
-/* ---- a command for a queue's home ---- */
+/* ---- the channel's side of commands ---- */
 
 struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
-                            struct lv_pending *pending)
+                            struct lv_pending *pending, const struct lv_queue_entry *entry)
 {
-    struct lv_op *op = lv_op_new(broker, kind, 0);
+    struct lv_op *op = lv_op_new(broker, kind, sizeof(struct lv_diag));
 
     if (op == NULL)
-        lv_broker_exhausted();
+        return NULL;
     op->command.pending = pending;
     op->command.channel = pending->channel;
     op->command.queue_id = pending->queue_id;
@@ -201,39 +273,55 @@ struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
     } else if (pending->channel != NULL) {
         op->command.subscriber = &pending->channel->subscriber;
     }
+    if (entry != NULL) {
+        op->command.name_size = entry->name_size;
+        op->command.vhost_size = entry->vhost->name_size;
+        lv_put_bytes(lv_put_bytes(op->data, lv_entry_name(entry)), lv_vhost_name(entry->vhost));
+    }
     return op;
 }
 
-/* Asks the home of a declared queue for its counts. */
-static void query(struct lv_broker *broker, struct lv_pending *pending)
-{
-    lv_op_send(broker, pending->home, lv_command_op(broker, LV_OP_QUERY, pending));
-}
-
 /* A queue has been declared: the channel may call it by no name from now on. */
-static void remember_queue(struct lv_channel *channel, struct lv_bytes name)
+static int remember_queue(struct lv_channel *channel, struct lv_bytes name)
 {
     char *copy = lv_strndup((const char *)name.data, name.size);
 
     if (copy == NULL)
-        lv_broker_exhausted();
+        return -LV_E_NOMEM;
     lv_free(channel->last_queue);
     channel->last_queue = copy;
     channel->last_queue_size = (uint8_t)name.size;
+    return 0;
 }
 
-/* The declare has been applied everywhere: on to its counts. */
+/* Takes the pending declare: the queue is there. */
+static void finish_declare(struct lv_pending *pending)
+{
+    struct lv_channel *channel = pending->channel;
+
+    if (!channel->closing && remember_queue(channel, pending_name(pending)) < 0)
+        pending->error = no_memory(&pending->diag);
+    finish(pending, NULL);
+}
+
+/* The declare has been applied everywhere: its counts are asked for. */
 static void declared(struct lv_broker *broker, struct lv_pending *pending)
 {
     struct lv_queue_entry *entry = lv_vhost_queue(pending->client->vhost, pending_name(pending));
 
     if (entry == NULL) { /* deleted again by somebody else: it was there, and empty */
-        finish(pending, NULL);
+        finish_declare(pending);
         return;
     }
     pending->home = entry->home;
     pending->queue_id = entry->id;
-    query(broker, pending);
+    struct lv_op *op = lv_command_op(broker, LV_OP_QUERY, pending, entry);
+    if (op == NULL) {
+        pending->error = no_memory(&pending->diag);
+        finish(pending, NULL);
+        return;
+    }
+    lv_op_send(broker, pending->home, op);
 }
 
 void lv_command_applied(struct lv_broker *broker, struct lv_op *op)
@@ -245,12 +333,72 @@ void lv_command_applied(struct lv_broker *broker, struct lv_op *op)
         pending->error = op->answer.error;
         lv_fail(&pending->diag, op->answer.error, "%s", (const char *)op->data);
     }
-    if (++pending->applied < broker->config.shard_count)
+    if (++pending->applied < broker->config.shard_count && !op->answer.refused)
         return;
     if (pending->command == LV_COMMAND_QUEUE_DECLARE && pending->error == 0)
         declared(broker, pending);
     else
         finish(pending, NULL);
+}
+
+/* Declares anew what was found to be gone. Takes the pending command. */
+static void declare_again(struct lv_broker *broker, struct lv_pending *pending)
+{
+    struct lv_op *op = pending->again;
+
+    assert(op != NULL);
+    if (pending->channel->closing) {
+        finish(pending, NULL);
+        return;
+    }
+    pending->again = NULL;
+    lv_queue_place(broker, &op->change.change);
+    op->change.pending = pending;
+    op->change.origin = broker->config.shard;
+    lv_op_send(broker, 0, op);
+}
+
+/* Is the queue that was asked about still in this shard's directory? */
+static bool is_known(const struct lv_pending *pending)
+{
+    const struct lv_queue_entry *entry =
+        lv_vhost_queue(pending->client->vhost, pending_name(pending));
+
+    return entry != NULL && entry->id == pending->queue_id;
+}
+
+void lv_command_redeclare(struct lv_broker *broker)
+{
+    LV_LIST_EACH(&broker->redeclaring, link)
+    {
+        struct lv_pending *pending = lv_container(link, struct lv_pending, link);
+        if (is_known(pending))
+            continue;
+        lv_link_remove(link);
+        declare_again(broker, pending);
+    }
+}
+
+/* The home has answered how much is in the queue, or that it is gone or going. */
+static void answer_declare(struct lv_broker *broker, struct lv_pending *pending)
+{
+    bool is_gone = pending->error == -LV_E_NOT_FOUND;
+
+    if (is_gone && pending->again != NULL && !is_known(pending)) {
+        pending->error = 0;
+        declare_again(broker, pending);
+    } else if (is_gone && pending->again != NULL) {
+        /* Its removal is under way; only behind that is the declare sure to make a new one. */
+        pending->error = 0;
+        lv_list_push_back(&broker->redeclaring, &pending->link);
+    } else if (is_gone && pending->applied > 0) {
+        pending->error = 0; /* deleted again by somebody else: it was there, and empty */
+        finish_declare(pending);
+    } else if (pending->error < 0) {
+        finish(pending, NULL);
+    } else {
+        finish_declare(pending);
+    }
 }
 
 /* A new subscriber of the channel on the shard that answers. */
@@ -259,40 +407,64 @@ static void learn_subscriber(struct lv_broker *broker, const struct lv_op *op)
     struct lv_channel *channel = op->answer.pending->channel;
     struct lv_subscriber *subscriber = op->answer.subscriber;
 
-    if (subscriber == NULL || op->from == broker->config.shard)
+    if (subscriber == NULL)
         return;
+    assert(op->from != broker->config.shard);
     if (channel->closing)
         lv_channel_detach(channel, op->from, subscriber);
-    else if (lv_channel_remote(channel, op->from) == NULL)
-        lv_channel_add_remote(channel, op->from, subscriber);
+    else
+        lv_channel_learn(channel, op->from, subscriber);
 }
 
 static void answer_get(struct lv_pending *pending, const struct lv_op *op)
 {
     struct lv_channel *channel = pending->channel;
+    bool is_here = op->from == channel->broker->config.shard;
 
     if (!op->answer.found || channel->closing) {
         finish(pending, NULL);
         return;
     }
-    struct lv_remote *remote =
-        op->from == channel->broker->config.shard ? NULL : lv_channel_remote(channel, op->from);
+    struct lv_wire_tag what = {
+        .tag = op->answer.tag,
+        .remote = is_here ? NULL : lv_channel_remote(channel, op->from),
+    };
     struct lv_delivery delivery = {
-        .tag = lv_channel_wire_tag(channel, remote, op->answer.tag, false),
+        .tag = lv_channel_wire_tag(channel, &what),
         .redelivered = op->answer.redelivered,
         .message = lv_message_view(op->data),
     };
+    if (delivery.tag == 0) {
+        lv_channel_give_back(channel, &what);
+        pending->error = no_memory(&pending->diag);
+        finish(pending, NULL);
+        return;
+    }
     finish(pending, &delivery);
+}
+
+/* The channel has ended its consumer itself: it needs no notice any more. */
+static void drop_notice(struct lv_channel *channel, const struct lv_subscription *subscription)
+{
+    LV_LIST_EACH(&channel->deferred, link)
+    {
+        struct lv_op *op = lv_container(link, struct lv_op, link);
+        if (op->delivery.subscription != subscription)
+            continue;
+        lv_link_remove(link);
+        lv_op_free(op);
+    }
 }
 
 static void answer_consumer(struct lv_pending *pending)
 {
     struct lv_channel *channel = pending->channel;
-    struct lv_subscription *subscription = lv_channel_subscription(channel, pending_name(pending));
-    bool gone = pending->command == LV_COMMAND_CANCEL || pending->error < 0;
+    struct lv_subscription *subscription =
+        channel->closing ? NULL : lv_channel_subscription(channel, pending_name(pending));
+    bool is_gone = pending->command == LV_COMMAND_CANCEL || pending->error < 0;
 
-    if (gone && subscription != NULL && !channel->closing) {
-        lv_link_remove(&subscription->link);
+    if (is_gone && subscription != NULL) {
+        drop_notice(channel, subscription);
         lv_subscription_free(subscription);
     }
     finish(pending, NULL);
@@ -316,195 +488,10 @@ void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
     case LV_COMMAND_CANCEL:
         answer_consumer(pending);
         return;
-    case LV_COMMAND_QUEUE_DECLARE: {
-        /* Who deleted it between the declare and the question loses nothing by an empty queue. */
-        pending->error = 0;
-        if (pending->channel != NULL && !pending->channel->closing)
-            remember_queue(pending->channel, pending_name(pending));
-        break;
-    }
-    default:
-        break;
-    }
-    finish(pending, NULL);
-}
-
-/* ---- the home's side ---- */
-
-static struct lv_subscriber *command_subscriber(struct lv_broker *broker, const struct lv_op *op)
-{
-    if (op->command.subscriber != NULL)
-        return op->command.subscriber;
-    struct lv_subscriber *subscriber = lv_calloc(1, sizeof *subscriber);
-    if (subscriber == NULL)
-        lv_broker_exhausted();
-    lv_subscriber_init(subscriber, broker, op->command.channel);
-    subscriber->remote = true;
-    subscriber->front = op->from;
-    lv_list_push_back(&broker->remotes, &subscriber->remote_link);
-    return subscriber;
-}
-
-/* What the answer says of the subscriber: only what is news. A channel that closes while its command
- * is under way detaches those it knows of, and would do so twice. */
-static struct lv_subscriber *made(const struct lv_op *op, struct lv_subscriber *subscriber)
-{
-    return op->command.subscriber == NULL ? subscriber : NULL;
-}
-
-static void answer(struct lv_broker *broker, const struct lv_op *op, int error,
-                   const struct lv_diag *diag)
-{
-    struct lv_op *reply =
-        answer_op(broker, LV_OP_ANSWER, op->command.pending, diag == NULL ? "" : diag->text);
-
-    reply->answer.error = error;
-    lv_op_send(broker, op->from, reply);
-}
-
-static void answer_counts(struct lv_broker *broker, const struct lv_op *op, uint64_t messages,
-                          uint64_t consumers)
-{
-    struct lv_op *reply = answer_op(broker, LV_OP_ANSWER, op->command.pending, "");
-
-    reply->answer.message_count = messages;
-    reply->answer.consumer_count = consumers;
-    lv_op_send(broker, op->from, reply);
-}
-
-static int refused(struct lv_diag *diag, int error, const struct lv_queue *queue, const char *why)
-{
-    return lv_fail(diag, error, "queue '%.*s' in vhost '%.*s' %s",
-                   LV_FMT(lv_entry_name(queue->entry)), LV_FMT(lv_vhost_name(queue->entry->vhost)),
-                   why);
-}
-
-/* What deletes passes on to the shard that decides the order of changes. */
-static void run_delete(struct lv_broker *broker, struct lv_queue *queue, const struct lv_op *op)
-{
-    struct lv_diag diag;
-    struct lv_change change = {
-        .kind = LV_CHANGE_QUEUE_DELETE,
-        .vhost = lv_vhost_name(queue->entry->vhost),
-        .name = lv_entry_name(queue->entry),
-        .queue_id = queue->entry->id,
-    };
-    int rc = 0;
-
-    if (op->command.if_unused && queue->consumer_count > 0)
-        rc = refused(&diag, -LV_E_PRECONDITION, queue, "in use");
-    else if (op->command.if_empty && lv_queue_ready_count(queue) > 0)
-        rc = refused(&diag, -LV_E_PRECONDITION, queue, "not empty");
-    if (rc < 0) {
-        answer(broker, op, rc, &diag);
-        return;
-    }
-    queue->deleting = true;
-    if (lv_change_submit(broker, &change, op->command.pending, op->from) < 0)
-        lv_broker_exhausted();
-}
-
-/* Takes the message for the getter, so that the answer can carry it. */
-static void run_get(struct lv_broker *broker, struct lv_queue *queue, const struct lv_op *op)
-{
-    struct lv_subscriber *subscriber = op->command.no_ack ? NULL : command_subscriber(broker, op);
-    uint64_t seq;
-    struct lv_ref ref;
-
-    if (!lv_queue_take(queue, &seq, &ref)) {
-        struct lv_op *empty = answer_op(broker, LV_OP_ANSWER, op->command.pending, "");
-        empty->answer.subscriber = made(op, subscriber);
-        lv_op_send(broker, op->from, empty);
-        return;
-    }
-    struct lv_op *reply = lv_op_new(broker, LV_OP_ANSWER, ref.size);
-    if (reply == NULL)
-        lv_broker_exhausted();
-    reply->answer.pending = op->command.pending;
-    reply->answer.subscriber = made(op, subscriber);
-    reply->answer.found = true;
-    reply->answer.redelivered = (ref.flags & LV_REF_REDELIVERED) != 0;
-    reply->answer.message_count = lv_queue_ready_count(queue);
-    memcpy(reply->data, lv_store_view(broker->config.store, ref), ref.size);
-    broker->stats.delivered++;
-    if (op->command.no_ack) {
-        lv_store_release(broker->config.store, ref);
-    } else {
-        struct lv_consumer *getter = lv_subscriber_getter(subscriber, queue);
-        reply->answer.tag = subscriber->next_tag;
-        if (getter == NULL || lv_subscriber_remember(subscriber, getter, seq, ref) < 0)
-            lv_broker_exhausted();
-    }
-    lv_op_send(broker, op->from, reply);
-}
-
-static void run_consume(struct lv_broker *broker, struct lv_queue *queue, const struct lv_op *op)
-{
-    struct lv_diag diag;
-
-    if (queue->exclusive != NULL || (op->command.exclusive && queue->consumer_count > 0)) {
-        answer(broker, op, refused(&diag, -LV_E_ACCESS_REFUSED, queue, "in exclusive use"), &diag);
-        return;
-    }
-    struct lv_subscriber *subscriber = command_subscriber(broker, op);
-    struct lv_consumer_config config = {
-        .subscription = op->command.subscription,
-        .prefetch = op->command.prefetch,
-        .no_ack = op->command.no_ack,
-        .exclusive = op->command.exclusive,
-    };
-    if (lv_consumer_new(subscriber, queue, &config) == NULL)
-        lv_broker_exhausted();
-    struct lv_op *reply = answer_op(broker, LV_OP_ANSWER, op->command.pending, "");
-    reply->answer.subscriber = made(op, subscriber);
-    lv_op_send(broker, op->from, reply);
-}
-
-static void run_cancel(struct lv_broker *broker, const struct lv_op *op)
-{
-    struct lv_consumer *consumer =
-        op->command.subscriber == NULL
-            ? NULL
-            : lv_subscriber_find(op->command.subscriber, op->command.subscription);
-
-    if (consumer != NULL)
-        lv_consumer_cancel(consumer);
-    answer(broker, op, 0, NULL);
-}
-
-void lv_command_run(struct lv_broker *broker, struct lv_op *op)
-{
-    struct lv_queue_entry *entry = lv_broker_home(broker, op->command.queue_id);
-
-    if (op->kind == LV_OP_CANCEL) {
-        run_cancel(broker, op);
-        return;
-    }
-    if (entry == NULL || (entry->queue->deleting && op->kind != LV_OP_QUERY)) {
-        /* Gone since the other shard looked; deleting what is gone succeeds. */
-        struct lv_diag gone;
-        int rc = lv_fail(&gone, -LV_E_NOT_FOUND, "the queue has just been deleted");
-        answer(broker, op, op->kind == LV_OP_DELETE ? 0 : rc, &gone);
-        return;
-    }
-    struct lv_queue *queue = entry->queue;
-    switch (op->kind) {
-    case LV_OP_QUERY:
-        answer_counts(broker, op, lv_queue_ready_count(queue), queue->consumer_count);
-        return;
-    case LV_OP_DELETE:
-        run_delete(broker, queue, op);
-        return;
-    case LV_OP_PURGE:
-        answer_counts(broker, op, lv_queue_clear(queue), 0);
-        return;
-    case LV_OP_GET:
-        run_get(broker, queue, op);
-        return;
-    case LV_OP_CONSUME:
-        run_consume(broker, queue, op);
+    case LV_COMMAND_QUEUE_DECLARE:
+        answer_declare(broker, pending);
         return;
     default:
-        LV_IMPOSSIBLE("not a command for a queue's home");
+        finish(pending, NULL);
     }
 }

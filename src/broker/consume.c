@@ -8,17 +8,18 @@ static const char *const unknown_arguments[] = {"x-priority", "x-stream-offset",
 struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
                                                 struct lv_bytes tag)
 {
-    LV_LIST_EACH(&channel->subscriptions, link)
-    {
-        struct lv_subscription *subscription = lv_container(link, struct lv_subscription, link);
-        if (lv_bytes_equal(lv_bytes(subscription->tag, subscription->tag_size), tag))
-            return subscription;
-    }
-    return NULL;
+    return lv_map_get(&channel->by_tag, tag);
+}
+
+static struct lv_bytes tag_of(const struct lv_subscription *subscription)
+{
+    return lv_bytes(subscription->tag, subscription->tag_size);
 }
 
 void lv_subscription_free(struct lv_subscription *subscription)
 {
+    lv_link_remove(&subscription->link);
+    lv_map_remove(&subscription->channel->by_tag, tag_of(subscription));
     lv_free(subscription);
 }
 
@@ -35,6 +36,10 @@ static struct lv_subscription *subscription_new(struct lv_channel *channel, stru
     subscription->home = home;
     subscription->tag_size = (uint8_t)tag.size;
     lv_put_bytes((uint8_t *)subscription->tag, tag);
+    if (lv_map_put(&channel->by_tag, tag_of(subscription), subscription) < 0) {
+        lv_free(subscription);
+        return NULL;
+    }
     lv_list_push_back(&channel->subscriptions, &subscription->link);
     return subscription;
 }
@@ -75,12 +80,10 @@ void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *con
         .no_ack = consume->no_ack,
         .exclusive = consume->exclusive,
     };
-    if (ask.subscription == NULL) {
-        rc = lv_fail(&diag, -LV_E_NOMEM, "out of memory for a consumer");
-        lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
-        return;
-    }
-    lv_channel_ask(channel, LV_COMMAND_CONSUME, entry, &ask);
+    if (ask.subscription == NULL)
+        lv_command_refuse_memory(channel, LV_COMMAND_CONSUME);
+    else
+        lv_channel_ask(channel, LV_COMMAND_CONSUME, entry, &ask, NULL);
 }
 
 void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag)
@@ -94,11 +97,18 @@ void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag)
         return;
     }
     struct lv_pending *pending = lv_pending_new(channel->client, channel, LV_COMMAND_CANCEL);
-    if (pending == NULL)
-        lv_broker_exhausted();
+    if (pending == NULL) {
+        lv_command_refuse_memory(channel, LV_COMMAND_CANCEL);
+        return;
+    }
     pending->home = subscription->home;
     lv_pending_set_name(pending, tag);
-    struct lv_op *op = lv_command_op(broker, LV_OP_CANCEL, pending);
+    struct lv_op *op = lv_command_op(broker, LV_OP_CANCEL, pending, NULL);
+    if (op == NULL) {
+        lv_pending_free(pending);
+        lv_command_refuse_memory(channel, LV_COMMAND_CANCEL);
+        return;
+    }
     op->command.subscription = subscription;
     lv_op_send(broker, subscription->home, op);
     lv_broker_settle_local(broker);
@@ -114,5 +124,5 @@ void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_a
     if (rc < 0)
         lv_command_refuse(channel, LV_COMMAND_GET, rc, &diag);
     else
-        lv_channel_ask(channel, LV_COMMAND_GET, entry, &ask);
+        lv_channel_ask(channel, LV_COMMAND_GET, entry, &ask, NULL);
 }

@@ -24,13 +24,15 @@ struct lv_broker {
     struct lv_topology topology;
     struct lv_router router;
     struct lv_refs_pool refs_pool;
-    struct lv_map homes;       /* view  by queue id: entries whose home is here */
-    struct lv_list dirty;      /* view  of lv_queue.dirty_link */
-    struct lv_list confirming; /* view  of lv_channel.confirm_link */
-    struct lv_list local;      /* own   operations to this shard itself */
-    struct lv_list waiting;    /* own   ENQUEUE operations that found no memory */
-    struct lv_map clients;     /* own   by id */
-    struct lv_list remotes;    /* own   subscribers of channels of other shards */
+    struct lv_map homes;        /* view  by queue id: entries whose home is here */
+    struct lv_list dirty;       /* view  of lv_queue.dirty_link */
+    struct lv_list confirming;  /* view  of lv_channel.confirm_link */
+    struct lv_list local;       /* own   operations to this shard itself */
+    struct lv_list waiting;     /* own   ENQUEUE operations that found no memory */
+    struct lv_list leaving;     /* own   closed channels that late confirms still name */
+    struct lv_list redeclaring; /* view  of lv_pending.link: wait until a namesake is gone */
+    struct lv_map clients;      /* own   by id */
+    struct lv_list remotes;     /* own   subscribers of channels of other shards */
     struct lv_random random;
     uint64_t last_client_id, last_queue_id;
     uint64_t memory_size; /*       unacked rings and what else has no pool */
@@ -40,6 +42,9 @@ struct lv_broker {
 
 /* A command that awaits its answer. */
 struct lv_pending {
+    struct lv_link link; /* view  in lv_broker.redeclaring */
+    struct lv_op *again; /* own   a declare of what seemed to be there: the change, in case it
+                            is on its way out */
     struct lv_channel *channel; /* ref   NULL: the client itself waits */
     struct lv_client *client;   /* ref */
     enum lv_command command;
@@ -68,26 +73,23 @@ struct lv_client {
     char user[];
 };
 
-/* A shard where the channel has a subscriber. */
+/* A shard where the channel has a subscriber, or will have when the command under way made one. */
 struct lv_remote {
     struct lv_remote *next;           /* own */
-    struct lv_subscriber *subscriber; /* view  a name here */
+    struct lv_subscriber *subscriber; /* view  a name here; NULL: none yet */
+    uint64_t settle_to;               /*       while many are settled: the last of its tags */
+    uint64_t taken_size;              /*       bytes of `taken` */
     uint32_t shard;
     uint32_t taken; /*       deliveries not yet told as CREDIT */
-    bool held;      /*       got a BOUNCE and waits for RESUME */
+    bool held;      /*       got a BOUNCE, waits for RESUME: what comes meanwhile bounces too */
+    bool drained;   /*       held: nothing that was under way is left */
 };
 
-/* What a wire tag stands for once the channel consumes from more than its own shard. */
+/* What a tag on the wire stands for once the channel consumes from more than its own shard. */
 struct lv_wire_tag {
     uint64_t tag;             /* the subscriber's; 0: settled */
     struct lv_remote *remote; /* view  NULL: this shard's */
     bool counted;             /*       under the channel's own limit, counted here */
-};
-
-struct lv_wire_tags {
-    struct lv_wire_tag *ring; /* own   NULL while only this shard is consumed from */
-    uint32_t capacity;
-    uint64_t base, next;
 };
 
 /* Publishes whose confirm waits for other shards, a ring of how many. */
@@ -98,16 +100,17 @@ struct lv_confirms {
 };
 
 struct lv_channel {
-    struct lv_link link;             /* view  in lv_client.channels */
+    struct lv_link link;             /* view  in lv_client.channels, then lv_broker.leaving */
     struct lv_link confirm_link;     /* view  in lv_broker.confirming */
     struct lv_client *client;        /* view  NULL once closed */
     struct lv_broker *broker;        /* view */
     void *ctx;                       /* view  the session's */
     struct lv_subscriber subscriber; /*    for queues of this shard */
     struct lv_list subscriptions;    /* own   of lv_subscription.link */
+    struct lv_map by_tag;            /* view  the same by consumer tag */
     struct lv_list deferred;         /* own   CANCELLED that wait for the answer to a command */
     struct lv_remote *remotes;       /* own */
-    struct lv_wire_tags wire;
+    struct lv_tags wire; /* own   struct lv_wire_tag by tag on the wire, when `mapped` */
     struct lv_confirms confirms;
     uint64_t publish_tag;                /*       of the last publish since confirm.select */
     uint64_t confirmed_tag;              /*       told to the session */
@@ -117,6 +120,7 @@ struct lv_channel {
     uint32_t commands;                   /*       commands that await their answer */
     uint16_t prefetch;                   /*       for new consumers */
     bool confirm, closing;
+    bool mapped; /*       tags on the wire are not the subscriber's */
     uint8_t last_queue_size;
     char *last_queue; /* own   the queue last declared here, or NULL */
 };
@@ -137,28 +141,45 @@ void lv_client_unref(struct lv_client *client);
 struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id);
 
 /* ---- channel.c ---- */
-/* A local consumer's message: tags it and hands it to the session. `tag` is the subscriber's. */
+/* A local consumer's message: tags it and hands it to the session. `tag` is the subscriber's.
+ * lv_channel_reserve_tag() has been called. */
 void lv_channel_deliver_local(struct lv_channel *channel, const struct lv_consumer *consumer,
                               uint64_t tag, struct lv_ref ref);
+/* Makes sure that one tag on the wire can be remembered. */
+static inline int lv_channel_reserve_tag(struct lv_channel *channel)
+{
+    if (LV_LIKELY(!channel->mapped))
+        return 0;
+    return lv_tags_reserve(&channel->wire, sizeof(struct lv_wire_tag));
+}
 /* Is there room under the channel's own limit? */
 bool lv_channel_has_room(const struct lv_channel *channel);
 /* A delivery under the channel's own limit began (+1) or ended (-1). */
 void lv_channel_count(struct lv_channel *channel, int change);
+/* NULL when the channel has nothing to do with that shard. */
 struct lv_remote *lv_channel_remote(struct lv_channel *channel, uint32_t shard);
+/* Before a command that may make a subscriber on another shard: gets ready to learn of it. */
+int lv_channel_expect(struct lv_channel *channel, uint32_t shard) LV_MUST_CHECK;
 /* Learns of its subscriber on another shard. */
-void lv_channel_add_remote(struct lv_channel *channel, uint32_t shard,
-                           struct lv_subscriber *subscriber);
+void lv_channel_learn(struct lv_channel *channel, uint32_t shard, struct lv_subscriber *subscriber);
+/* HELD has come: all that bounces has bounced. */
+void lv_channel_drained(struct lv_channel *channel, uint32_t shard);
 /* DELIVER has come. */
 void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op);
-/* The next tag on the wire for what a subscriber handed out under `tag` (0: it needs no answer). */
-uint64_t lv_channel_wire_tag(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag,
-                             bool counted);
+/* The next tag on the wire for what a subscriber handed out under `tag` (0: it needs no answer), or
+ * 0 when out of memory. */
+uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_tag *what)
+    LV_MUST_CHECK;
+/* The delivery could not be told to the session: back to its queue. */
+void lv_channel_give_back(struct lv_channel *channel, const struct lv_wire_tag *what);
 /* ENQUEUED has come. */
 void lv_channel_enqueued(struct lv_channel *channel, uint64_t publish_tag);
 /* Sends the confirms that are due. */
 void lv_channel_confirm(struct lv_channel *channel);
 /* DETACHED has come. */
 void lv_channel_detached(struct lv_channel *channel);
+/* As lv_channel_close(), with operations to the own shard left to be worked off. */
+void lv_channel_begin_close(struct lv_channel *channel);
 /* Goes on with closing when nothing is awaited any more; may free the channel. */
 void lv_channel_progress(struct lv_channel *channel);
 /* Lets go of a subscriber on another shard. */
@@ -166,42 +187,65 @@ void lv_channel_detach(struct lv_channel *channel, uint32_t shard,
                        struct lv_subscriber *subscriber);
 /* Tells shards what deliveries have been taken. */
 void lv_channel_grant(struct lv_channel *channel);
+/* NULL when the tag is free. */
 struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
                                                 struct lv_bytes tag);
+/* Leaves its channel and is freed. */
 void lv_subscription_free(struct lv_subscription *subscription);
 
 /* ---- declare.c ---- */
 /* The queue that a command means; an empty name becomes that of the last one declared. */
 int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, struct lv_diag *diag,
                      struct lv_queue_entry **ret_entry) LV_MUST_CHECK;
-/* Sends a command to the queue's home; `ask` has what the command needs besides. */
+/* Sends a command to the queue's home; `ask` has what the command needs besides. Takes `again`, see
+ * struct lv_pending; NULL but for declares. */
 void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
-                    const struct lv_queue_entry *entry, struct lv_op_command *ask);
+                    const struct lv_queue_entry *entry, const struct lv_op_command *ask,
+                    struct lv_op *again);
+
+/* Chooses number and home of a queue to be declared by this shard. */
+void lv_queue_place(struct lv_broker *broker, struct lv_change *change);
 
 /* ---- command.c ---- */
+/* A command of the channel, or (NULL) one that only the client itself waits for. */
+struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *channel,
+                                  enum lv_command command) LV_MUST_CHECK;
 void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name);
+/* The command could not be sent: nobody waits. */
+void lv_pending_free(struct lv_pending *pending);
 /* The command fails before it began: the session hears the diag's sentence. */
 void lv_command_refuse(struct lv_channel *channel, enum lv_command command, int error,
                        const struct lv_diag *diag);
-/* Gives the operation that asks `pending->home` about `pending->queue_id`, to be filled and sent.
- */
+/* The same for lack of memory. */
+void lv_command_refuse_memory(struct lv_channel *channel, enum lv_command command);
+/* Gives the operation that asks `pending->home` about `pending->queue_id`, to be filled and sent,
+ * or NULL. The queue's name goes along when it is known. */
 struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
-                            struct lv_pending *pending);
+                            struct lv_pending *pending, const struct lv_queue_entry *entry)
+    LV_MUST_CHECK;
 /* ANSWER and APPLIED have come. */
 void lv_command_answer(struct lv_broker *broker, struct lv_op *op);
 void lv_command_applied(struct lv_broker *broker, struct lv_op *op);
-/* The home's side of QUERY … CANCEL; sends the ANSWER. */
-void lv_command_run(struct lv_broker *broker, struct lv_op *op);
+/* A queue is gone: declares that waited for it go on. */
+void lv_command_redeclare(struct lv_broker *broker);
+/* An operation with a copy of the change, or NULL. */
+struct lv_op *lv_change_op(const struct lv_broker *broker, const struct lv_change *change)
+    LV_MUST_CHECK;
 /* Sends the change to shard 0; shard `origin` hears of it when `pending` (there) is not NULL.
  * -LV_E_NOMEM sends nothing. */
 int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
                      struct lv_pending *pending, uint32_t origin) LV_MUST_CHECK;
-/* SUBMIT has come to shard 0, APPLY to any. */
-void lv_change_sequence(struct lv_broker *broker, const struct lv_op *op);
-void lv_change_apply(struct lv_broker *broker, const struct lv_op *op);
+/* SUBMIT has come to shard 0, APPLY to any. Both take the operation. */
+void lv_change_sequence(struct lv_broker *broker, struct lv_op *op);
+void lv_change_apply(struct lv_broker *broker, struct lv_op *op);
 /* The queue's last consumer is gone or its owner is: has it removed. `pending` may be NULL. */
 void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entry *entry,
                             struct lv_pending *pending);
-/* A command of the channel, or (NULL) one that only the client itself waits for. */
-struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *channel,
-                                  enum lv_command command) LV_MUST_CHECK;
+
+/* ---- home.c ---- */
+/* The home's side of QUERY … CANCEL. Takes the operation, which becomes the ANSWER. */
+void lv_command_run(struct lv_broker *broker, struct lv_op *op);
+
+/* ---- op.c ---- */
+/* What found no memory has another try, in its order. */
+void lv_broker_retry(struct lv_broker *broker);

@@ -68,25 +68,17 @@ static void submit(struct lv_channel *channel, enum lv_command command, struct l
     struct lv_broker *broker = channel->broker;
     struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
 
-    if (pending == NULL)
-        lv_broker_exhausted();
     change->vhost = lv_vhost_name(channel->client->vhost);
     change->client = channel->client->id;
-    lv_pending_set_name(pending, change->name);
-    if (lv_change_submit(broker, change, pending, broker->config.shard) < 0)
-        lv_broker_exhausted();
+    if (pending != NULL)
+        lv_pending_set_name(pending, change->name);
+    if (pending == NULL || lv_change_submit(broker, change, pending, broker->config.shard) < 0) {
+        if (pending != NULL)
+            lv_pending_free(pending);
+        lv_command_refuse_memory(channel, command);
+        return;
+    }
     lv_broker_settle_local(broker);
-}
-
-static int check_exchange_type(struct lv_bytes word, struct lv_diag *diag)
-{
-    enum lv_exchange_type type;
-
-    if (!lv_exchange_type_parse(word, &type))
-        return lv_fail(diag, -LV_E_PRECONDITION, "unknown exchange type '%.*s'", LV_FMT(word));
-    if (type == LV_EXCHANGE_TOPIC || type == LV_EXCHANGE_HEADERS)
-        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "exchange type '%.*s'", LV_FMT(word));
-    return 0;
 }
 
 /* What can be said of a declare before anything changes; > 0: go on, 0: it is there and the same.
@@ -95,8 +87,12 @@ static int check_exchange(struct lv_channel *channel, const struct lv_exchange_d
                           const struct lv_change *change, struct lv_diag *diag)
 {
     const struct lv_exchange *exchange = lv_vhost_exchange(channel->client->vhost, declare->name);
+    enum lv_exchange_type type;
     int rc;
 
+    if (!declare->passive && !lv_exchange_type_parse(declare->type, &type))
+        return lv_fail(diag, -LV_E_PRECONDITION, "unknown exchange type '%.*s'",
+                       LV_FMT(declare->type));
     if (declare->name.size == 0)
         return not_on_default(diag);
     if (declare->passive)
@@ -105,10 +101,10 @@ static int check_exchange(struct lv_channel *channel, const struct lv_exchange_d
         return lv_exchange_check_same(exchange, change, diag);
     if (is_reserved(declare->name))
         return reserved(diag, "exchange", declare->name);
-    rc = check_exchange_type(declare->type, diag);
-    if (rc == 0)
-        rc = check_arguments(declare->arguments, unknown_to_exchanges,
-                             LV_COUNT(unknown_to_exchanges), diag);
+    if (type == LV_EXCHANGE_TOPIC || type == LV_EXCHANGE_HEADERS)
+        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "exchange type '%.*s'", LV_FMT(declare->type));
+    rc = check_arguments(declare->arguments, unknown_to_exchanges, LV_COUNT(unknown_to_exchanges),
+                         diag);
     return rc < 0 ? rc : 1;
 }
 
@@ -161,8 +157,10 @@ int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, st
     return lv_entry_check_access(*ret_entry, channel->client->id, diag);
 }
 
-void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
-                    const struct lv_queue_entry *entry, struct lv_op_command *ask)
+/* The operation with the command, ready to be sent; NULL: out of memory, and nothing has changed.
+ */
+static struct lv_op *ask_op(struct lv_channel *channel, enum lv_command command,
+                            const struct lv_queue_entry *entry, const struct lv_op_command *ask)
 {
     static const enum lv_op_kind kinds[LV_COMMAND_COUNT] = {
         [LV_COMMAND_QUEUE_DECLARE] = LV_OP_QUERY, [LV_COMMAND_QUEUE_DELETE] = LV_OP_DELETE,
@@ -170,61 +168,110 @@ void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
         [LV_COMMAND_CONSUME] = LV_OP_CONSUME,
     };
     struct lv_broker *broker = channel->broker;
-    struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
+    bool subscribes = command == LV_COMMAND_CONSUME || command == LV_COMMAND_GET;
 
-    assert(entry != NULL);
+    if (subscribes && entry->home != broker->config.shard &&
+        lv_channel_expect(channel, entry->home) < 0)
+        return NULL;
+    struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
     if (pending == NULL)
-        lv_broker_exhausted();
+        return NULL;
     pending->home = entry->home;
     pending->queue_id = entry->id;
     lv_pending_set_name(pending, ask->subscription == NULL ? lv_entry_name(entry)
                                                            : lv_bytes(ask->subscription->tag,
                                                                       ask->subscription->tag_size));
-    struct lv_op *op = lv_command_op(broker, kinds[command], pending);
-    ask->pending = op->command.pending;
-    ask->channel = op->command.channel;
-    ask->subscriber = op->command.subscriber;
-    ask->queue_id = op->command.queue_id;
-    op->command = *ask;
+    struct lv_op *op = lv_command_op(broker, kinds[command], pending, entry);
+    if (op == NULL) {
+        lv_pending_free(pending);
+        return NULL;
+    }
+    op->command.subscription = ask->subscription;
+    op->command.prefetch = ask->prefetch;
+    op->command.no_ack = ask->no_ack;
+    op->command.exclusive = ask->exclusive;
+    op->command.if_unused = ask->if_unused;
+    op->command.if_empty = ask->if_empty;
+    return op;
+}
+
+void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
+                    const struct lv_queue_entry *entry, const struct lv_op_command *ask,
+                    struct lv_op *again)
+{
+    struct lv_broker *broker = channel->broker;
+    struct lv_op *op = ask_op(channel, command, entry, ask);
+
+    if (op == NULL) {
+        lv_op_free(again);
+        if (ask->subscription != NULL)
+            lv_subscription_free(ask->subscription);
+        lv_command_refuse_memory(channel, command);
+        return;
+    }
+    op->command.pending->again = again;
     lv_op_send(broker, entry->home, op);
     lv_broker_settle_local(broker);
 }
 
-static int check_queue_arguments(const struct lv_table *arguments, struct lv_diag *diag)
+static int check_queue_arguments(const struct lv_channel *channel,
+                                 const struct lv_queue_declare *declare, struct lv_diag *diag)
 {
-    const struct lv_value *type = lv_table_get(arguments, "x-queue-type");
+    const struct lv_value *type = lv_table_get(declare->arguments, "x-queue-type");
 
     if (type != NULL && type->type != LV_TYPE_STRING)
-        return lv_fail(diag, -LV_E_PRECONDITION, "invalid arg 'x-queue-type': not a string");
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
+                       "expected longstr, got %s",
+                       LV_FMT(declare->name), LV_FMT(lv_vhost_name(channel->client->vhost)),
+                       lv_type_name(type->type));
     if (type != NULL && (lv_bytes_equal(type->bytes, lv_text("quorum")) ||
                          lv_bytes_equal(type->bytes, lv_text("stream"))))
         return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "queue type '%.*s'", LV_FMT(type->bytes));
     if (type != NULL && !lv_bytes_equal(type->bytes, lv_text("classic")))
         return lv_fail(diag, -LV_E_PRECONDITION, "unsupported queue type '%.*s'",
                        LV_FMT(type->bytes));
-    return check_arguments(arguments, unknown_to_queues, LV_COUNT(unknown_to_queues), diag);
+    return check_arguments(declare->arguments, unknown_to_queues, LV_COUNT(unknown_to_queues),
+                           diag);
 }
 
-/* The queue is there: it must be the same, and its counts are asked for. */
+/* The queue is there: it must be the same, and its counts are asked for. Should it turn out to be
+ * on its way out, it is declared anew. */
 static int redeclare(struct lv_channel *channel, const struct lv_queue_declare *declare,
                      const struct lv_change *change, const struct lv_queue_entry *entry,
                      struct lv_diag *diag)
 {
     struct lv_op_command ask = {0};
+    struct lv_op *again = NULL;
     int rc = declare->passive ? lv_entry_check_access(entry, channel->client->id, diag)
                               : lv_entry_check_same(entry, change, diag);
 
     if (rc < 0)
         return rc;
-    lv_channel_ask(channel, LV_COMMAND_QUEUE_DECLARE, entry, &ask);
+    if (!declare->passive) {
+        again = lv_change_op(channel->broker, change);
+        if (again == NULL)
+            return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    }
+    lv_channel_ask(channel, LV_COMMAND_QUEUE_DECLARE, entry, &ask, again);
     return 0;
+}
+
+void lv_queue_place(struct lv_broker *broker, struct lv_change *change)
+{
+    uint64_t serial = ++broker->last_queue_id;
+
+    /* An exclusive queue lives beside its owner, others spread over the shards. */
+    change->queue_id = serial * LV_SHARDS_MAX + broker->config.shard;
+    change->home = change->exclusive
+                       ? broker->config.shard
+                       : (uint32_t)((serial + broker->config.shard) % broker->config.shard_count);
 }
 
 static int declare_queue(struct lv_channel *channel, const struct lv_queue_declare *declare,
                          struct lv_change *change, struct lv_diag *diag)
 {
     const struct lv_queue_entry *entry = lv_vhost_queue(channel->client->vhost, change->name);
-    struct lv_broker *broker = channel->broker;
 
     if (entry != NULL)
         return redeclare(channel, declare, change, entry, diag);
@@ -232,15 +279,10 @@ static int declare_queue(struct lv_channel *channel, const struct lv_queue_decla
         return no_such(diag, channel, "queue", change->name);
     if (declare->name.size > 0 && is_reserved(declare->name))
         return reserved(diag, "queue", declare->name);
-    int rc = check_queue_arguments(declare->arguments, diag);
+    int rc = check_queue_arguments(channel, declare, diag);
     if (rc < 0)
         return rc;
-    /* An exclusive queue lives beside its owner, others spread over the shards. */
-    uint64_t serial = ++broker->last_queue_id;
-    change->queue_id = serial * LV_SHARDS_MAX + broker->config.shard;
-    change->home = declare->exclusive
-                       ? broker->config.shard
-                       : (uint32_t)((serial + broker->config.shard) % broker->config.shard_count);
+    lv_queue_place(channel->broker, change);
     submit(channel, LV_COMMAND_QUEUE_DECLARE, change);
     return 0;
 }
@@ -251,6 +293,7 @@ void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare 
     struct lv_diag diag;
     struct lv_change change = {
         .kind = LV_CHANGE_QUEUE_DECLARE,
+        .vhost = lv_vhost_name(channel->client->vhost),
         .name = declare->name,
         .arguments = declare->arguments,
         .client = channel->client->id,
@@ -259,9 +302,7 @@ void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare 
         .auto_delete = declare->auto_delete,
     };
 
-    if (declare->name.size == 0 && declare->passive && channel->last_queue != NULL) {
-        change.name = lv_bytes(channel->last_queue, channel->last_queue_size);
-    } else if (declare->name.size == 0) {
+    if (declare->name.size == 0 && !declare->passive) {
         lv_random_name(&channel->broker->random, generated + sizeof "amq.gen-" - 1);
         change.name = lv_text(generated);
     }
@@ -284,7 +325,7 @@ void lv_queue_delete(struct lv_channel *channel, struct lv_bytes name, bool if_u
     else if (rc < 0)
         lv_command_refuse(channel, LV_COMMAND_QUEUE_DELETE, rc, &diag);
     else
-        lv_channel_ask(channel, LV_COMMAND_QUEUE_DELETE, entry, &ask);
+        lv_channel_ask(channel, LV_COMMAND_QUEUE_DELETE, entry, &ask, NULL);
 }
 
 void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name)
@@ -297,7 +338,7 @@ void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name)
     if (rc < 0)
         lv_command_refuse(channel, LV_COMMAND_QUEUE_PURGE, rc, &diag);
     else
-        lv_channel_ask(channel, LV_COMMAND_QUEUE_PURGE, entry, &ask);
+        lv_channel_ask(channel, LV_COMMAND_QUEUE_PURGE, entry, &ask, NULL);
 }
 
 /* ---- bindings ---- */

@@ -35,41 +35,44 @@ void lv_op_send(struct lv_broker *broker, uint32_t to, struct lv_op *op)
         broker->config.send(broker->config.send_ctx, to, op);
 }
 
-/* Puts the message into the queues that are still there. False: out of memory, try again. */
-static bool enqueue(struct lv_broker *broker, const struct lv_op *op)
+/* Puts the message into the queues that are still there. False: out of memory, try again; queues
+ * that have it are no longer among the ids then. */
+static bool enqueue(struct lv_broker *broker, struct lv_op *op)
 {
-    const uint64_t *ids = (const uint64_t *)(const void *)op->data;
+    uint64_t *ids = (uint64_t *)(void *)op->data;
     uint32_t ids_size = op->enqueue.queue_count * (uint32_t)sizeof *ids;
-    uint32_t found = 0;
+    uint32_t left = 0;
     struct lv_ref ref;
     void *record;
 
     for (uint32_t i = 0; i < op->enqueue.queue_count; i++)
-        found += lv_broker_home(broker, ids[i]) != NULL;
-    if (found == 0)
+        left += lv_broker_home(broker, ids[i]) != NULL;
+    if (left == 0)
         return true;
     if (lv_store_append(broker->config.store, op->size - ids_size, &ref, &record) < 0)
         return false;
     memcpy(record, op->data + ids_size, op->size - ids_size);
-    if (found > 1)
-        lv_store_share(broker->config.store, &ref, found - 1);
+    if (left > 1)
+        lv_store_share(broker->config.store, &ref, left - 1);
     for (uint32_t i = 0; i < op->enqueue.queue_count; i++) {
         struct lv_queue_entry *entry = lv_broker_home(broker, ids[i]);
-        if (entry != NULL && lv_queue_push(entry->queue, ref) < 0)
-            lv_broker_exhausted();
+        if (entry == NULL)
+            continue;
+        if (lv_queue_push(entry->queue, ref) < 0)
+            break;
+        ids[i] = 0; /* no queue's id */
+        left--;
     }
-    return true;
+    for (uint32_t i = left; i > 0; i--)
+        lv_store_release(broker->config.store, ref);
+    return left == 0;
 }
 
-/* Takes the operation: answers with it, or keeps it until there is memory. */
-static void run_enqueue(struct lv_broker *broker, struct lv_op *op)
+/* Takes the operation, whose message is in its queues: the publisher's shard hears of it. */
+static void enqueued(struct lv_broker *broker, struct lv_op *op)
 {
     uint32_t from = op->from;
 
-    if (!enqueue(broker, op)) {
-        lv_list_push_back(&broker->waiting, &op->link);
-        return;
-    }
     if (op->enqueue.channel == NULL) {
         lv_op_free(op);
         return;
@@ -79,14 +82,64 @@ static void run_enqueue(struct lv_broker *broker, struct lv_op *op)
     lv_op_send(broker, from, op);
 }
 
+/* What found no memory waits, and what comes later stays behind it. */
+static void run_enqueue(struct lv_broker *broker, struct lv_op *op)
+{
+    if (LV_LIKELY(lv_list_is_empty(&broker->waiting) && enqueue(broker, op)))
+        enqueued(broker, op);
+    else
+        lv_list_push_back(&broker->waiting, &op->link);
+}
+
+void lv_broker_retry(struct lv_broker *broker)
+{
+    struct lv_link *link;
+
+    while (LV_UNLIKELY((link = lv_list_first(&broker->waiting)) != NULL)) {
+        struct lv_op *op = lv_container(link, struct lv_op, link);
+        if (!enqueue(broker, op))
+            return;
+        lv_link_remove(link);
+        enqueued(broker, op);
+    }
+}
+
 static void run_settle(const struct lv_op *op)
+{
+    const struct lv_op_delivery *what = &op->delivery;
+
+    if (what->to)
+        lv_subscriber_settle_to(what->subscriber, what->tag, what->settle);
+    else if (!lv_subscriber_settle(what->subscriber, what->tag, what->settle))
+        LV_IMPOSSIBLE("a delivery was settled twice");
+}
+
+/* Takes the operation. The first bounce is answered: all that was under way to the channel is ahead
+ * of the answer. */
+static void run_bounce(struct lv_broker *broker, struct lv_op *op)
+{
+    struct lv_subscriber *subscriber = op->delivery.subscriber;
+    bool first = !subscriber->held;
+
+    lv_subscriber_bounce(subscriber, op->delivery.tag);
+    if (!first) {
+        lv_op_free(op);
+        return;
+    }
+    op->kind = LV_OP_HELD;
+    op->from = broker->config.shard;
+    lv_op_send(broker, subscriber->front, op);
+}
+
+static void run_credit(const struct lv_op *op)
 {
     struct lv_subscriber *subscriber = op->delivery.subscriber;
 
-    if (op->delivery.to)
-        lv_subscriber_settle_to(subscriber, op->delivery.tag, op->delivery.settle);
-    else
-        lv_subscriber_settle(subscriber, op->delivery.tag, op->delivery.settle);
+    subscriber->window += op->delivery.count;
+    subscriber->window_size += (int64_t)op->delivery.size;
+    assert(subscriber->window <= LV_REMOTE_WINDOW);
+    assert(subscriber->window_size <= LV_REMOTE_WINDOW_SIZE);
+    lv_subscriber_wake(subscriber);
 }
 
 /* A consumer's queue is gone. Takes the operation: a command of the channel is answered first,
@@ -101,7 +154,6 @@ static void run_cancelled(struct lv_op *op)
         return;
     }
     if (!channel->closing) { /* else its subscriptions are gone already */
-        lv_link_remove(&subscription->link);
         channel->client->ops->cancelled(
             channel->ctx, lv_bytes(subscription->tag, subscription->tag_size), subscription->ctx);
         lv_subscription_free(subscription);
@@ -127,12 +179,6 @@ static void run_detach(struct lv_broker *broker, struct lv_op *op)
 static void run_plain(struct lv_broker *broker, struct lv_op *op)
 {
     switch (op->kind) {
-    case LV_OP_SUBMIT:
-        lv_change_sequence(broker, op);
-        break;
-    case LV_OP_APPLY:
-        lv_change_apply(broker, op);
-        break;
     case LV_OP_APPLIED:
         lv_command_applied(broker, op);
         break;
@@ -148,12 +194,11 @@ static void run_plain(struct lv_broker *broker, struct lv_op *op)
     case LV_OP_SETTLE:
         run_settle(op);
         break;
-    case LV_OP_BOUNCE:
-        lv_subscriber_bounce(op->delivery.subscriber, op->delivery.tag);
+    case LV_OP_HELD:
+        lv_channel_drained(op->delivery.channel, op->from);
         break;
     case LV_OP_CREDIT:
-        op->delivery.subscriber->window += op->delivery.count;
-        lv_subscriber_wake(op->delivery.subscriber);
+        run_credit(op);
         break;
     case LV_OP_RESUME:
         op->delivery.subscriber->held = false;
@@ -162,20 +207,41 @@ static void run_plain(struct lv_broker *broker, struct lv_op *op)
     case LV_OP_DETACHED:
         lv_channel_detached(op->delivery.channel);
         break;
-    default: /* QUERY … CANCEL */
-        lv_command_run(broker, op);
+    default:
+        LV_IMPOSSIBLE("the others take their operation");
     }
 }
 
 void lv_op_run(struct lv_broker *broker, struct lv_op *op)
 {
-    if (op->kind == LV_OP_ENQUEUE) {
+    switch (op->kind) {
+    case LV_OP_ENQUEUE:
         run_enqueue(broker, op);
-    } else if (op->kind == LV_OP_DETACH) {
+        return;
+    case LV_OP_SUBMIT:
+        lv_change_sequence(broker, op);
+        return;
+    case LV_OP_APPLY:
+        lv_change_apply(broker, op);
+        return;
+    case LV_OP_QUERY:
+    case LV_OP_DELETE:
+    case LV_OP_PURGE:
+    case LV_OP_GET:
+    case LV_OP_CONSUME:
+    case LV_OP_CANCEL:
+        lv_command_run(broker, op);
+        return;
+    case LV_OP_BOUNCE:
+        run_bounce(broker, op);
+        return;
+    case LV_OP_DETACH:
         run_detach(broker, op);
-    } else if (op->kind == LV_OP_CANCELLED) {
+        return;
+    case LV_OP_CANCELLED:
         run_cancelled(op);
-    } else {
+        return;
+    default:
         run_plain(broker, op);
         lv_op_free(op);
     }

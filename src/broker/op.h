@@ -9,10 +9,10 @@
  * Topology:   SUBMIT → shard 0, APPLY → every shard, APPLIED → the shard that asked.
  * Commands:   QUERY, DELETE, PURGE, GET, CONSUME, CANCEL → the queue's home; ANSWER comes back.
  * Messages:   ENQUEUE → home, ENQUEUED back (the confirm); DELIVER → the channel's shard, SETTLE or
- *             BOUNCE back, CREDIT as deliveries are taken, RESUME after bounces, CANCELLED when
- *             the queue is gone.
- * Channels:   DETACH → a shard with one of its subscribers, DETACHED back, after which neither
- * knows the other.
+ *             BOUNCE back, CREDIT as deliveries are taken; HELD answers the first BOUNCE, behind
+ * all that was under way and bounces too, RESUME when there is room again; CANCELLED when the queue
+ * is gone. Channels:   DETACH → a shard with one of its subscribers, DETACHED back, after which
+ * neither knows the other.
  */
 #pragma once
 
@@ -41,6 +41,7 @@ enum lv_op_kind {
     LV_OP_DELIVER,
     LV_OP_SETTLE,
     LV_OP_BOUNCE,
+    LV_OP_HELD,
     LV_OP_CREDIT,
     LV_OP_RESUME,
     LV_OP_CANCELLED,
@@ -48,7 +49,8 @@ enum lv_op_kind {
     LV_OP_DETACHED
 };
 
-/* A change on its way: struct lv_change with its strings behind the operation. */
+/* A change on its way: struct lv_change with its strings behind the operation. SUBMIT becomes the
+ * APPLY of a shard, and that its APPLIED. */
 struct lv_op_change {
     struct lv_change change;
     struct lv_table *arguments; /* own   what change.arguments points at */
@@ -56,7 +58,8 @@ struct lv_op_change {
     uint32_t origin;
 };
 
-/* A command for a queue's home. */
+/* A command for a queue's home, and later the ANSWER to it. Behind it lie the names of the queue
+ * and of its vhost, for whom the queue is gone. */
 struct lv_op_command {
     struct lv_pending *pending;       /* view */
     struct lv_channel *channel;       /* view  GET and CONSUME */
@@ -64,17 +67,19 @@ struct lv_op_command {
     struct lv_subscription *subscription; /* view  CONSUME and CANCEL */
     uint64_t queue_id;
     uint16_t prefetch;
+    uint8_t name_size, vhost_size;
     bool no_ack, exclusive, if_unused, if_empty;
 };
 
+/* ANSWER and APPLIED; the explanation of an error or (GET) the message's record lies behind. */
 struct lv_op_answer {
     struct lv_pending *pending;       /* view */
-    struct lv_subscriber *subscriber; /* view  as above, made by the command */
+    struct lv_subscriber *subscriber; /* view  ANSWER: made by the command, else NULL */
     int error;
     uint64_t message_count, consumer_count;
-    uint64_t tag;            /*       GET: the subscriber's tag */
-    bool found, redelivered; /*       GET: the message's record lies behind */
-    bool held;               /*       GET: the message awaits an answer under `tag` */
+    uint64_t tag; /*       GET: the subscriber's tag; 0: awaits no answer */
+    bool found, redelivered;
+    bool refused; /*       APPLIED: no shard has or will */
 };
 
 struct lv_op_enqueue {
@@ -88,7 +93,8 @@ struct lv_op_delivery {
     struct lv_subscriber *subscriber;     /* view */
     struct lv_subscription *subscription; /* view */
     uint64_t tag;                         /*       the subscriber's */
-    uint32_t count;                       /*       CREDIT */
+    uint32_t count;                       /*       CREDIT: deliveries taken, */
+    uint64_t size;                        /*       and their bytes */
     enum lv_settle settle;
     bool redelivered, no_ack, to; /*       `to`: SETTLE all up to the tag */
 };
@@ -113,7 +119,7 @@ struct lv_op *lv_op_new(const struct lv_broker *broker, enum lv_op_kind kind, ui
     LV_MUST_CHECK;
 /* Takes the operation; to the own shard it is worked off at the end of the command. */
 void lv_op_send(struct lv_broker *broker, uint32_t to, struct lv_op *op);
-/* Does what the operation says and frees it. */
+/* Takes the operation and does what it says. */
 void lv_op_run(struct lv_broker *broker, struct lv_op *op);
 /* Works off the local list; called at the end of every command and of the turn. */
 void lv_broker_settle_local(struct lv_broker *broker);

@@ -175,12 +175,13 @@ int lv_channel_publish(struct lv_channel *channel, const struct lv_message *mess
         return rc;
     channel->broker->stats.published++;
     uint64_t homes = other_homes(&targets);
-    if (channel->confirm && begin_confirm(channel, (uint32_t)__builtin_popcountll(homes)) < 0)
-        return lv_fail(diag, -LV_E_NOMEM, "out of memory for a confirm");
     if (targets.local_count > 0)
         rc = publish_here(channel, message, &targets);
     else if (targets.count == 0 && mandatory)
         client->ops->returned(channel->ctx, message);
+    /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
+    if (rc == 0 && channel->confirm)
+        rc = begin_confirm(channel, (uint32_t)__builtin_popcountll(homes));
     if (rc == 0 && homes != 0)
         rc = publish_out(channel, message, &targets, homes);
     return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;

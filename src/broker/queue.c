@@ -74,10 +74,8 @@ static void sift_up(struct lv_returned *heap, uint32_t at)
     }
 }
 
-static struct lv_returned take_returned(struct lv_queue *queue)
+static void drop_returned(struct lv_queue *queue)
 {
-    struct lv_returned first = queue->returned[0];
-
     queue->returned[0] = queue->returned[--queue->returned_count];
     if (queue->returned_count > 0) {
         sift_down(queue->returned, queue->returned_count);
@@ -87,22 +85,38 @@ static struct lv_returned take_returned(struct lv_queue *queue)
         queue->returned = NULL;
         queue->returned_capacity = 0;
     }
-    return first;
+}
+
+bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
+{
+    if (LV_UNLIKELY(queue->returned_count > 0)) {
+        *ret_seq = queue->returned[0].seq;
+        *ret_ref = queue->returned[0].ref;
+    } else if (queue->ready.count > 0) {
+        *ret_seq = queue->next_seq - queue->ready.count;
+        *ret_ref = lv_refs_first(&queue->ready);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* What lv_queue_peek() has shown is somebody else's now. */
+static void pop(struct lv_queue *queue)
+{
+    assert(lv_queue_ready_count(queue) > 0);
+    if (LV_UNLIKELY(queue->returned_count > 0))
+        drop_returned(queue);
+    else
+        (void)lv_refs_pop(&queue->ready, &queue->broker->refs_pool);
+    queue->broker->stats.ready--;
 }
 
 bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
 {
-    if (LV_UNLIKELY(queue->returned_count > 0)) {
-        struct lv_returned first = take_returned(queue);
-        *ret_seq = first.seq;
-        *ret_ref = first.ref;
-    } else if (queue->ready.count > 0) {
-        *ret_seq = queue->next_seq - queue->ready.count;
-        *ret_ref = lv_refs_pop(&queue->ready, &queue->broker->refs_pool);
-    } else {
+    if (!lv_queue_peek(queue, ret_seq, ret_ref))
         return false;
-    }
-    queue->broker->stats.ready--;
+    pop(queue);
     return true;
 }
 
@@ -203,12 +217,11 @@ bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
         }
         uint64_t seq = 0;
         struct lv_ref ref = {0};
-        bool taken = lv_queue_take(queue, &seq, &ref);
-        assert(taken);
-        if (!taken || !lv_consumer_deliver(consumer, seq, ref)) {
-            lv_queue_return(queue, seq, ref);
+        bool found = lv_queue_peek(queue, &seq, &ref);
+        assert(found);
+        if (LV_UNLIKELY(!found || !lv_consumer_deliver(consumer, seq, ref)))
             return true; /* out of memory: next turn */
-        }
+        pop(queue);
     }
     return false;
 }

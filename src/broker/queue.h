@@ -53,10 +53,13 @@ uint64_t lv_queue_ready_count(const struct lv_queue *queue);
 
 /* Takes one holder of the message. On failure the holder stays the caller's. */
 int lv_queue_push(struct lv_queue *queue, struct lv_ref ref) LV_MUST_CHECK;
+/* The oldest ready message, which stays. False when there is none. */
+bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
+    LV_MUST_CHECK;
 /* The oldest ready message: gives its holder. False when there is none. */
 bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref) LV_MUST_CHECK;
-/* Back to its place; takes the holder. When memory for its place is lacking it goes to the head of
- * what is there, which never loses it. */
+/* Back to its place; takes the holder. Without memory for that the program ends: 24 bytes for what
+ * was 32 until now are there, or nothing is. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref);
 /* Drops what is ready; returns how many. */
 uint64_t lv_queue_clear(struct lv_queue *queue);

@@ -124,6 +124,12 @@ static void advance(struct lv_refs *refs, struct lv_refs_pool *pool)
     }
 }
 
+struct lv_ref lv_refs_first(const struct lv_refs *refs)
+{
+    assert(refs->count > 0);
+    return refs->first->refs[refs->head];
+}
+
 struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     assert(refs->count > 0);

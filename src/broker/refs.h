@@ -33,5 +33,7 @@ void lv_refs_init(struct lv_refs *refs);
 void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool);
 
 int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref) LV_MUST_CHECK;
+/* The oldest, which stays. The deque must not be empty. */
+struct lv_ref lv_refs_first(const struct lv_refs *refs);
 /* The deque must not be empty. */
 struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool);

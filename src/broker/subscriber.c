@@ -3,65 +3,37 @@
 #include "base/alloc.h"
 #include "broker/core.h"
 
-#define UNACKED_CAPACITY_MIN 8u
+#define UNACKED_SIZE sizeof(struct lv_unacked)
+
+/* Getters that are looked at for the one of a queue; a channel that gets from more queues than this
+ * in turn has several for one queue, which is as good. */
+#define GETTERS_TRIED 8
 
 void lv_subscriber_init(struct lv_subscriber *subscriber, struct lv_broker *broker,
                         struct lv_channel *channel)
 {
+    assert(channel != NULL);
     *subscriber = (struct lv_subscriber){
         .broker = broker,
         .channel = channel,
         .front = broker->config.shard,
-        .base_tag = 1,
-        .next_tag = 1,
         .window = LV_REMOTE_WINDOW,
+        .window_size = LV_REMOTE_WINDOW_SIZE,
     };
     lv_list_init(&subscriber->consumers);
     lv_list_init(&subscriber->parked);
-}
-
-static struct lv_unacked *slot(const struct lv_subscriber *subscriber, uint64_t tag)
-{
-    assert(subscriber->unacked_capacity > 0);
-    return &subscriber->unacked[tag & (subscriber->unacked_capacity - 1)];
-}
-
-/* Room for one tag more. */
-static int grow(struct lv_subscriber *subscriber)
-{
-    uint32_t capacity =
-        subscriber->unacked_capacity == 0 ? UNACKED_CAPACITY_MIN : 2 * subscriber->unacked_capacity;
-    struct lv_unacked *ring = lv_alloc(capacity * sizeof *ring);
-
-    if (ring == NULL)
-        return -LV_E_NOMEM;
-    for (uint64_t tag = subscriber->base_tag; tag < subscriber->next_tag; tag++)
-        ring[tag & (capacity - 1)] = *slot(subscriber, tag);
-    lv_free(subscriber->unacked);
-    subscriber->broker->memory_size += (capacity - subscriber->unacked_capacity) * sizeof *ring;
-    subscriber->unacked = ring;
-    subscriber->unacked_capacity = capacity;
-    return 0;
-}
-
-static int put(struct lv_subscriber *subscriber, struct lv_unacked unacked)
-{
-    if (LV_UNLIKELY(subscriber->next_tag - subscriber->base_tag == subscriber->unacked_capacity)) {
-        int rc = grow(subscriber);
-        if (rc < 0)
-            return rc;
-    }
-    *slot(subscriber, subscriber->next_tag++) = unacked;
-    return 0;
+    lv_map_init(&subscriber->by_subscription, &broker->config.hash_key);
+    lv_tags_init(&subscriber->unacked, &broker->memory_size);
 }
 
 int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer *consumer,
                            uint64_t seq, struct lv_ref ref)
 {
-    int rc = put(subscriber, (struct lv_unacked){.ref = ref, .seq = seq, .consumer = consumer});
+    struct lv_unacked *unacked = lv_tags_push(&subscriber->unacked, UNACKED_SIZE);
 
-    if (rc < 0)
-        return rc;
+    if (LV_UNLIKELY(unacked == NULL))
+        return -LV_E_NOMEM;
+    *unacked = (struct lv_unacked){.consumer = consumer, .seq = seq, .ref = ref};
     consumer->unacked_count++;
     consumer->queue->unacked_count++;
     subscriber->broker->stats.unacked++;
@@ -72,12 +44,18 @@ int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer 
 
 int lv_subscriber_skip(struct lv_subscriber *subscriber)
 {
-    if (subscriber->base_tag == subscriber->next_tag) { /* nothing is unacked: no ring needed */
-        subscriber->base_tag++;
-        subscriber->next_tag++;
-        return 0;
-    }
-    return put(subscriber, (struct lv_unacked){.consumer = NULL});
+    return lv_tags_skip(&subscriber->unacked, UNACKED_SIZE);
+}
+
+int lv_subscriber_reserve(struct lv_subscriber *subscriber)
+{
+    return lv_tags_reserve(&subscriber->unacked, UNACKED_SIZE);
+}
+
+/* What names a subscription here: its address, which lies in the consumer. */
+static struct lv_bytes name_of(struct lv_subscription *const *subscription)
+{
+    return lv_bytes(subscription, sizeof *subscription);
 }
 
 struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_queue *queue,
@@ -92,6 +70,11 @@ struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_
     consumer->subscription = config->subscription;
     consumer->prefetch = config->prefetch;
     consumer->no_ack = config->no_ack;
+    assert(config->subscription != NULL);
+    if (lv_map_put(&subscriber->by_subscription, name_of(&consumer->subscription), consumer) < 0) {
+        lv_free(consumer);
+        return NULL;
+    }
     lv_list_push_back(&subscriber->consumers, &consumer->link);
     lv_list_push_back(&queue->consumers, &consumer->queue_link);
     lv_list_push_back(&queue->able, &consumer->able_link);
@@ -106,10 +89,15 @@ struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_
 
 struct lv_consumer *lv_subscriber_getter(struct lv_subscriber *subscriber, struct lv_queue *queue)
 {
+    int tried = 0;
+
+    assert(!queue->deleting);
     LV_LIST_EACH(&subscriber->consumers, link)
     {
         struct lv_consumer *consumer = lv_container(link, struct lv_consumer, link);
-        if (consumer->subscription == NULL && consumer->queue == queue)
+        if (consumer->subscription != NULL || ++tried > GETTERS_TRIED)
+            break;
+        if (consumer->queue == queue)
             return consumer;
     }
     struct lv_consumer *getter = lv_calloc(1, sizeof *getter);
@@ -139,6 +127,8 @@ void lv_consumer_cancel(struct lv_consumer *consumer)
     consumer->cancelled = true;
     lv_link_clear(&consumer->able_link);
     lv_link_remove(&consumer->link);
+    if (consumer->subscription != NULL)
+        lv_map_remove(&consumer->subscriber->by_subscription, name_of(&consumer->subscription));
     if (consumer->subscription != NULL && queue != NULL) {
         if (queue->exclusive == consumer)
             queue->exclusive = NULL;
@@ -154,15 +144,9 @@ void lv_consumer_cancel(struct lv_consumer *consumer)
 }
 
 struct lv_consumer *lv_subscriber_find(const struct lv_subscriber *subscriber,
-                                       const struct lv_subscription *subscription)
+                                       struct lv_subscription *subscription)
 {
-    LV_LIST_EACH(&subscriber->consumers, link)
-    {
-        struct lv_consumer *consumer = lv_container(link, struct lv_consumer, link);
-        if (consumer->subscription == subscription)
-            return consumer;
-    }
-    return NULL;
+    return lv_map_get(&subscriber->by_subscription, name_of(&subscription));
 }
 
 bool lv_consumer_is_able(const struct lv_consumer *consumer)
@@ -173,7 +157,8 @@ bool lv_consumer_is_able(const struct lv_consumer *consumer)
         consumer->unacked_count >= consumer->prefetch)
         return false;
     if (subscriber->remote)
-        return subscriber->window > 0 && (consumer->no_ack || !subscriber->held);
+        return subscriber->window > 0 && subscriber->window_size > 0 &&
+               (consumer->no_ack || !subscriber->held);
     if (!subscriber->channel->client->writable)
         return false;
     return consumer->no_ack || lv_channel_has_room(subscriber->channel);
@@ -205,14 +190,19 @@ void lv_subscriber_wake(struct lv_subscriber *subscriber)
 }
 
 /* To a channel of another shard: the message travels with the operation. */
-static bool deliver_remote(struct lv_consumer *consumer, uint64_t tag, struct lv_ref ref)
+static bool deliver_remote(struct lv_consumer *consumer, uint64_t seq, struct lv_ref ref)
 {
     struct lv_subscriber *subscriber = consumer->subscriber;
     struct lv_broker *broker = subscriber->broker;
+    uint64_t tag = subscriber->unacked.next;
     struct lv_op *op = lv_op_new(broker, LV_OP_DELIVER, ref.size);
 
     if (op == NULL)
         return false;
+    if (!consumer->no_ack && lv_subscriber_remember(subscriber, consumer, seq, ref) < 0) {
+        lv_op_free(op);
+        return false;
+    }
     memcpy(op->data, lv_store_view(broker->config.store, ref), ref.size);
     op->delivery = (struct lv_op_delivery){
         .channel = subscriber->channel,
@@ -223,24 +213,34 @@ static bool deliver_remote(struct lv_consumer *consumer, uint64_t tag, struct lv
         .no_ack = consumer->no_ack,
     };
     subscriber->window--;
+    subscriber->window_size -= ref.size;
     lv_op_send(broker, subscriber->front, op);
+    return true;
+}
+
+static bool deliver_local(struct lv_consumer *consumer, uint64_t seq, struct lv_ref ref)
+{
+    struct lv_subscriber *subscriber = consumer->subscriber;
+    uint64_t tag = subscriber->unacked.next;
+
+    if (LV_UNLIKELY(lv_channel_reserve_tag(subscriber->channel) < 0))
+        return false;
+    int rc = consumer->no_ack ? lv_subscriber_skip(subscriber)
+                              : lv_subscriber_remember(subscriber, consumer, seq, ref);
+    if (LV_UNLIKELY(rc < 0))
+        return false;
+    lv_channel_deliver_local(subscriber->channel, consumer, tag, ref);
     return true;
 }
 
 bool lv_consumer_deliver(struct lv_consumer *consumer, uint64_t seq, struct lv_ref ref)
 {
-    struct lv_subscriber *subscriber = consumer->subscriber;
-    struct lv_broker *broker = subscriber->broker;
-    uint64_t tag = subscriber->next_tag;
-    int rc = consumer->no_ack ? lv_subscriber_skip(subscriber)
-                              : lv_subscriber_remember(subscriber, consumer, seq, ref);
+    struct lv_broker *broker = consumer->subscriber->broker;
+    bool delivered = LV_LIKELY(!consumer->subscriber->remote) ? deliver_local(consumer, seq, ref)
+                                                              : deliver_remote(consumer, seq, ref);
 
-    if (rc < 0)
+    if (LV_UNLIKELY(!delivered))
         return false;
-    if (!subscriber->remote)
-        lv_channel_deliver_local(subscriber->channel, consumer, tag, ref);
-    else if (!deliver_remote(consumer, tag, ref))
-        lv_broker_exhausted();
     broker->stats.delivered++;
     if (consumer->no_ack)
         lv_store_release(broker->config.store, ref);
@@ -249,15 +249,13 @@ bool lv_consumer_deliver(struct lv_consumer *consumer, uint64_t seq, struct lv_r
 
 bool lv_subscriber_is_unacked(const struct lv_subscriber *subscriber, uint64_t tag)
 {
-    return tag >= subscriber->base_tag && tag < subscriber->next_tag &&
-           slot(subscriber, tag)->consumer != NULL;
+    return lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag) != NULL;
 }
 
-static void forget(struct lv_subscriber *subscriber, struct lv_unacked *unacked)
+/* The consumer has one unacknowledged delivery less. */
+static void forget(struct lv_subscriber *subscriber, struct lv_consumer *consumer)
 {
-    struct lv_consumer *consumer = unacked->consumer;
-
-    unacked->consumer = NULL;
+    assert(consumer->unacked_count > 0);
     consumer->unacked_count--;
     if (consumer->queue != NULL) {
         consumer->queue->unacked_count--;
@@ -272,60 +270,56 @@ static void forget(struct lv_subscriber *subscriber, struct lv_unacked *unacked)
         wake(consumer);
 }
 
-static void settle(struct lv_subscriber *subscriber, struct lv_unacked *unacked, enum lv_settle how)
+static void settle(struct lv_subscriber *subscriber, uint64_t tag, struct lv_unacked *unacked,
+                   enum lv_settle how)
 {
-    struct lv_queue *queue = unacked->consumer->queue;
+    struct lv_unacked was = *unacked;
+    struct lv_queue *queue = was.consumer->queue;
 
+    lv_tags_drop(&subscriber->unacked, UNACKED_SIZE, tag, unacked);
     if (how == LV_SETTLE_REQUEUE && queue != NULL) {
-        struct lv_ref ref = unacked->ref;
-        ref.flags |= LV_REF_REDELIVERED;
-        lv_queue_return(queue, unacked->seq, ref);
+        was.ref.flags |= LV_REF_REDELIVERED;
+        lv_queue_return(queue, was.seq, was.ref);
     } else {
-        lv_store_release(subscriber->broker->config.store, unacked->ref);
+        lv_store_release(subscriber->broker->config.store, was.ref);
     }
-    forget(subscriber, unacked);
+    forget(subscriber, was.consumer);
 }
 
-/* Drops what is settled at the beginning of the ring. */
-static void advance(struct lv_subscriber *subscriber)
+bool lv_subscriber_settle(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how)
 {
-    while (subscriber->base_tag < subscriber->next_tag &&
-           slot(subscriber, subscriber->base_tag)->consumer == NULL)
-        subscriber->base_tag++;
-}
+    struct lv_unacked *unacked = lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag);
 
-void lv_subscriber_settle(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how)
-{
-    assert(lv_subscriber_is_unacked(subscriber, tag));
-    settle(subscriber, slot(subscriber, tag), how);
-    advance(subscriber);
+    if (LV_UNLIKELY(unacked == NULL))
+        return false;
+    settle(subscriber, tag, unacked, how);
+    return true;
 }
 
 void lv_subscriber_settle_to(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how)
 {
-    assert(tag < subscriber->next_tag);
-    for (uint64_t at = subscriber->base_tag; at <= tag; at++) {
-        struct lv_unacked *unacked = slot(subscriber, at);
-        if (unacked->consumer != NULL)
-            settle(subscriber, unacked, how);
-    }
-    advance(subscriber);
+    struct lv_unacked *unacked;
+
+    for (uint64_t at = 0;
+         (unacked = lv_tags_seek(&subscriber->unacked, UNACKED_SIZE, &at)) != NULL && at <= tag;)
+        settle(subscriber, at, unacked, how);
 }
 
 void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
 {
-    assert(subscriber->remote);
-    assert(lv_subscriber_is_unacked(subscriber, tag));
-    struct lv_unacked *unacked = slot(subscriber, tag);
-    struct lv_queue *queue = unacked->consumer->queue;
+    struct lv_unacked *unacked = lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag);
 
+    assert(subscriber->remote);
+    assert(unacked != NULL);
+    struct lv_unacked was = *unacked;
+    struct lv_queue *queue = was.consumer->queue;
     subscriber->held = true;
+    lv_tags_drop(&subscriber->unacked, UNACKED_SIZE, tag, unacked);
     if (queue != NULL)
-        lv_queue_return(queue, unacked->seq, unacked->ref);
+        lv_queue_return(queue, was.seq, was.ref);
     else
-        lv_store_release(subscriber->broker->config.store, unacked->ref);
-    forget(subscriber, unacked);
-    advance(subscriber);
+        lv_store_release(subscriber->broker->config.store, was.ref);
+    forget(subscriber, was.consumer);
 }
 
 void lv_subscriber_fini(struct lv_subscriber *subscriber)
@@ -336,11 +330,8 @@ void lv_subscriber_fini(struct lv_subscriber *subscriber)
         if (consumer->subscription != NULL)
             lv_consumer_cancel(consumer);
     }
-    if (subscriber->base_tag < subscriber->next_tag)
-        lv_subscriber_settle_to(subscriber, subscriber->next_tag - 1, LV_SETTLE_REQUEUE);
+    lv_subscriber_settle_to(subscriber, UINT64_MAX, LV_SETTLE_REQUEUE);
     assert(lv_list_is_empty(&subscriber->consumers));
-    subscriber->broker->memory_size -= subscriber->unacked_capacity * sizeof *subscriber->unacked;
-    lv_free(subscriber->unacked);
-    subscriber->unacked = NULL;
-    subscriber->unacked_capacity = 0;
+    lv_map_fini(&subscriber->by_subscription);
+    lv_tags_fini(&subscriber->unacked, UNACKED_SIZE);
 }

@@ -11,14 +11,18 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "broker/broker.h"
+#include "broker/tags.h"
 #include "store/store.h"
 
 struct lv_queue;
 struct lv_subscriber;
 
-/* Deliveries to another shard that may be under way before it says that it took them. */
-#define LV_REMOTE_WINDOW 512u
+/* Deliveries to another shard that may be under way before it says that it took them, and their
+ * bytes; the last one may exceed these. */
+#define LV_REMOTE_WINDOW      512u
+#define LV_REMOTE_WINDOW_SIZE (4 << 20)
 
 /* The channel's side of a consumer, on the channel's shard. Other shards hold it as a name only. */
 struct lv_subscription {
@@ -47,21 +51,22 @@ struct lv_consumer {
 };
 
 struct lv_unacked {
-    struct lv_ref ref;
-    uint64_t seq;
     struct lv_consumer *consumer; /* view  NULL: settled */
+    uint64_t seq;
+    struct lv_ref ref;
 };
 
 struct lv_subscriber {
-    struct lv_broker *broker;    /* view */
-    struct lv_channel *channel;  /* view  a name only when `remote` */
-    struct lv_list consumers;    /* own */
-    struct lv_list parked;       /* view  consumers that cannot take a message now */
-    struct lv_unacked *unacked;  /* own   ring by tag */
-    uint32_t unacked_capacity;   /*       0 or a power of two */
-    uint32_t front;              /*       shard of the channel */
-    uint64_t base_tag, next_tag; /*       [base, next) is in the ring */
-    uint32_t window;             /*       remote: deliveries that may still leave */
+    struct lv_broker *broker;   /* view */
+    struct lv_channel *channel; /* view  a name only when `remote` */
+    struct lv_list consumers;   /* own   getters first */
+    struct lv_map
+        by_subscription;    /* view  consumers by the address that names their subscription */
+    struct lv_list parked;  /* view  consumers that cannot take a message now */
+    struct lv_tags unacked; /* own   struct lv_unacked by tag */
+    uint32_t front;         /*       shard of the channel */
+    uint32_t window;        /*       remote: deliveries that may still leave */
+    int64_t window_size;    /*       remote: their bytes */
     bool remote;
     bool held;                  /*       remote: its channel has no room under a global limit */
     struct lv_link remote_link; /* view  remote: in lv_broker.remotes */
@@ -86,7 +91,7 @@ struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_
 void lv_consumer_cancel(struct lv_consumer *consumer);
 /* NULL when there is none. */
 struct lv_consumer *lv_subscriber_find(const struct lv_subscriber *subscriber,
-                                       const struct lv_subscription *subscription);
+                                       struct lv_subscription *subscription);
 
 /* Could the consumer be given a message now? */
 bool lv_consumer_is_able(const struct lv_consumer *consumer);
@@ -104,15 +109,19 @@ int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer 
                            uint64_t seq, struct lv_ref ref) LV_MUST_CHECK;
 /* Uses up a tag for what needs no answer. */
 int lv_subscriber_skip(struct lv_subscriber *subscriber) LV_MUST_CHECK;
-/* A consumer that stands for basic.get on the queue, or NULL when out of memory. */
+/* Makes sure that one lv_subscriber_remember() will not fail. */
+int lv_subscriber_reserve(struct lv_subscriber *subscriber) LV_MUST_CHECK;
+/* A consumer that stands for basic.get on the queue, or NULL when out of memory. The next call is
+ * lv_subscriber_remember(): with the last of its deliveries it goes. */
 struct lv_consumer *lv_subscriber_getter(struct lv_subscriber *subscriber, struct lv_queue *queue)
     LV_MUST_CHECK;
 
 /* True when `tag` awaits an answer. */
 bool lv_subscriber_is_unacked(const struct lv_subscriber *subscriber, uint64_t tag);
-/* One delivery, which must be unacked. */
-void lv_subscriber_settle(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle settle);
-/* The channel had no room for it: back to its place as if it had never left. */
+/* One delivery. False when it does not await an answer. */
+bool lv_subscriber_settle(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how);
+/* The channel had no room for it: back to its place as if it had never left. Nothing that has to
+ * be acknowledged leaves until the subscriber is no longer held. */
 void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag);
 /* All up to `tag`. */
-void lv_subscriber_settle_to(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle settle);
+void lv_subscriber_settle_to(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how);

@@ -4,8 +4,6 @@
 #include "broker/core.h"
 #include "broker/exchange.h"
 
-#include <stdio.h>
-
 #define RESOURCE "%s '%.*s' in vhost '%.*s'"
 
 static const struct {
@@ -33,7 +31,7 @@ static const struct {
     {"amq.rabbitmq.trace", LV_EXCHANGE_TOPIC, true},
 };
 
-static const char *type_word(enum lv_exchange_type type)
+const char *lv_exchange_type_word(enum lv_exchange_type type)
 {
     for (size_t i = 0; i < LV_COUNT(types); i++)
         if (types[i].type == type)
@@ -64,84 +62,6 @@ struct lv_exchange *lv_vhost_exchange(const struct lv_vhost *vhost, struct lv_by
 struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_bytes name)
 {
     return lv_map_get(&vhost->queues, name);
-}
-
-/* ---- equivalence and access ---- */
-
-struct difference {
-    const char *what, *received, *current; /* view */
-};
-
-static int differs(struct lv_diag *diag, const char *kind, struct lv_bytes name,
-                   const struct lv_vhost *vhost, struct difference found)
-{
-    return lv_fail(diag, -LV_E_PRECONDITION,
-                   "inequivalent arg '%s' for " RESOURCE ": received '%s' but current is '%s'",
-                   found.what, kind, LV_FMT(name), LV_FMT(lv_vhost_name(vhost)), found.received,
-                   found.current);
-}
-
-static const char *word(bool value)
-{
-    return value ? "true" : "false";
-}
-
-int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_change *change,
-                           struct lv_diag *diag)
-{
-    const struct {
-        const char *name;
-        bool received, current;
-    } flags[] = {
-        {"durable", change->durable, exchange->durable},
-        {"auto_delete", change->auto_delete, exchange->auto_delete},
-        {"internal", change->internal, exchange->internal},
-    };
-    char received[256];
-
-    if (!lv_bytes_equal(change->other, lv_text(type_word(exchange->type)))) {
-        snprintf(received, sizeof received, "%.*s", LV_FMT(change->other));
-        return differs(diag, "exchange", change->name, exchange->vhost,
-                       (struct difference){"type", received, type_word(exchange->type)});
-    }
-    for (size_t i = 0; i < LV_COUNT(flags); i++)
-        if (flags[i].received != flags[i].current)
-            return differs(diag, "exchange", change->name, exchange->vhost,
-                           (struct difference){flags[i].name, word(flags[i].received),
-                                               word(flags[i].current)});
-    return 0;
-}
-
-static int locked(const struct lv_queue_entry *entry, struct lv_diag *diag)
-{
-    return lv_fail(diag, -LV_E_LOCKED,
-                   "cannot obtain exclusive access to locked " RESOURCE
-                   ". It could be originally declared on another connection or the exclusive "
-                   "property value does not match that of the original declaration.",
-                   "queue", LV_FMT(lv_entry_name(entry)), LV_FMT(lv_vhost_name(entry->vhost)));
-}
-
-int lv_entry_check_access(const struct lv_queue_entry *entry, uint64_t client, struct lv_diag *diag)
-{
-    return entry->owner == 0 || entry->owner == client ? 0 : locked(entry, diag);
-}
-
-int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_change *change,
-                        struct lv_diag *diag)
-{
-    bool durable =
-        change->durable && !change->exclusive; /* exclusive queues are stored transient */
-
-    if (entry->owner != (change->exclusive ? change->client : 0))
-        return locked(entry, diag);
-    if (entry->durable != durable)
-        return differs(diag, "queue", change->name, entry->vhost,
-                       (struct difference){"durable", word(durable), word(entry->durable)});
-    if (entry->auto_delete != change->auto_delete)
-        return differs(diag, "queue", change->name, entry->vhost,
-                       (struct difference){"auto_delete", word(change->auto_delete),
-                                           word(entry->auto_delete)});
-    return 0;
 }
 
 /* ---- making and ending ---- */
@@ -357,7 +277,7 @@ static int bind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
         return no_such(diag, "exchange", change->other, vhost);
     if (exchange->type != LV_EXCHANGE_DIRECT && exchange->type != LV_EXCHANGE_FANOUT)
         return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "bindings of %s exchanges",
-                       type_word(exchange->type));
+                       lv_exchange_type_word(exchange->type));
     if (lv_exchange_find(exchange, entry, change->key, change->arguments) != NULL)
         return 0;
     rc = lv_exchange_bind(exchange, entry, change->key, change->arguments);

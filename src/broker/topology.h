@@ -128,6 +128,8 @@ int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_chan
 /* May this client use the queue? 0 or -LV_E_LOCKED. */
 int lv_entry_check_access(const struct lv_queue_entry *entry, uint64_t client, struct lv_diag *diag)
     LV_MUST_CHECK;
+/* The type's word in declares: "direct". */
+const char *lv_exchange_type_word(enum lv_exchange_type type);
 /* False when the word names no type. */
 bool lv_exchange_type_parse(struct lv_bytes word, enum lv_exchange_type *ret_type) LV_MUST_CHECK;
 

@@ -1,0 +1,566 @@
+#include "broker/harness.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+#include <stdio.h>
+
+/* ---- the roads ---- */
+
+static void send_op(void *ctx, uint32_t to, struct lv_op *op)
+{
+    struct lv_sim_shard *shard = ctx;
+    struct lv_sim_road *road = &shard->roads[to];
+
+    assert(to < shard->sim->shard_count && op != NULL);
+    if (road->end == road->capacity) {
+        /* The road itself is no part of what is tested: it never runs out of memory. */
+        road->capacity = road->capacity == 0 ? 64 : 2 * road->capacity;
+        void *grown = realloc(road->ops, road->capacity * sizeof(struct lv_op *));
+        if (grown == NULL)
+            abort();
+        road->ops = grown;
+    }
+    road->ops[road->end++] = op;
+}
+
+bool lv_sim_carry(struct lv_sim *sim, uint32_t from, uint32_t to)
+{
+    struct lv_sim_road *road = &sim->shards[from].roads[to];
+
+    assert(from < sim->shard_count && to < sim->shard_count);
+    if (road->begin == road->end)
+        return false;
+    struct lv_op *op = road->ops[road->begin++];
+    if (road->begin == road->end)
+        road->begin = road->end = 0;
+    lv_broker_take(sim->shards[to].broker, op);
+    return true;
+}
+
+/* One operation of some road. */
+static bool carry_any(struct lv_sim *sim)
+{
+    uint32_t roads = sim->shard_count * sim->shard_count;
+    uint32_t first = sim->is_random ? (uint32_t)lv_random_below(&sim->random, roads) : 0;
+
+    for (uint32_t i = 0; i < roads; i++) {
+        uint32_t road = (first + i) % roads;
+        if (lv_sim_carry(sim, road / sim->shard_count, road % sim->shard_count))
+            return true;
+    }
+    return false;
+}
+
+void lv_sim_turn(struct lv_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->shard_count; i++)
+        (void)lv_broker_turn(sim->shards[i].broker);
+}
+
+static bool is_under_way(const struct lv_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->shard_count; i++)
+        for (uint32_t to = 0; to < sim->shard_count; to++)
+            if (sim->shards[i].roads[to].begin != sim->shards[i].roads[to].end)
+                return true;
+    return false;
+}
+
+bool lv_sim_step(struct lv_sim *sim)
+{
+    bool more = false;
+
+    /* A turn now and then, so that operations and turns meet in many orders. */
+    if (sim->is_random && is_under_way(sim) && lv_random_below(&sim->random, 4) > 0)
+        return carry_any(sim);
+    if (sim->is_random && is_under_way(sim)) {
+        uint32_t shard = (uint32_t)lv_random_below(&sim->random, sim->shard_count);
+        (void)lv_broker_turn(sim->shards[shard].broker);
+        return true;
+    }
+    if (carry_any(sim))
+        return true;
+    for (uint32_t i = 0; i < sim->shard_count; i++)
+        more |= lv_broker_turn(sim->shards[i].broker);
+    return more || is_under_way(sim);
+}
+
+void lv_sim_settle(struct lv_sim *sim)
+{
+    while (lv_sim_step(sim))
+        ;
+}
+
+/* ---- the world ---- */
+
+void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
+{
+    assert(shard_count <= LV_SIM_SHARDS_MAX);
+    *sim = (struct lv_sim){.shard_count = shard_count, .is_random = seed != 0};
+    lv_random_seed(&sim->random, seed);
+    for (uint32_t i = 0; i < shard_count; i++) {
+        struct lv_sim_shard *shard = &sim->shards[i];
+        shard->sim = sim;
+        shard->store = lv_store_new();
+        assert_non_null(shard->store);
+        struct lv_broker_config config = {
+            .shard = i,
+            .shard_count = shard_count,
+            .store = shard->store,
+            .hash_key = {.k0 = 1, .k1 = 2},
+            .seed = 1000 * (seed + 1) + i,
+            .send = send_op,
+            .send_ctx = shard,
+        };
+        shard->broker = lv_broker_new(&config);
+        assert_non_null(shard->broker);
+    }
+}
+
+void lv_sim_fini(struct lv_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->shard_count; i++) {
+        struct lv_sim_shard *shard = &sim->shards[i];
+        for (uint32_t to = 0; to < sim->shard_count; to++) {
+            struct lv_sim_road *road = &shard->roads[to];
+            for (size_t at = road->begin; at < road->end; at++)
+                lv_op_free(road->ops[at]);
+            free(road->ops);
+        }
+        lv_broker_free(shard->broker);
+        struct lv_store_stats stats;
+        lv_store_stats(shard->store, &stats);
+        assert_int_equal(stats.live_count, 0); /* nobody forgot to let go of a message */
+        lv_store_free(shard->store);
+    }
+}
+
+/* What runs now, for the report of a failure. */
+static struct {
+    uint32_t shard_count;
+    uint64_t seed;
+} running;
+
+void lv_sim_each(lv_sim_scenario_fn *scenario)
+{
+    for (uint32_t shard_count = 1; shard_count <= 3; shard_count += 2)
+        for (uint64_t seed = 0; seed < (shard_count == 1 ? 1 : LV_SIM_SEEDS); seed++) {
+            struct lv_sim sim;
+            running.shard_count = shard_count;
+            running.seed = seed;
+            lv_sim_init(&sim, shard_count, seed);
+            scenario(&sim);
+            lv_sim_fini(&sim);
+        }
+    running.shard_count = 0;
+}
+
+int lv_sim_report(void **state)
+{
+    (void)state;
+    if (running.shard_count > 0)
+        print_message("# failed with %u shards, seed %llu\n", running.shard_count,
+                      (unsigned long long)running.seed);
+    running.shard_count = 0;
+    return 0;
+}
+
+static struct lv_queue_entry *find(const struct lv_sim *sim, uint32_t shard, const char *queue)
+{
+    const struct lv_vhost *vhost =
+        lv_topology_vhost(&sim->shards[shard].broker->topology, lv_text("/"));
+
+    return lv_vhost_queue(vhost, lv_text(queue));
+}
+
+uint32_t lv_sim_home(const struct lv_sim *sim, const char *queue)
+{
+    uint32_t home = UINT32_MAX;
+
+    for (uint32_t i = 0; i < sim->shard_count; i++) {
+        const struct lv_queue_entry *entry = find(sim, i, queue);
+        assert_non_null(entry);
+        assert_true(home == UINT32_MAX || home == entry->home);
+        home = entry->home;
+    }
+    return home;
+}
+
+bool lv_sim_is_gone(const struct lv_sim *sim, const char *queue)
+{
+    for (uint32_t i = 0; i < sim->shard_count; i++)
+        if (find(sim, i, queue) != NULL)
+            return false;
+    return true;
+}
+
+uint64_t lv_sim_live_count(const struct lv_sim *sim)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < sim->shard_count; i++) {
+        struct lv_store_stats stats;
+        lv_store_stats(sim->shards[i].store, &stats);
+        count += stats.live_count;
+    }
+    return count;
+}
+
+/* ---- what clients hear ---- */
+
+static void LV_PRINTF(2, 3) hear(struct lv_sim_channel *channel, const char *fmt, ...)
+{
+    struct lv_sim_client *client = channel->client;
+    size_t room = 1024;
+    va_list args;
+
+    if (client->trace_capacity - client->trace_size < room) {
+        client->trace_capacity = 2 * client->trace_capacity + room;
+        char *grown = realloc(client->trace, client->trace_capacity);
+        if (grown == NULL)
+            abort();
+        client->trace = grown;
+    }
+    char *p = client->trace + client->trace_size;
+    if (client->trace_size > 0)
+        *p++ = '\n';
+    if (channel->number > 1)
+        p += snprintf(p, 8, "%u: ", channel->number);
+    va_start(args, fmt);
+    int size = vsnprintf(p, room - 16, fmt, args);
+    va_end(args);
+    assert(size >= 0);
+    client->trace_size = (size_t)(p - client->trace) + strlen(p);
+}
+
+static const char *const words[LV_COMMAND_COUNT] = {
+    [LV_COMMAND_EXCHANGE_DECLARE] = "exchange-declare",
+    [LV_COMMAND_EXCHANGE_DELETE] = "exchange-delete",
+    [LV_COMMAND_QUEUE_DECLARE] = "declare",
+    [LV_COMMAND_QUEUE_DELETE] = "delete",
+    [LV_COMMAND_QUEUE_PURGE] = "purge",
+    [LV_COMMAND_BIND] = "bind",
+    [LV_COMMAND_UNBIND] = "unbind",
+    [LV_COMMAND_CONSUME] = "consume",
+    [LV_COMMAND_CANCEL] = "cancel",
+    [LV_COMMAND_GET] = "get",
+};
+
+static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *reply)
+{
+    const struct lv_delivery *delivery = reply->delivery;
+
+    if (delivery == NULL)
+        hear(channel, "get-empty");
+    else
+        hear(channel, "get-ok #%llu %.*s%s, %llu left", (unsigned long long)delivery->tag,
+             LV_FMT(delivery->message.body), delivery->redelivered ? " again" : "",
+             (unsigned long long)reply->message_count);
+}
+
+static void on_reply(void *channel_ctx, const struct lv_reply *reply)
+{
+    struct lv_sim_channel *channel = channel_ctx;
+    struct lv_sim_client *client = channel->client;
+    const char *word = words[reply->command];
+
+    assert_true(client->awaited > 0); /* exactly one answer for each command */
+    client->awaited--;
+    if (reply->error < 0)
+        hear(channel, "%s: %d %s", word, lv_error_code(reply->error), reply->text);
+    else if (reply->command == LV_COMMAND_QUEUE_DECLARE)
+        hear(channel, "declare-ok %.*s %llu %llu", LV_FMT(reply->name),
+             (unsigned long long)reply->message_count, (unsigned long long)reply->consumer_count);
+    else if (reply->command == LV_COMMAND_QUEUE_DELETE || reply->command == LV_COMMAND_QUEUE_PURGE)
+        hear(channel, "%s-ok %llu", word, (unsigned long long)reply->message_count);
+    else if (reply->command == LV_COMMAND_CONSUME || reply->command == LV_COMMAND_CANCEL)
+        hear(channel, "%s-ok %.*s", word, LV_FMT(reply->name));
+    else if (reply->command == LV_COMMAND_GET)
+        hear_got(channel, reply);
+    else
+        hear(channel, "%s-ok", word);
+    if (client->close_after > 0 && --client->close_after == 0)
+        lv_sim_client_close(client);
+}
+
+static void on_deliver(void *channel_ctx, const struct lv_delivery *delivery)
+{
+    struct lv_sim_channel *channel = channel_ctx;
+    struct lv_sim_client *client = channel->client;
+
+    assert_non_null(channel->core);
+    client->delivered++;
+    hear(channel, "%.*s #%llu %.*s%s", LV_FMT(delivery->consumer_tag),
+         (unsigned long long)delivery->tag, LV_FMT(delivery->message.body),
+         delivery->redelivered ? " again" : "");
+    if (client->stop_after > 0 && --client->stop_after == 0)
+        lv_client_set_writable(client->core, false);
+}
+
+static void on_confirm(void *channel_ctx, uint64_t tag, bool multiple)
+{
+    hear(channel_ctx, "confirm %s%llu", multiple ? ".." : "", (unsigned long long)tag);
+}
+
+static void on_returned(void *channel_ctx, const struct lv_message *message)
+{
+    hear(channel_ctx, "returned %.*s", LV_FMT(message->body));
+}
+
+static void on_cancelled(void *channel_ctx, struct lv_bytes consumer_tag, void *consumer_ctx)
+{
+    assert_ptr_equal(consumer_ctx, channel_ctx);
+    hear(channel_ctx, "cancelled %.*s", LV_FMT(consumer_tag));
+}
+
+static void on_channel_closed(void *channel_ctx)
+{
+    struct lv_sim_channel *channel = channel_ctx;
+
+    channel->core = NULL;
+    hear(channel, "channel-closed");
+}
+
+static void on_client_closed(void *client_ctx)
+{
+    struct lv_sim_client *client = client_ctx;
+
+    client->core = NULL;
+    hear(&client->channels[0], "client-closed");
+}
+
+static const struct lv_client_ops recording = {
+    .reply = on_reply,
+    .deliver = on_deliver,
+    .confirm = on_confirm,
+    .returned = on_returned,
+    .cancelled = on_cancelled,
+    .channel_closed = on_channel_closed,
+    .client_closed = on_client_closed,
+};
+
+const char *lv_sim_heard_now(struct lv_sim_client *client)
+{
+    if (client->trace == NULL)
+        return "";
+    client->trace[client->trace_size] = '\0';
+    client->trace_size = 0;
+    return client->trace;
+}
+
+const char *lv_sim_heard(struct lv_sim_client *client)
+{
+    lv_sim_settle(client->sim);
+    return lv_sim_heard_now(client);
+}
+
+/* ---- clients and channels ---- */
+
+void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard)
+{
+    struct lv_client_config config = {
+        .ops = &recording, .ctx = client, .vhost = lv_text("/"), .user = lv_text("guest")};
+
+    *client = (struct lv_sim_client){.sim = sim, .shard = shard % sim->shard_count};
+    assert_int_equal(
+        lv_client_open(sim->shards[client->shard].broker, &config, NULL, &client->core), 0);
+    for (uint32_t i = 0; i < LV_SIM_CHANNELS_MAX; i++) {
+        client->channels[i].client = client;
+        client->channels[i].number = i + 1;
+    }
+    lv_sim_channel_open(client, 1);
+}
+
+void lv_sim_client_close(struct lv_sim_client *client)
+{
+    client->awaited = 0;
+    lv_client_close(client->core);
+}
+
+void lv_sim_client_fini(struct lv_sim_client *client)
+{
+    if (client->core != NULL) {
+        lv_sim_client_close(client);
+        lv_sim_settle(client->sim);
+    }
+    assert_null(client->core);
+    free(client->trace);
+    client->trace = NULL;
+}
+
+struct lv_sim_channel *lv_sim_channel(struct lv_sim_client *client, uint32_t number)
+{
+    assert(number >= 1 && number <= LV_SIM_CHANNELS_MAX);
+    return &client->channels[number - 1];
+}
+
+struct lv_sim_channel *lv_sim_channel_open(struct lv_sim_client *client, uint32_t number)
+{
+    struct lv_sim_channel *channel = lv_sim_channel(client, number);
+
+    assert_null(channel->core);
+    assert_int_equal(lv_channel_open(client->core, channel, &channel->core), 0);
+    return channel;
+}
+
+void lv_sim_channel_close(struct lv_sim_client *client, uint32_t number)
+{
+    lv_channel_close(lv_sim_channel(client, number)->core);
+}
+
+/* ---- commands ---- */
+
+static bool has(const char *letters, char letter)
+{
+    return strchr(letters, letter) != NULL;
+}
+
+/* The channel a command is given on; nothing else may be awaited. */
+static struct lv_channel *ask(struct lv_sim_client *client)
+{
+    while (client->awaited > 0 && lv_sim_step(client->sim))
+        ; /* no further than the answer: what else is under way stays so */
+    assert_int_equal(client->awaited, 0);
+    client->awaited = 1;
+    return client->channels[0].core;
+}
+
+void lv_sim_declare_args(struct lv_sim_client *client, const char *queue, const char *letters,
+                         const struct lv_table *arguments)
+{
+    struct lv_queue_declare declare = {
+        .name = lv_text(queue),
+        .passive = has(letters, 'p'),
+        .durable = has(letters, 'd'),
+        .exclusive = has(letters, 'x'),
+        .auto_delete = has(letters, 'a'),
+        .arguments = arguments,
+    };
+
+    lv_queue_declare(ask(client), &declare);
+}
+
+void lv_sim_declare(struct lv_sim_client *client, const char *queue, const char *letters)
+{
+    lv_sim_declare_args(client, queue, letters, NULL);
+}
+
+void lv_sim_delete(struct lv_sim_client *client, const char *queue, const char *letters)
+{
+    lv_queue_delete(ask(client), lv_text(queue), has(letters, 'u'), has(letters, 'e'));
+}
+
+void lv_sim_purge(struct lv_sim_client *client, const char *queue)
+{
+    lv_queue_purge(ask(client), lv_text(queue));
+}
+
+void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char *type,
+                     const char *letters)
+{
+    struct lv_exchange_declare declare = {
+        .name = lv_text(name),
+        .type = lv_text(type),
+        .passive = has(letters, 'p'),
+        .durable = has(letters, 'd'),
+        .auto_delete = has(letters, 'a'),
+        .internal = has(letters, 'i'),
+    };
+
+    lv_exchange_declare(ask(client), &declare);
+}
+
+void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, const char *letters)
+{
+    lv_exchange_delete(ask(client), lv_text(name), has(letters, 'u'));
+}
+
+void lv_sim_bind(struct lv_sim_client *client, const char *queue, const char *exchange,
+                 const char *key)
+{
+    struct lv_bind bind = {
+        .queue = lv_text(queue), .exchange = lv_text(exchange), .key = lv_text(key)};
+
+    lv_queue_bind(ask(client), &bind);
+}
+
+void lv_sim_unbind(struct lv_sim_client *client, const char *queue, const char *exchange,
+                   const char *key)
+{
+    struct lv_bind bind = {
+        .queue = lv_text(queue), .exchange = lv_text(exchange), .key = lv_text(key)};
+
+    lv_queue_unbind(ask(client), &bind);
+}
+
+void lv_sim_consume_on(struct lv_sim_channel *channel, const char *queue, const char *tag,
+                       const char *letters)
+{
+    struct lv_consume consume = {
+        .queue = lv_text(queue),
+        .tag = lv_text(tag),
+        .no_ack = has(letters, 'n'),
+        .exclusive = has(letters, 'x'),
+        .consumer_ctx = channel,
+    };
+
+    (void)ask(channel->client);
+    lv_channel_consume(channel->core, &consume);
+}
+
+void lv_sim_consume(struct lv_sim_client *client, const char *queue, const char *tag,
+                    const char *letters)
+{
+    lv_sim_consume_on(&client->channels[0], queue, tag, letters);
+}
+
+void lv_sim_cancel(struct lv_sim_client *client, const char *tag)
+{
+    lv_channel_cancel(ask(client), lv_text(tag));
+}
+
+void lv_sim_get(struct lv_sim_client *client, const char *queue, const char *letters)
+{
+    lv_channel_get(ask(client), lv_text(queue), has(letters, 'n'));
+}
+
+int lv_sim_try_publish(struct lv_sim_client *client, const char *exchange, const char *key,
+                       const char *body, bool mandatory, struct lv_diag *diag)
+{
+    static const uint8_t no_properties[2] = {0, 0};
+    struct lv_message message = {
+        .exchange = lv_text(exchange),
+        .key = lv_text(key),
+        .properties = lv_bytes(no_properties, sizeof no_properties),
+        .body = lv_text(body),
+    };
+
+    return lv_channel_publish(client->channels[0].core, &message, mandatory, diag);
+}
+
+void lv_sim_publish(struct lv_sim_client *client, const char *exchange, const char *key,
+                    const char *body)
+{
+    assert_int_equal(lv_sim_try_publish(client, exchange, key, body, false, NULL), 0);
+}
+
+void lv_sim_settle_tag(struct lv_sim_client *client, uint64_t tag, const char *letters)
+{
+    enum lv_settle how = has(letters, 'a')   ? LV_SETTLE_ACK
+                         : has(letters, 'r') ? LV_SETTLE_REJECT
+                                             : LV_SETTLE_REQUEUE;
+
+    assert_int_equal(lv_channel_settle(client->channels[0].core, tag, has(letters, '+'), how, NULL),
+                     0);
+}
+
+const struct lv_table *lv_sim_table(struct lv_sim_table *memory, const char *name,
+                                    struct lv_value value)
+{
+    static_assert(offsetof(struct lv_sim_table, field) == offsetof(struct lv_table, fields),
+                  "a table with one field");
+    memory->count = 1;
+    memory->field = (struct lv_field){.name = lv_text(name), .value = value};
+    return (const struct lv_table *)(const void *)memory;
+}
