@@ -106,6 +106,7 @@ static void settle(struct sim_run *run)
     uint32_t shards = run->world.shard_count;
     bool moved;
 
+    assert(shards > 0);
     do {
         moved = false;
         for (uint32_t i = 0; i < shards * shards; i++)
@@ -359,7 +360,7 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < count; i++)
         for (uint32_t shards = 1; shards <= 3; shards += 2) {
             /* on a line of its own: after a crash it is the last one but the reason */
-            fprintf(stderr, "seed %llu, shards %u\n", (unsigned long long)(seed + i), shards);
+            fprintf(stderr, "seed %llu, shards %u\n", (unsigned long long)seed + i, shards);
             simulate(seed + i, shards);
         }
     printf("%llu seeds\n", (unsigned long long)count);

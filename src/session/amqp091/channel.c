@@ -67,20 +67,16 @@ static int check_number(const struct lv_session *session, uint16_t number, struc
 int lv_session_channel_open(struct lv_session *session, uint16_t number, struct lv_fault *fault)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_OPEN_OK};
-    struct lv_session_channel *channel = NULL;
+    struct lv_session_channel *channel;
     int rc = check_number(session, number, fault);
 
     if (rc < 0)
         return rc;
     assert(lv_session_channel(session, number) == NULL);
-    rc = grow(session, number);
-    if (rc == 0 && (channel = lv_calloc(1, sizeof *channel)) == NULL)
-        rc = -LV_E_NOMEM;
-    if (rc == 0)
-        rc = lv_channel_open(session->client, channel, &channel->core);
-    if (rc < 0) {
+    channel = grow(session, number) < 0 ? NULL : lv_calloc(1, sizeof *channel);
+    if (channel == NULL || lv_channel_open(session->client, channel, &channel->core) < 0) {
         lv_free(channel);
-        return lv_fail(&fault->diag, rc, "no memory for channel %u", (unsigned)number);
+        return lv_fail(&fault->diag, -LV_E_NOMEM, "no memory for channel %u", (unsigned)number);
     }
     channel->session = session;
     channel->number = number;
@@ -183,8 +179,11 @@ void lv_session_channels_close_failed(struct lv_session *session)
 
 void lv_session_channel_free(struct lv_session_channel *channel)
 {
-    struct lv_session *session = channel->session;
+    struct lv_session *session;
 
+    if (channel == NULL)
+        return;
+    session = channel->session;
     assert(session->channels[channel->number] == channel);
     session->channels[channel->number] = NULL;
     lv_content_free(channel);
@@ -199,10 +198,8 @@ void lv_session_channel_free(struct lv_session_channel *channel)
 void lv_session_channels_fini(struct lv_session *session)
 {
     assert(session->channels != NULL || session->channel_capacity == 0);
-    for (uint32_t i = 0; i < session->channel_capacity; i++) {
-        if (session->channels[i] != NULL)
-            lv_session_channel_free(session->channels[i]);
-    }
+    for (uint32_t i = 0; i < session->channel_capacity; i++)
+        lv_session_channel_free(session->channels[i]);
     lv_free(session->channels);
     session->channels = NULL;
     session->channel_capacity = 0;

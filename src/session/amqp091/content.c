@@ -158,21 +158,21 @@ void lv_content_free(struct lv_session_channel *channel)
 int lv_content_begin(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
                      struct lv_fault *fault)
 {
-    const struct lv_amqp091_basic_publish *publish_ = &method->basic_publish;
+    const struct lv_amqp091_basic_publish *from = &method->basic_publish;
     struct lv_content *content;
 
     assert(channel->content == NULL);
-    if (publish_->immediate)
+    if (from->immediate)
         return lv_fail(&fault->diag, -LV_E_NOT_IMPLEMENTED, "immediate=true");
-    content = lv_alloc(sizeof *content + publish_->exchange.size + publish_->routing_key.size);
+    content = lv_alloc(sizeof *content + from->exchange.size + from->routing_key.size);
     if (content == NULL)
         return lv_fail(&fault->diag, -LV_E_NOMEM, "no memory for a message");
     *content = (struct lv_content){
-        .exchange_size = (uint8_t)publish_->exchange.size,
-        .key_size = (uint8_t)publish_->routing_key.size,
-        .mandatory = publish_->mandatory,
+        .exchange_size = (uint8_t)from->exchange.size,
+        .key_size = (uint8_t)from->routing_key.size,
+        .mandatory = from->mandatory,
     };
-    lv_put_bytes(lv_put_bytes(content->names, publish_->exchange), publish_->routing_key);
+    lv_put_bytes(lv_put_bytes(content->names, from->exchange), from->routing_key);
     channel->content = content;
     lv_session_channel_move_to(channel, LV_SESSION_CHANNEL_HEADER);
     return 0;

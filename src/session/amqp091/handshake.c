@@ -149,17 +149,14 @@ done:
     return rc;
 }
 
-static int find_mechanism(struct lv_bytes name, const struct mechanism **ret_mechanism,
-                          struct lv_diag *diag)
+/* NULL when it is not offered. */
+static const struct mechanism *find_mechanism(struct lv_bytes name)
 {
     for (size_t i = 0; i < LV_COUNT(mechanisms); i++) {
-        if (lv_bytes_equal(name, lv_text(mechanisms[i].name))) {
-            *ret_mechanism = &mechanisms[i];
-            return 0;
-        }
+        if (lv_bytes_equal(name, lv_text(mechanisms[i].name)))
+            return &mechanisms[i];
     }
-    return lv_fail(diag, -LV_E_COMMAND_INVALID, "unknown authentication mechanism '%.*s'",
-                   LV_FMT(name));
+    return NULL;
 }
 
 int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_method *method,
@@ -167,20 +164,22 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
 {
     const struct lv_amqp091_connection_start_ok *start_ok = &method->connection_start_ok;
     struct lv_sasl_credentials credentials;
-    const struct mechanism *mechanism = NULL;
+    const struct mechanism *mechanism = find_mechanism(start_ok->mechanism);
     struct lv_login login;
     int rc;
 
     assert(session->state == LV_SESSION_STARTING);
     rc = read_client_properties(session, start_ok->client_properties, &fault->diag);
-    if (rc == 0)
-        rc = find_mechanism(start_ok->mechanism, &mechanism, &fault->diag);
-    if (rc == 0)
-        rc = mechanism->decode(start_ok->response, &credentials, &fault->diag);
-    if (rc == 0 && credentials.user.size > LV_BOUND_USER)
-        rc = lv_fail(&fault->diag, -LV_E_SYNTAX, "the user's name is too long");
     if (rc < 0)
         return rc;
+    if (mechanism == NULL)
+        return lv_fail(&fault->diag, -LV_E_COMMAND_INVALID,
+                       "unknown authentication mechanism '%.*s'", LV_FMT(start_ok->mechanism));
+    rc = mechanism->decode(start_ok->response, &credentials, &fault->diag);
+    if (rc < 0)
+        return rc;
+    if (credentials.user.size > LV_BOUND_USER)
+        return lv_fail(&fault->diag, -LV_E_SYNTAX, "the user's name is too long");
     session->user = lv_strndup((const char *)credentials.user.data, credentials.user.size);
     if (session->user == NULL)
         return lv_fail(&fault->diag, -LV_E_NOMEM, "no memory for a login");

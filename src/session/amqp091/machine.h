@@ -247,7 +247,7 @@ void lv_session_channel_fail(struct lv_session_channel *channel, int error,
 void lv_session_channels_close_failed(struct lv_session *session);
 /* The core's channel_closed. */
 void lv_session_channel_closed(void *channel_ctx);
-/* The core must have let go, or be about to with all of the client. */
+/* Takes NULL. The core must have let go, or be about to with all of the client. */
 void lv_session_channel_free(struct lv_session_channel *channel);
 /* Frees all channels and their table. */
 void lv_session_channels_fini(struct lv_session *session);
