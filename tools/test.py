@@ -313,6 +313,8 @@ def main():
     kinds = args.only.split(',') if args.only else ('clients',) if args.peer else KINDS
     if args.suite and not args.only and not args.peer:
         kinds = ('program', 'clients')
+    # It cuts print() in two, and the lines of two writers to one pipe mix.
+    os.environ.pop('PYTHONUNBUFFERED', None)
     # Debian's Python packages belong to Debian's interpreter; a version manager may hide it.
     env = dict(os.environ, PATH='/usr/bin:/bin:' + os.environ.get('PATH', ''),
                LEVERET_BIN=str(build / 'leveret'), LEVERET_BUILD=str(build),

@@ -4,8 +4,7 @@
 
 #define ALIGNMENT      8u
 #define BLOCK_SIZE_MIN 1024u
-#define BLOCK_SIZE_MAX ((size_t)64 * 1024) /* what doubling leads to; a larger wish gets its own   \
-                                            */
+#define BLOCK_SIZE_MAX ((size_t)64 * 1024) /* what doubling leads to */
 
 struct lv_arena_block {
     struct lv_arena_block *next; /* own   older */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -99,6 +100,10 @@ static void names_resolve_without_doubles(void **state)
     int count = lv_address_resolve("localhost", 7, addresses, 8, NULL);
 
     (void)state;
+    if (count < 0 && access("/etc/hosts", R_OK) != 0) {
+        print_message("# without /etc/hosts there is no name to resolve\n");
+        skip();
+    }
     assert_true(count >= 1 && count <= 2);
     for (int i = 0; i < count; i++) {
         assert_true(lv_address_is_loopback(&addresses[i]));
