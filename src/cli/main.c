@@ -31,6 +31,7 @@ LV_API const char *malloc_conf =
 
 static void print_commands(FILE *file)
 {
+    assert(file != NULL);
     fprintf(file, "leveret COMMAND [OPTION...] [ARGUMENT...]\n\n"
                   "AMQP messaging: a broker that speaks AMQP 0-9-1, and its clients.\n\n");
     for (size_t i = 0; i < LV_COUNT(rows); i++)

@@ -54,11 +54,13 @@ int lv_options_refuse(const struct lv_usage *usage, const char *fmt, ...)
     return LV_EXIT_USAGE;
 }
 
+/* Short options have no near names worth guessing. */
 static int refuse_unknown(const struct lv_usage *usage, const char *word)
 {
     struct lv_nearest nearest = {0};
     char name[65];
 
+    assert(word[0] == '-');
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word + 2, "="), word + 2);
     nearest.name = name;
     for (const struct lv_option *option = usage->options; !ends(option); option++)
@@ -90,6 +92,7 @@ static struct found read_word(const struct lv_usage *usage, const char *word)
     return found;
 }
 
+/* The sentence names the range, so that nobody has to look it up. */
 static int take_number(const struct lv_option *option, const char *value, struct lv_diag *diag)
 {
     bool is_size = option->kind == LV_OPTION_SIZE;
@@ -134,6 +137,7 @@ static int take_option(const struct lv_usage *usage, char **argv, int at, int ar
     struct lv_diag diag = {""};
     int used = 1;
 
+    assert(at < argc);
     if (found.option == NULL)
         return -refuse_unknown(usage, argv[at]);
     if (found.option->value == NULL && found.value != NULL)
@@ -174,6 +178,7 @@ static void print_line(const char *line, size_t size)
 {
     size_t indent = strspn(line, " ");
 
+    assert(line != NULL);
     for (size_t limit = LINE_WIDTH; size > limit; limit = LINE_WIDTH - indent) {
         size_t cut = limit;
 
@@ -190,6 +195,7 @@ static void print_line(const char *line, size_t size)
 
 static void print_wrapped(const char *text)
 {
+    assert(text != NULL);
     putchar('\n');
     while (*text != '\0') {
         size_t size = strcspn(text, "\n");
@@ -223,8 +229,10 @@ void lv_options_help(const struct lv_usage *usage)
         print_wrapped(usage->details);
 }
 
+/* What every command has: it is looked for first, so that it works beside a wrong option. */
 static bool is_common(const struct lv_usage *usage, const char *word, int *ret_exit)
 {
+    assert(ret_exit != NULL);
     if (strcmp(word, "--help") == 0)
         lv_options_help(usage);
     else if (strcmp(word, "--version") == 0)
@@ -237,6 +245,7 @@ static bool is_common(const struct lv_usage *usage, const char *word, int *ret_e
 
 static bool count_is_right(const struct lv_usage *usage, unsigned count, char **argv, int *ret_exit)
 {
+    assert(usage->arguments_min <= usage->arguments_max);
     if (count > usage->arguments_max) {
         *ret_exit = lv_options_refuse(usage, "\"%s\" is one argument too many",
                                       argv[usage->arguments_max + 1]);

@@ -38,6 +38,7 @@ static int take_listen(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct choices *choices = ctx;
 
+    assert(value != NULL);
     /* The first takes the place of what the file says, the others come beside it. */
     return add(choices, choices->listens++ == 0 ? "listeners.tcp" : "listeners.tcp.more", value,
                diag);
@@ -53,12 +54,14 @@ static int take_shards(void *ctx, const char *value, struct lv_diag *diag)
     return add(ctx, "shards", value, diag);
 }
 
+/* The name is copied, as argv has no end behind it. */
 static int take_set(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct choices *choices = ctx;
     const char *equals = strchr(value, '=');
     char *name;
 
+    assert(value != NULL);
     if (equals == NULL || equals == value)
         return lv_fail(diag, -LV_E_USAGE, "a setting is NAME=VALUE, not \"%s\"", value);
     if (choices->count == SETS_MAX || (size_t)(equals - value) >= sizeof choices->names[0])
@@ -82,6 +85,7 @@ static int read_config(struct lv_settings *settings, const char *file, struct lv
     return rc;
 }
 
+/* The file first, so that the command line goes over it. */
 static int apply(struct lv_settings *settings, const struct choices *choices, struct lv_diag *diag)
 {
     int rc = choices->config == NULL ? 0 : read_config(settings, choices->config, diag);
@@ -141,6 +145,7 @@ int lv_run_serve(int argc, char **argv)
     };
     int status;
 
+    assert(argc >= 1);
     if (!lv_options_parse(&usage, &argc, argv, &status))
         return status;
     return serve(&usage, &choices);

@@ -12,13 +12,16 @@ static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0x
 
 bool lv_address_is_ipv4(const struct lv_address *address)
 {
+    assert(address != NULL);
     return memcmp(address->ip, mapped_prefix, sizeof mapped_prefix) == 0;
 }
 
+/* RFC 1122 §3.2.1.3 for IPv4, RFC 4291 §2.5.3 for IPv6. */
 bool lv_address_is_loopback(const struct lv_address *address)
 {
     static const uint8_t one[16] = {[15] = 1};
 
+    assert(address != NULL);
     if (lv_address_is_ipv4(address))
         return address->ip[12] == 127;
     return memcmp(address->ip, one, sizeof one) == 0;
@@ -36,13 +39,16 @@ const char *lv_address_text(const struct lv_address *address, char text[LV_ADDRE
     return text;
 }
 
+/* One sentence for all that can be wrong with an address: what is right is short. */
 static int fail_parse(const char *text, struct lv_diag *diag)
 {
+    assert(text != NULL);
     return lv_fail(diag, -LV_E_USAGE,
                    "an address is HOST:PORT, like 127.0.0.1:5672, [::1]:5672 or 5672, not \"%s\"",
                    text);
 }
 
+/* Looks for the port from the end, as an IPv6 address has colons of its own. */
 int lv_endpoint_parse(const char *text, struct lv_endpoint *ret_endpoint, struct lv_diag *diag)
 {
     const char *colon = strrchr(text, ':'), *host = text;
@@ -50,6 +56,7 @@ int lv_endpoint_parse(const char *text, struct lv_endpoint *ret_endpoint, struct
     size_t size = colon == NULL ? 0 : (size_t)(colon - text);
     uint64_t port;
 
+    assert(text != NULL && ret_endpoint != NULL);
     if (lv_text_number(port_text, &port) < 0 || port > UINT16_MAX)
         return fail_parse(text, diag);
     if (size >= 2 && host[0] == '[' && host[size - 1] == ']') {
@@ -89,8 +96,10 @@ static bool read_ip(const struct sockaddr *from, struct lv_address *address)
     return false;
 }
 
+/* The resolver gives an address once per socket type and per line of /etc/hosts. */
 static bool is_known(const struct lv_address *addresses, size_t count, const struct lv_address *one)
 {
+    assert(one != NULL);
     for (size_t i = 0; i < count; i++) {
         if (memcmp(addresses[i].ip, one->ip, sizeof one->ip) == 0)
             return true;

@@ -26,6 +26,7 @@ uint64_t lv_clock_thread(void)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+/* UTC, so that the logs of two machines can be laid side by side. */
 const char *lv_clock_text(char text[LV_CLOCK_TEXT_SIZE])
 {
     struct timespec time;

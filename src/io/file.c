@@ -12,8 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* For the owner and the group: what lies in it is nobody else's business. */
 static int make_one(const char *path)
 {
+    assert(path[0] != '\0');
     return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
 }
 
@@ -23,6 +25,7 @@ int lv_directory_make(const char *path, struct lv_diag *diag)
     struct stat status;
     int error = 0;
 
+    assert(path[0] != '\0');
     if (copy == NULL)
         return -LV_E_NOMEM;
     for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
@@ -59,6 +62,7 @@ static ssize_t read_all(int fd, char *text, size_t max)
     return (ssize_t)size;
 }
 
+/* Reads up to a limit instead of asking for the size: files of /proc have none. */
 int lv_file_read(const char *path, size_t max, char **ret_text, size_t *ret_size,
                  struct lv_diag *diag)
 {
@@ -67,6 +71,7 @@ int lv_file_read(const char *path, size_t max, char **ret_text, size_t *ret_size
     ssize_t size;
     int rc;
 
+    assert(max > 0);
     if (fd < 0)
         return lv_fail(diag, -LV_E_IO, "can't read %s: %s", path, strerror(errno));
     text = lv_alloc(max + 1);
@@ -110,12 +115,15 @@ static int fail_locked(const char *path, struct lv_diag *diag)
     return -LV_E_LOCKED;
 }
 
+/* flock() belongs to the open file, so it ends with the process however that ends, and a file that
+ * was left behind by one that was killed is simply taken. */
 int lv_file_lock(const char *path, int *ret_fd, struct lv_diag *diag)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     char pid[32];
     int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
 
+    assert(path[0] != '\0');
     if (fd < 0)
         return lv_fail(diag, -LV_E_IO, "can't write %s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {

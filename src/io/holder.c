@@ -20,6 +20,7 @@ static unsigned long find_inode(const char *path, uint16_t port)
     unsigned long found = 0;
     char line[512];
 
+    assert(path != NULL);
     if (file == NULL)
         return 0;
     while (found == 0 && fgets(line, sizeof line, file) != NULL) {
@@ -36,6 +37,7 @@ static unsigned long find_inode(const char *path, uint16_t port)
     return found;
 }
 
+/* Whether a descriptor of the process is a link to this socket. */
 static bool has_socket(const char *pid, unsigned long inode)
 {
     char path[64], wanted[64], link[64];
@@ -43,6 +45,7 @@ static bool has_socket(const char *pid, unsigned long inode)
     bool found = false;
     DIR *directory;
 
+    assert(inode != 0);
     snprintf(wanted, sizeof wanted, "socket:[%lu]", inode);
     snprintf(path, sizeof path, "/proc/%.16s/fd", pid);
     directory = opendir(path);
@@ -78,12 +81,14 @@ static uint64_t find_process(unsigned long inode)
     return found;
 }
 
+/* The name is what the program is called now, not what it was started as. */
 const char *lv_process_text(uint64_t pid, char text[LV_HOLDER_TEXT_SIZE])
 {
     char path[64];
     size_t size;
     char *name;
 
+    assert(text != NULL);
     snprintf(path, sizeof path, "/proc/%llu/comm", (unsigned long long)pid);
     if (lv_file_read(path, 64, &name, &size, NULL) < 0) {
         snprintf(text, LV_HOLDER_TEXT_SIZE, "process %llu", (unsigned long long)pid);

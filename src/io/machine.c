@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* Those of the affinity mask: a container often has fewer than the machine. */
 unsigned lv_machine_cpus(void)
 {
     cpu_set_t set;
@@ -31,6 +32,7 @@ static uint64_t group_limit(const char *path)
     size_t size;
     char *text;
 
+    assert(path[0] == '/');
     if (lv_file_read(path, 64, &text, &size, NULL) < 0)
         return limit;
     text[strcspn(text, "\n")] = '\0';
@@ -67,6 +69,7 @@ uint64_t lv_machine_resident(void)
     return found == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+/* The soft limit is 1024 on most systems for programs that use select(); this one does not. */
 uint64_t lv_machine_raise_files(void)
 {
     struct rlimit limit;

@@ -21,10 +21,12 @@ struct lv_reactor {
 
 static uint32_t to_epoll(unsigned wanted)
 {
+    assert((wanted & ~(unsigned)(LV_IO_READ | LV_IO_WRITE)) == 0);
     return (wanted & LV_IO_READ ? (uint32_t)EPOLLIN : 0) |
            (wanted & LV_IO_WRITE ? (uint32_t)EPOLLOUT : 0);
 }
 
+/* An error counts as a hangup: reading or writing tells what it is. */
 static unsigned from_epoll(uint32_t events)
 {
     return (events & EPOLLIN ? (unsigned)LV_IO_READ : 0) |
@@ -118,6 +120,7 @@ static int timeout_ms(uint64_t now, uint64_t deadline)
     return left > 3600000 ? 3600000 : (int)left;
 }
 
+/* The counter goes back to zero; how often it was raised does not matter. */
 static void drain_wake(struct lv_reactor *reactor)
 {
     uint64_t ignored;

@@ -16,11 +16,13 @@ static sigset_t ending_signals(void)
     return set;
 }
 
+/* Blocked in the main thread before there are others, which inherit it. */
 int lv_signals_open(int *ret_fd)
 {
     sigset_t set = ending_signals();
     int fd;
 
+    assert(ret_fd != NULL);
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return -LV_E_RESOURCE;
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -27,6 +27,7 @@ union sockaddr_any {
     struct sockaddr_in6 v6;
 };
 
+/* Returns the size of the form that was chosen. */
 static socklen_t to_system(const struct lv_address *from, int family, union sockaddr_any *to)
 {
     memset(to, 0, sizeof *to);
@@ -43,6 +44,7 @@ static socklen_t to_system(const struct lv_address *from, int family, union sock
     return sizeof to->v6;
 }
 
+/* The other way round; zeros for a family that nobody listens on here. */
 static struct lv_address from_system(const union sockaddr_any *from)
 {
     struct lv_address address = {0};
@@ -68,6 +70,7 @@ static void set_option(int fd, int level, int option, int value)
 
 static int open_socket(int family)
 {
+    assert(family == AF_INET || family == AF_INET6);
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
@@ -75,13 +78,16 @@ static bool is_any(const struct lv_address *address)
 {
     static const uint8_t zeros[16];
 
+    assert(address != NULL);
     return memcmp(address->ip, zeros, sizeof zeros) == 0;
 }
 
+/* Says what the operator can do something about: who has the port, or that it is not ours. */
 static int fail_listen(const struct lv_address *address, int error, struct lv_diag *diag)
 {
     char text[LV_ADDRESS_TEXT_SIZE], holder[LV_HOLDER_TEXT_SIZE];
 
+    assert(error != 0);
     lv_address_text(address, text);
     if (error == EADDRINUSE)
         return lv_fail(diag, -LV_E_LOCKED, "can't listen on %s: the port is taken by %s", text,
@@ -93,6 +99,8 @@ static int fail_listen(const struct lv_address *address, int error, struct lv_di
                    error == EACCES ? " (ports below 1024 need the right to them)" : "");
 }
 
+/* SO_REUSEADDR lets a restarted program have its port although old connections linger; a second
+ * one that listens is refused all the same. */
 int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_diag *diag)
 {
     int family = lv_address_is_ipv4(address) ? AF_INET : AF_INET6;
@@ -100,6 +108,7 @@ int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_di
     socklen_t size;
     int fd = open_socket(family);
 
+    assert(address != NULL && ret_fd != NULL);
     if (fd < 0 && errno == EAFNOSUPPORT && is_any(address)) {
         family = AF_INET; /* a machine without IPv6 */
         fd = open_socket(family);
@@ -119,12 +128,15 @@ int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_di
     return 0;
 }
 
+/* accept4() also reports errors of the connection it was about to give (accept(2)); these are the
+ * peer's, and the next one may be well. */
 int lv_socket_accept(int fd, int *ret_fd, struct lv_address *ret_peer)
 {
     union sockaddr_any peer = {0};
     socklen_t size = sizeof peer;
     int accepted = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+    assert(ret_fd != NULL && ret_peer != NULL);
     if (accepted < 0) {
         if (errno == EAGAIN)
             return -LV_E_TIMEOUT;
@@ -138,11 +150,13 @@ int lv_socket_accept(int fd, int *ret_fd, struct lv_address *ret_peer)
     return 0;
 }
 
+/* A signal only ends the poll(), not the wait. */
 int lv_socket_wait(int fd, bool for_write, int timeout_ms)
 {
     struct pollfd poller = {.fd = fd, .events = for_write ? POLLOUT : POLLIN};
     int count;
 
+    assert(fd >= 0);
     do
         count = poll(&poller, 1, timeout_ms);
     while (count < 0 && errno == EINTR);
@@ -157,6 +171,7 @@ static int connect_one(const struct lv_address *address, int timeout_ms, int *re
     socklen_t size = to_system(address, family, &system), error_size = sizeof(int);
     int error = 0, fd = open_socket(family);
 
+    assert(timeout_ms >= 0);
     if (fd < 0)
         return errno;
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -174,6 +189,7 @@ static int connect_one(const struct lv_address *address, int timeout_ms, int *re
     return error;
 }
 
+/* All addresses share the time; the sentence is about the last one. */
 int lv_socket_connect(const char *host, uint16_t port, uint32_t timeout_ms, int *ret_fd,
                       struct lv_diag *diag)
 {
@@ -184,6 +200,7 @@ int lv_socket_connect(const char *host, uint16_t port, uint32_t timeout_ms, int 
     int error = 0;
     char text[LV_ADDRESS_TEXT_SIZE] = "";
 
+    assert(host != NULL && ret_fd != NULL);
     if (count < 0)
         return count;
     for (int i = 0; i < count; i++) {
@@ -199,6 +216,7 @@ int lv_socket_connect(const char *host, uint16_t port, uint32_t timeout_ms, int 
                    text, strerror(error));
 }
 
+/* recv() is a little cheaper than read(), as it need not ask what kind of file it is. */
 ssize_t lv_socket_read(int fd, void *buffer, size_t size)
 {
     ssize_t count = recv(fd, buffer, size, 0);

@@ -9,12 +9,15 @@
 /* How long a peer may take to read the last words. */
 #define LAST_WORDS_NS (3 * LV_NS_PER_S)
 
+/* Once per turn is enough, however often the session writes. */
 static void mark_dirty(struct lv_connection *connection)
 {
+    assert(connection->watch.fd >= 0);
     if (!lv_link_is_linked(&connection->dirty))
         lv_list_push_back(&connection->shard->dirty, &connection->dirty);
 }
 
+/* The peer's text is only made for lines that will be written. */
 static void say(const struct lv_connection *connection, enum lv_level level, const char *name,
                 const char *why)
 {
@@ -33,10 +36,12 @@ static void on_flush(void *ctx)
 {
     struct lv_connection *connection = ctx;
 
+    assert(ctx != NULL);
     if (!connection->is_full) /* else epoll says when */
         mark_dirty(connection);
 }
 
+/* Comparing two strings blocks nobody, so the answer comes at once. */
 static void on_login(void *ctx, const struct lv_login *login)
 {
     struct lv_connection *connection = ctx;
@@ -44,13 +49,16 @@ static void on_login(void *ctx, const struct lv_login *login)
     const char *refusal =
         lv_login_refusal(connection->shard->shared->settings, &connection->peer, login, &diag);
 
+    assert(login->mechanism != NULL);
     lv_session_login(connection->session, refusal);
 }
 
+/* Not now: it may come from within the session's own step. The turn takes it up. */
 static void on_resume(void *ctx)
 {
     struct lv_connection *connection = ctx;
 
+    assert(connection->shard != NULL);
     if (!connection->is_finished && !lv_link_is_linked(&connection->waits))
         lv_list_push_back(&connection->shard->again, &connection->waits);
 }
@@ -63,6 +71,7 @@ static void on_event(void *ctx, enum lv_level level, const char *name, const cha
     say(connection, connection->shard->phase == LV_PHASE_RUNNING ? level : LV_DEBUG, name, why);
 }
 
+/* Not freed here for the same reason; the flush of this turn does it. */
 static void on_finished(void *ctx)
 {
     struct lv_connection *connection = ctx;
@@ -85,10 +94,13 @@ static const struct lv_session_host host = {
 
 static void set_wanted(struct lv_connection *connection, unsigned on, unsigned off)
 {
+    assert((on & off) == 0);
     lv_reactor_change(connection->shard->reactor, &connection->watch,
                       (connection->watch.wanted | on) & ~off);
 }
 
+/* The socket is of no use any more. The session hears of it, lets go of what it has in the core,
+ * which may take operations to other shards and back, and then says that it is finished. */
 static void lose(struct lv_connection *connection)
 {
     assert(!connection->is_lost);
@@ -101,14 +113,18 @@ static void lose(struct lv_connection *connection)
 
 void lv_connection_drop(struct lv_connection *connection)
 {
+    assert(connection->session != NULL);
     if (!connection->is_lost)
         lose(connection);
 }
 
+/* Takes the block. The sum over all connections is part of the memory that is accounted for. */
 static void set_left(struct lv_connection *connection, uint8_t *left, size_t size)
 {
     struct lv_shard *shard = connection->shard;
 
+    assert((left == NULL) == (size == 0));
+    assert(shard->left_size >= connection->left_size);
     shard->left_size = shard->left_size - connection->left_size + size;
     lv_free(connection->left);
     connection->left = left;
@@ -140,6 +156,8 @@ static void present(struct lv_connection *connection, const uint8_t *data, size_
         set_left(connection, left, size - used);
 }
 
+/* Behind what is left from before, so that the session sees both in one piece. One read only: if
+ * there is more, epoll says so again after the others have had their turn. */
 static void read_once(struct lv_connection *connection)
 {
     struct lv_shard *shard = connection->shard;
@@ -161,6 +179,7 @@ static void hold(struct lv_connection *connection, unsigned ready)
 {
     struct lv_shard *shard = connection->shard;
 
+    assert(!connection->is_lost);
     if (ready & LV_IO_HANGUP) { /* comes again and again, and nothing else will */
         lose(connection);
         return;
@@ -170,10 +189,12 @@ static void hold(struct lv_connection *connection, unsigned ready)
         lv_list_push_back(&shard->held, &connection->waits);
 }
 
+/* Output that could not be sent may go on, input may be there, or both ends are dead. */
 static void on_ready(struct lv_watch *watch, unsigned ready)
 {
     struct lv_connection *connection = lv_container(watch, struct lv_connection, watch);
 
+    assert(!connection->is_lost);
     if (ready & (LV_IO_WRITE | LV_IO_HANGUP)) {
         connection->is_full = false;
         mark_dirty(connection);
@@ -228,6 +249,7 @@ static void close_now(struct lv_connection *connection)
 /* Sends until the chain is empty or the socket is full. -LV_E_IO: the peer is gone. */
 static int send_output(struct lv_connection *connection, struct lv_out *out)
 {
+    assert(!connection->is_full);
     while (out->size > 0) {
         struct lv_bytes pieces[LV_SOCKET_PIECES];
         size_t count = lv_out_gather(out, pieces, LV_SOCKET_PIECES), size = 0;
@@ -259,12 +281,15 @@ static void close_later(struct lv_connection *connection)
         lv_deadline_set(&shard->deadlines, &shard->closing_deadline, connection->closes_at);
 }
 
+/* The session hears that its output has shrunk even if some is left, since it stops and resumes
+ * deliveries by how much there is. */
 void lv_connection_flush(struct lv_connection *connection)
 {
     struct lv_shard *shard = connection->shard;
     struct lv_out *out = lv_session_out(connection->session);
     size_t before = out->size;
 
+    assert(connection->session != NULL);
     if (!connection->is_lost && !connection->is_full && send_output(connection, out) < 0)
         lose(connection);
     if (!connection->is_lost)
@@ -315,9 +340,11 @@ static struct lv_session *new_session(struct lv_shard *shard, struct lv_connecti
         .information = shard->shared->information,
     };
 
+    assert(shard->broker != NULL);
     return lv_session_new(&config, shard->now);
 }
 
+/* A connection that comes during the alarm is told at once, like those that were there. */
 void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address *peer)
 {
     struct lv_connection *connection = lv_calloc(1, sizeof *connection);

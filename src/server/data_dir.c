@@ -41,6 +41,7 @@ static int choose(const char *path, char chosen[LV_PATH_SIZE_MAX], struct lv_dia
     return 0;
 }
 
+/* The name is known to fit: choose() has made sure. */
 static void lock_path(const struct lv_data_dir *dir, char path[LV_PATH_SIZE_MAX])
 {
     int size = snprintf(path, LV_PATH_SIZE_MAX, "%s/%s", dir->path, LOCK_NAME);
@@ -50,12 +51,14 @@ static void lock_path(const struct lv_data_dir *dir, char path[LV_PATH_SIZE_MAX]
     (void)size;
 }
 
+/* The sentence of the lock says which file and which process. */
 int lv_data_dir_open(struct lv_data_dir *dir, const char *path, struct lv_diag *diag)
 {
     char file[LV_PATH_SIZE_MAX];
     struct lv_diag why = {""};
     int rc = choose(path, dir->path, diag);
 
+    assert(path != NULL);
     if (rc == 0)
         rc = lv_directory_make(dir->path, diag);
     if (rc < 0)

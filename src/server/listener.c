@@ -11,10 +11,13 @@
 #define ACCEPT_MAX 64u
 #define RETRY_NS   (250 * LV_NS_PER_MS)
 
+/* The listening socket stays readable, so it must not be watched meanwhile. Descriptors become free
+ * when anybody anywhere closes one, which no event tells: looking again is all there is. */
 static void pause_accepting(struct lv_listener *listener)
 {
     struct lv_shard *shard = listener->shard;
 
+    assert(!listener->retry.armed);
     lv_reactor_change(shard->reactor, &listener->watch, 0);
     lv_deadline_set(&shard->deadlines, &listener->retry, shard->now + RETRY_NS);
     if (listener->is_paused)
@@ -33,11 +36,14 @@ static void resumed(struct lv_listener *listener)
              LV_U("connections", atomic_load(&listener->shared->connections)));
 }
 
+/* In turn, whatever each has to do already: connections live long and their load is not known at
+ * the start. */
 static void give(struct lv_listener *listener, int fd, const struct lv_address *peer)
 {
     struct lv_shared *shared = listener->shared;
     struct lv_shard *shard = shared->shards[shared->next_shard];
 
+    assert(fd >= 0);
     shared->next_shard = (shared->next_shard + 1) % shared->shard_count;
     if (shard == listener->shard)
         lv_connection_open(shard, fd, peer);
@@ -49,6 +55,7 @@ static void on_ready(struct lv_watch *watch, unsigned ready)
 {
     struct lv_listener *listener = lv_container(watch, struct lv_listener, watch);
 
+    assert(watch->fd >= 0);
     (void)ready;
     for (unsigned i = 0; i < ACCEPT_MAX; i++) {
         struct lv_address peer;
@@ -72,6 +79,7 @@ static void on_retry(struct lv_deadline *deadline, uint64_t now)
 {
     struct lv_listener *listener = lv_container(deadline, struct lv_listener, retry);
 
+    assert(listener->is_paused);
     (void)now;
     lv_reactor_change(listener->shard->reactor, &listener->watch, LV_IO_READ);
 }
@@ -97,6 +105,7 @@ int lv_listener_open(struct lv_listener *listener, struct lv_shard *shard,
 
 void lv_listener_close(struct lv_listener *listener)
 {
+    assert(listener->shard == NULL || listener->shared != NULL);
     if (listener->watch.ready == NULL)
         return;
     lv_deadline_cancel(&listener->shard->deadlines, &listener->retry);

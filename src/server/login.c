@@ -8,11 +8,14 @@ static bool is_secret(const char *secret, struct lv_bytes given)
     size_t size = strlen(secret);
     unsigned difference = size == given.size ? 0 : 1;
 
+    assert(secret != NULL);
     for (size_t i = 0; i < given.size; i++)
         difference |= (unsigned)(given.data[i] ^ (uint8_t)secret[size == 0 ? 0 : i % size]);
     return difference == 0;
 }
 
+/* Both are compared whatever the first says: how long it takes tells nothing about which was wrong.
+ */
 const char *lv_login_refusal(const struct lv_settings *settings, const struct lv_address *peer,
                              const struct lv_login *login, struct lv_diag *diag)
 {

@@ -2,16 +2,19 @@
 
 void lv_memory_init(struct lv_memory *memory, uint64_t high)
 {
+    assert(high > 0);
     memory->high = high;
     memory->low = high - high / 20;
     atomic_init(&memory->used, 0);
     atomic_init(&memory->is_alarm, false);
 }
 
+/* May be below zero for a moment: one shard frees what another has not reported yet. */
 uint64_t lv_memory_used(struct lv_memory *memory)
 {
     long long used = atomic_load_explicit(&memory->used, memory_order_relaxed);
 
+    assert(memory->high > 0);
     return used < 0 ? 0 : (uint64_t)used;
 }
 

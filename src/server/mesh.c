@@ -33,6 +33,7 @@ static struct lane *lane(const struct lv_mesh *mesh, uint32_t from, uint32_t to)
 
 static int init_lane(struct lane *way)
 {
+    assert(way != NULL);
     lv_list_init(&way->overflow);
     way->sent_size = 0;
     atomic_init(&way->taken_size, 0);
@@ -76,10 +77,12 @@ static void free_list(struct lv_list *list)
     assert(lv_list_is_empty(list));
 }
 
+/* Threads have ended, so both ends of every ring are ours. */
 void lv_mesh_free(struct lv_mesh *mesh)
 {
     if (mesh == NULL)
         return;
+    assert(mesh->count > 0);
     for (uint32_t i = 0; i < mesh->lanes_ready; i++) {
         struct lv_op *op;
 
@@ -101,6 +104,7 @@ void lv_mesh_join(struct lv_mesh *mesh, uint32_t shard, struct lv_reactor *react
     mesh->seats[shard].reactor = reactor;
 }
 
+/* Behind what overflowed before, if there is any: operations keep their order. */
 void lv_mesh_send(struct lv_mesh *mesh, uint32_t from, uint32_t to, struct lv_op *op)
 {
     struct lane *way = lane(mesh, from, to);
@@ -123,6 +127,7 @@ static bool drain_overflow(struct lane *way)
 {
     struct lv_link *link;
 
+    assert(way->ring.slots != NULL);
     while ((link = lv_list_first(&way->overflow)) != NULL) {
         struct lv_op *op = lv_container(link, struct lv_op, link);
 
@@ -139,6 +144,7 @@ bool lv_mesh_publish(struct lv_mesh *mesh, uint32_t from)
 {
     bool congested = false;
 
+    assert(from < mesh->count);
     for (uint32_t to = 0; to < mesh->count; to++) {
         struct lane *way = lane(mesh, from, to);
 
@@ -161,6 +167,7 @@ static uint32_t take_lane(struct lane *way, struct lv_broker *broker)
     uint32_t taken = 0;
     struct lv_op *op;
 
+    assert(broker != NULL);
     while (taken < LV_MESH_RING_SIZE && (op = lv_ring_take(&way->ring)) != NULL) {
         size += op->size;
         lv_broker_take(broker, op);
@@ -173,6 +180,7 @@ static uint32_t take_lane(struct lane *way, struct lv_broker *broker)
 
 void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker)
 {
+    assert(to < mesh->count);
     for (uint32_t from = 0; from < mesh->count; from++) {
         uint32_t taken = take_lane(lane(mesh, from, to), broker);
 
@@ -185,6 +193,7 @@ void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker)
 
 static bool is_empty(struct lv_ring *ring)
 {
+    assert(ring->slots != NULL);
     return atomic_load_explicit(&ring->published, memory_order_acquire) ==
            atomic_load_explicit(&ring->taken, memory_order_relaxed);
 }
@@ -204,8 +213,10 @@ bool lv_mesh_may_sleep(struct lv_mesh *mesh, uint32_t shard)
     return true;
 }
 
+/* Relaxed: a sender that still sees the flag wakes us once too often, which does no harm. */
 void lv_mesh_awake(struct lv_mesh *mesh, uint32_t shard)
 {
+    assert(shard < mesh->count);
     atomic_store_explicit(&mesh->seats[shard].sleeps, false, memory_order_relaxed);
 }
 

@@ -37,15 +37,19 @@ static void write_event(void *ctx, enum lv_level level, struct lv_bytes line)
 {
     char time[LV_CLOCK_TEXT_SIZE];
 
+    assert(line.size > 0);
     (void)ctx;
     (void)level;
     fprintf(stderr, "%s %.*s", lv_clock_text(time), LV_FMT(line));
 }
 
+/* With two processors the clients on the same machine want one; with many the kernel's network work
+ * and the helpers want two. */
 static uint32_t choose_shards(const struct lv_settings *settings)
 {
     unsigned cpus = lv_machine_cpus();
 
+    assert(cpus >= 1);
     if (settings->shards > 0)
         return (uint32_t)settings->shards;
     if (cpus <= 2)
@@ -55,8 +59,10 @@ static uint32_t choose_shards(const struct lv_settings *settings)
     return cpus - 2 < 64 ? cpus - 2 : 64;
 }
 
+/* What operators may set, and the bounds that follow from how the server works. */
 static void fill_limits(const struct lv_settings *settings, struct lv_session_limits *limits)
 {
+    assert(settings->frame_max >= LV_BOUND_FRAME_MIN);
     *limits = (struct lv_session_limits){
         .frame_max = (uint32_t)settings->frame_max,
         .channel_max = (uint16_t)settings->channel_max,
@@ -96,6 +102,7 @@ static int listen_on(struct lv_shared *shared, const char *text, struct lv_diag 
     unsigned before = shared->listener_count;
     int count, rc = lv_endpoint_parse(text, &endpoint, diag);
 
+    assert(text != NULL);
     if (rc < 0)
         return rc;
     count = lv_address_resolve(endpoint.host, endpoint.port, addresses, HOST_MAX, diag);
@@ -136,6 +143,7 @@ static void on_signal(struct lv_watch *watch, unsigned ready)
 {
     struct server *server = lv_container(watch, struct server, signals);
 
+    assert(watch->fd >= 0);
     (void)ready;
     if (lv_signals_take(watch->fd) == 0)
         return;
@@ -144,10 +152,12 @@ static void on_signal(struct lv_watch *watch, unsigned ready)
     server->is_asked_to_stop = true;
 }
 
+/* Before there are other threads: they inherit that the signals are blocked. */
 static int make_reactor(struct server *server)
 {
     int fd, rc;
 
+    assert(server->reactor == NULL);
     server->reactor = lv_reactor_new();
     if (server->reactor == NULL)
         return -LV_E_RESOURCE;
@@ -173,11 +183,13 @@ static int start_shards(struct server *server, struct lv_diag *diag)
     return 0;
 }
 
+/* In an order that lets a refusal cost little: the directory first, threads last. */
 static int make(struct server *server, struct lv_diag *diag)
 {
     const struct lv_settings *settings = server->shared.settings;
     int rc = lv_data_dir_open(&server->dir, settings->data_dir, diag);
 
+    assert(server->started == 0);
     if (rc < 0)
         return rc;
     rc = make_reactor(server);
@@ -198,6 +210,7 @@ static void print_login(const struct lv_settings *settings)
     const char *user = settings->default_user;
     bool local = lv_names_have(&settings->loopback_users, user, strlen(user));
 
+    assert(settings->default_user != NULL);
     printf("user %s may log in%s%s\n", user,
            strcmp(settings->default_pass, "guest") == 0 ? " with password guest" : "",
            local ? ", from this machine only" : "");
@@ -208,6 +221,7 @@ static void print_next(const struct lv_address *address)
 {
     char text[LV_ADDRESS_TEXT_SIZE], url[LV_ADDRESS_TEXT_SIZE + 16] = "";
 
+    assert(address->port != 0);
     if (address->port != USUAL_PORT)
         snprintf(url, sizeof url, " --url amqp://%s", lv_address_text(address, text));
     printf("try in a second terminal: leveret publish%s --declare hello 'Hello, world'\n"
@@ -241,12 +255,15 @@ static void print_start(const struct server *server)
 
 static void enter(struct server *server, enum lv_phase phase)
 {
+    assert(phase > lv_shared_phase(&server->shared));
     atomic_store(&server->shared.phase, phase);
     lv_mesh_wake_all(server->shared.mesh);
 }
 
+/* The order matters: a shard that has not followed yet may still let somebody in. */
 static bool all_gone(struct server *server)
 {
+    assert(server->shared.main == server->reactor);
     return atomic_load(&server->shared.stopping) == server->shared.shard_count &&
            atomic_load(&server->shared.connections) == 0;
 }
@@ -256,6 +273,7 @@ static bool wait_gone(struct server *server, uint64_t patience)
 {
     uint64_t deadline = lv_clock_now() + patience;
 
+    assert(patience > 0);
     while (!all_gone(server)) {
         lv_reactor_wait(server->reactor, &server->now, deadline);
         if (server->now >= deadline)
@@ -264,8 +282,11 @@ static bool wait_gone(struct server *server, uint64_t patience)
     return true;
 }
 
+/* Asks, then cuts off. The shards serve each other to the end, since letting go of a connection
+ * may need an answer from another shard. */
 static void stop(struct server *server)
 {
+    assert(server->started == server->shared.shard_count);
     lv_event(LV_INFO, "server.stopping",
              LV_U("connections", atomic_load(&server->shared.connections)));
     enter(server, LV_PHASE_STOPPING);
@@ -283,6 +304,7 @@ static void unmake(struct server *server)
 {
     struct lv_shared *shared = &server->shared;
 
+    assert(server->dir.lock >= 0);
     if (server->started > 0 && lv_shared_phase(shared) != LV_PHASE_ENDED)
         enter(server, LV_PHASE_ENDED);
     for (uint32_t i = 0; i < server->started; i++)
@@ -305,10 +327,12 @@ static void unmake(struct server *server)
     lv_reactor_free(server->reactor);
 }
 
+/* Everything that needs no undoing. */
 static void init(struct server *server, const struct lv_settings *settings)
 {
     struct lv_shared *shared = &server->shared;
 
+    assert(shared->shards == NULL);
     shared->settings = settings;
     shared->shard_count = choose_shards(settings);
     shared->hash_key = (struct lv_hash_key){lv_machine_random(), lv_machine_random()};
@@ -319,11 +343,13 @@ static void init(struct server *server, const struct lv_settings *settings)
     server->now = lv_clock_now();
 }
 
+/* The main thread has nothing to do but to wait for a signal. */
 int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
 {
     struct server *server = lv_calloc(1, sizeof *server);
     int rc;
 
+    assert(settings != NULL);
     if (server == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory");
     lv_event_sink(write_event, NULL, (enum lv_level)settings->log_level);

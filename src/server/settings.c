@@ -27,10 +27,12 @@ static void *target_of(struct lv_settings *settings, const struct lv_setting *ro
     return (char *)settings + row->offset;
 }
 
+/* Gives the setting a copy of its own. */
 static int set_text(char **target, const char *value)
 {
     char *copy = lv_strndup(value, strlen(value));
 
+    assert(target != NULL && value != NULL);
     if (copy == NULL)
         return -LV_E_NOMEM;
     lv_free(*target);
@@ -45,6 +47,7 @@ static int set_number(uint64_t *target, const struct lv_setting *row, const char
     uint64_t number;
     int rc = is_size ? lv_text_size(value, &number) : lv_text_number(value, &number);
 
+    assert(row->min <= row->max);
     if (rc < 0 || number < row->min || number > row->max)
         return lv_fail(diag, -LV_E_USAGE,
                        "%s is a whole number from %llu to %llu (%s%s), not \"%s\"", row->name,
@@ -54,6 +57,7 @@ static int set_number(uint64_t *target, const struct lv_setting *row, const char
     return 0;
 }
 
+/* rabbitmq.conf's names. */
 static int set_level(uint64_t *target, const struct lv_setting *row, const char *value,
                      struct lv_diag *diag)
 {
@@ -63,6 +67,7 @@ static int set_level(uint64_t *target, const struct lv_setting *row, const char 
     } levels[] = {
         {"debug", LV_DEBUG}, {"info", LV_INFO}, {"warning", LV_WARN}, {"error", LV_ERROR}};
 
+    assert(row->kind == LV_SETTING_LEVEL);
     for (size_t i = 0; i < LV_COUNT(levels); i++) {
         if (strcmp(value, levels[i].name) == 0) {
             *target = levels[i].level;
@@ -80,6 +85,7 @@ static int set_version(char **target, const struct lv_setting *row, const char *
     unsigned major, minor, patch;
     int end = 0;
 
+    assert(row->kind == LV_SETTING_VERSION);
     if (!isdigit((unsigned char)value[0]) || strlen(value) > 32 ||
         sscanf(value, "%u.%u.%u%n", &major, &minor, &patch, &end) != 3 || value[end] != '\0')
         return lv_fail(diag, -LV_E_USAGE, "%s is three numbers like 4.1.0, not \"%s\"", row->name,
@@ -96,6 +102,7 @@ static int set_memory(struct lv_memory_limit *target, const struct lv_setting *r
     double share;
     uint64_t size;
 
+    assert(row->kind == LV_SETTING_MEMORY);
     if (relative && lv_text_decimal(value, &share) == 0 && share > 0 && share <= 1) {
         *target = (struct lv_memory_limit){.relative = share};
         return 0;
@@ -114,6 +121,7 @@ static int set_memory(struct lv_memory_limit *target, const struct lv_setting *r
 
 static void clear_names(struct lv_names *names)
 {
+    assert(names->count <= LV_NAMES_MAX);
     for (unsigned i = 0; i < names->count; i++)
         lv_free(names->items[i]);
     *names = (struct lv_names){.count = 0};
@@ -129,12 +137,14 @@ bool lv_names_have(const struct lv_names *names, const void *name, size_t size)
     return false;
 }
 
+/* A name that is there already is fine: whoever says it twice means it once. */
 static int add_name(struct lv_names *names, const struct lv_setting *row, const char *name,
                     struct lv_diag *diag)
 {
     struct lv_endpoint endpoint;
     int rc = 0;
 
+    assert(names->count <= LV_NAMES_MAX);
     if (row->kind == LV_SETTING_LISTENERS)
         rc = lv_endpoint_parse(name, &endpoint, diag);
     if (rc < 0)
@@ -153,8 +163,10 @@ static int add_name(struct lv_names *names, const struct lv_setting *row, const 
     return rc;
 }
 
+/* The order of the others does not matter, so the last one fills the gap. */
 static void remove_name(struct lv_names *names, const char *name)
 {
+    assert(name != NULL);
     for (unsigned i = 0; i < names->count; i++) {
         if (strcmp(names->items[i], name) != 0)
             continue;
@@ -171,6 +183,7 @@ static int set_names(struct lv_names *names, const struct lv_setting *row, const
 {
     int rc = 0;
 
+    assert(value != NULL);
     clear_names(names);
     if (strcmp(value, "none") == 0)
         return 0;
@@ -212,6 +225,7 @@ static int set_one_name(struct lv_names *names, const struct lv_setting *row, co
 static int set_list(struct lv_names *names, const struct lv_setting *row, const char *form,
                     const char *value, struct lv_diag *diag)
 {
+    assert(row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS);
     return form[0] == '\0' ? set_names(names, row, value, diag)
                            : set_one_name(names, row, form, value, diag);
 }
@@ -244,6 +258,7 @@ static int set_row(struct lv_settings *settings, const struct lv_setting *row, c
 /* Whether the row takes something behind its name, and this. */
 static bool takes_form(const struct lv_setting *row, const char *form)
 {
+    assert(row->name != NULL);
     if (form[0] == '\0')
         return true;
     if (row->kind == LV_SETTING_MEMORY)
@@ -273,6 +288,7 @@ int lv_settings_set(struct lv_settings *settings, const char *name, const char *
     const char *form;
     const struct lv_setting *row = find_row(name, &form);
 
+    assert(name != NULL && value != NULL);
     if (row != NULL)
         return set_row(settings, row, form, value, diag);
     for (row = lv_setting_rows; row->name != NULL; row++)
@@ -297,8 +313,10 @@ int lv_settings_init(struct lv_settings *settings)
     return rc;
 }
 
+/* Also what lv_settings_init() could not finish. */
 void lv_settings_fini(struct lv_settings *settings)
 {
+    assert(settings != NULL);
     for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
         void *target = target_of(settings, row);
 
@@ -318,6 +336,7 @@ static bool is_blank(char c)
 /* The text without blanks around it. */
 static struct lv_bytes trim(const char *from, const char *to)
 {
+    assert(from <= to);
     while (from < to && is_blank(*from))
         from++;
     while (from < to && is_blank(to[-1]))
@@ -331,6 +350,7 @@ static struct lv_bytes trim_value(const char *from, const char *to)
     struct lv_bytes value = trim(from, to);
     const char *comment;
 
+    assert(from <= to);
     if (value.size > 0 && value.data[0] == '\'') {
         const char *begin = (const char *)value.data + 1;
         const char *quote = memchr(begin, '\'', value.size - 1);
@@ -342,6 +362,7 @@ static struct lv_bytes trim_value(const char *from, const char *to)
     return comment == NULL ? value : trim(from, comment);
 }
 
+/* Empty lines and comments are fine. The caller adds file and line to the sentence. */
 static int read_line(struct lv_settings *settings, const char *from, const char *to,
                      struct lv_diag *diag)
 {
@@ -349,6 +370,7 @@ static int read_line(struct lv_settings *settings, const char *from, const char 
     struct lv_bytes line = trim(from, to), name, value;
     const char *equals;
 
+    assert(from <= to);
     if (line.size == 0 || line.data[0] == '#')
         return 0;
     equals = memchr(from, '=', (size_t)(to - from));

@@ -45,6 +45,7 @@ void lv_settings_print_markdown(FILE *file)
 /* A line that begins with a dot would be a macro, a hyphen would be typeset as a dash. */
 static void print_escaped(FILE *file, const char *text)
 {
+    assert(text != NULL);
     for (const char *c = text; *c != '\0'; c++) {
         if (*c == '-' || *c == '\\')
             fputc('\\', file);

@@ -18,10 +18,12 @@ static struct lv_connection *connection_at(struct lv_link *link)
     return lv_container(link, struct lv_connection, all);
 }
 
+/* The broker's way to other shards. */
 static void send_op(void *ctx, uint32_t to, struct lv_op *op)
 {
     struct lv_shard *shard = ctx;
 
+    assert(to != shard->number);
     lv_mesh_send(shard->shared->mesh, shard->number, to, op);
 }
 
@@ -31,6 +33,7 @@ static void take_arrivals(struct lv_shard *shard)
 {
     struct lv_letter *letter = lv_mailbox_take(&shard->arrivals);
 
+    assert(shard->reactor != NULL);
     while (letter != NULL) {
         struct lv_arrival *arrival = lv_container(letter, struct lv_arrival, letter);
 
@@ -43,6 +46,7 @@ static void take_arrivals(struct lv_shard *shard)
     }
 }
 
+/* Sessions that pause again put themselves back when they go on, so the list is taken whole. */
 static void resume_all(struct lv_shard *shard)
 {
     struct lv_list batch;
@@ -73,6 +77,7 @@ static void publish_ops(struct lv_shard *shard)
 {
     bool was_congested = shard->is_congested;
 
+    assert(shard->shared->mesh != NULL);
     if (shard->shared->shard_count == 1)
         return;
     shard->is_congested = lv_mesh_publish(shard->shared->mesh, shard->number);
@@ -80,8 +85,10 @@ static void publish_ops(struct lv_shard *shard)
         lv_list_splice_back(&shard->again, &shard->held);
 }
 
+/* Every session hears of it; only those that publish stop, which the session knows. */
 static void turn_alarm(struct lv_shard *shard, bool is_alarm)
 {
+    assert(is_alarm != shard->is_alarm);
     shard->is_alarm = is_alarm;
     LV_LIST_EACH(&shard->connections, link)
     {
@@ -92,10 +99,12 @@ static void turn_alarm(struct lv_shard *shard, bool is_alarm)
     }
 }
 
+/* By the shard that turned it, so the log has it once. */
 static void tell_alarm(struct lv_memory *memory)
 {
     uint64_t used = lv_memory_used(memory);
 
+    assert(memory->high > 0);
     if (lv_memory_is_alarm(memory))
         lv_event(LV_WARN, "memory.alarm", LV_U("used", used), LV_U("limit", memory->high),
                  LV_S("effect", "publishers are blocked; consumers go on"));
@@ -103,12 +112,14 @@ static void tell_alarm(struct lv_memory *memory)
         lv_event(LV_WARN, "memory.alarm_ended", LV_U("used", used), LV_U("limit", memory->high));
 }
 
+/* What other shards have to hear is woken for: an idle one would sleep through the alarm. */
 static void report_memory(struct lv_shard *shard)
 {
     struct lv_memory *memory = &shard->shared->memory;
     struct lv_broker_stats stats;
     uint64_t size;
 
+    assert(shard->broker != NULL);
     lv_broker_stats(shard->broker, &stats);
     size = stats.memory_size + shard->pool.used_count * LV_OUT_CHUNK_SIZE + shard->left_size;
     if (size != shard->reported_size) {
@@ -124,8 +135,10 @@ static void report_memory(struct lv_shard *shard)
         turn_alarm(shard, !shard->is_alarm);
 }
 
+/* Sessions in the handshake end at once, the others when their clients have answered. */
 static void stop_all(struct lv_shard *shard)
 {
+    assert(shard->phase == LV_PHASE_STOPPING);
     LV_LIST_EACH(&shard->connections, link)
     {
         struct lv_connection *connection = connection_at(link);
@@ -137,6 +150,7 @@ static void stop_all(struct lv_shard *shard)
 
 static void drop_all(struct lv_shard *shard)
 {
+    assert(shard->phase == LV_PHASE_DROPPING);
     LV_LIST_EACH(&shard->connections, link)
     lv_connection_drop(connection_at(link));
 }
@@ -162,10 +176,12 @@ static void follow_phase(struct lv_shard *shard)
     }
 }
 
+/* When the next turn has to come: at once if work is left. */
 static uint64_t next_wait(struct lv_shard *shard)
 {
     uint64_t deadline = lv_deadlines_next(&shard->deadlines);
 
+    assert(shard->now > 0);
     if (shard->has_more || !lv_list_is_empty(&shard->dirty))
         return 0;
     if (shard->is_congested)
@@ -173,11 +189,13 @@ static uint64_t next_wait(struct lv_shard *shard)
     return lv_list_is_empty(&shard->again) ? deadline : 0;
 }
 
+/* Without work left, says that it sleeps and looks once more before it does. */
 static void wait(struct lv_shard *shard)
 {
     struct lv_mesh *mesh = shard->shared->mesh;
     uint64_t deadline = next_wait(shard);
 
+    assert(shard->reactor != NULL);
     shard->has_more = false;
     if (deadline > shard->now && !lv_mesh_may_sleep(mesh, shard->number))
         deadline = 0;
@@ -185,10 +203,13 @@ static void wait(struct lv_shard *shard)
     lv_mesh_awake(mesh, shard->number);
 }
 
+/* The turn. Operations are published before output is written, so that other shards work on them
+ * while this one is in the kernel. */
 static void run(void *ctx)
 {
     struct lv_shard *shard = ctx;
 
+    assert(shard->shared != NULL);
     shard->now = lv_clock_now();
     while (shard->phase != LV_PHASE_ENDED) {
         wait(shard); /* and step what is ready */
@@ -221,6 +242,7 @@ static struct lv_broker *new_broker(struct lv_shard *shard)
         .send_ctx = shard,
     };
 
+    assert(shard->store != NULL);
     return lv_broker_new(&config);
 }
 
@@ -262,6 +284,7 @@ int lv_shard_start(struct lv_shard *shard)
 {
     char name[16];
 
+    assert(shard->broker != NULL);
     snprintf(name, sizeof name, "shard %u", shard->number);
     return lv_thread_start(&shard->thread, name, run, shard);
 }
@@ -272,6 +295,7 @@ void lv_shard_join(struct lv_shard *shard)
     lv_thread_join(&shard->thread);
 }
 
+/* Its connections are gone; what other shards sent to it is the mesh's to free. */
 void lv_shard_free(struct lv_shard *shard)
 {
     if (shard == NULL)
@@ -286,6 +310,7 @@ void lv_shard_free(struct lv_shard *shard)
     lv_free(shard);
 }
 
+/* Through the mailbox, since only its own thread may touch the shard. */
 void lv_shard_give(struct lv_shard *shard, int fd, const struct lv_address *peer)
 {
     struct lv_arrival *arrival = lv_alloc(sizeof *arrival);
