@@ -106,6 +106,7 @@ hooks:
 	pre-commit install
 
 install: build
+	ninja -C $(BUILD) leveret.1
 	meson install -C $(BUILD) --no-rebuild
 
 uninstall:

@@ -116,7 +116,7 @@ def count_plain(results, record):
             print(f'  | {line}')
 
 
-def run_meson(results, build, kind, env):
+def run_meson(results, build, kind, env, patience):
     began, before = time.monotonic(), (results.passed, len(results.failures))
     listed = subprocess.run(['meson', 'test', '-C', build, '--list', '--suite', kind],
                             capture_output=True, text=True, check=False)
@@ -126,8 +126,9 @@ def run_meson(results, build, kind, env):
     log = build / 'meson-logs' / f'testlog-{kind}.json'
     log.unlink(missing_ok=True)
     run = subprocess.run(['meson', 'test', '-C', build, '--suite', kind, '--logbase',
-                          f'testlog-{kind}', '--quiet'], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, env=env, check=False)
+                          f'testlog-{kind}', '--quiet', '--timeout-multiplier', str(patience)],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env,
+                         check=False)
     if not log.exists():
         print(run.stdout[-3000:])
         results.fail(kind, 'meson could not build or run these tests')
@@ -324,10 +325,11 @@ def main():
                UBSAN_OPTIONS=os.environ.get('UBSAN_OPTIONS', 'print_stacktrace=1'))
     os.environ.update(env)
     timeout = 24 * 3600 if args.long else 600
+    patience = 0 if args.long else 1 # 0: no timeouts
     results = Results()
     for kind in kinds:
         if kind in MESON_KINDS:
-            run_meson(results, build, kind, env)
+            run_meson(results, build, kind, env, patience)
         elif kind == 'program':
             for script in suite_scripts(kind, args.suite):
                 run_suite(results, f'program/{script.parent.name}', script, env, logs, timeout)
