@@ -315,10 +315,14 @@ void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
     struct lv_queue *queue = was.consumer->queue;
     subscriber->held = true;
     lv_tags_drop(&subscriber->unacked, UNACKED_SIZE, tag, unacked);
-    if (queue != NULL)
+    if (queue != NULL) {
+        uint32_t own = was.consumer->cancelled ? 0 : 1;
+        if (queue->consumer_count > own) /* others may have been given what comes behind it */
+            was.ref.flags |= LV_REF_REDELIVERED;
         lv_queue_return(queue, was.seq, was.ref);
-    else
+    } else {
         lv_store_release(subscriber->broker->config.store, was.ref);
+    }
     forget(subscriber, was.consumer);
 }
 
