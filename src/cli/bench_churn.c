@@ -35,6 +35,7 @@ static int cycle(const struct lv_bench *bench, struct lv_bytes body, struct lv_d
 {
     const struct lv_bench_options *options = bench->options;
     const uint8_t properties[3] = {0x10, 0, options->persistent ? 2 : 1};
+    const struct lv_engine_content content = {lv_bytes(properties, sizeof properties), body};
     char queue[LV_BENCH_KEY_SIZE];
     struct lv_amqp091_basic_publish publish = {.mandatory = options->mandatory};
     struct lv_driver *client;
@@ -46,8 +47,7 @@ static int cycle(const struct lv_bench *bench, struct lv_bytes body, struct lv_d
     assert(body.size == options->shape.size);
     snprintf(queue, sizeof queue, "%s-0", options->prefix);
     publish.routing_key = lv_text(queue);
-    rc = lv_driver_publish(client, 1, &publish, lv_bytes(properties, sizeof properties), body, &tag,
-                           diag);
+    rc = lv_driver_publish(client, 1, &publish, &content, &tag, diag);
     if (rc == 0)
         rc = lv_driver_close(client, diag);
     lv_driver_free(client);

@@ -133,6 +133,10 @@ static uint8_t *reserve(struct connection *connection, size_t size)
 static void put(struct connection *connection, const uint8_t *data, size_t size)
 {
     struct output *output = connection->output;
+    union {
+        const uint8_t *bytes;
+        void *base; /* POSIX has no const here, though sending changes nothing */
+    } cast;
 
     assert(size > 0);
     if (size <= COPY_MAX) {
@@ -141,7 +145,8 @@ static void put(struct connection *connection, const uint8_t *data, size_t size)
     }
     if (output->vector_count == VECTORS_MAX)
         flush(connection);
-    output->vectors[output->vector_count++] = (struct iovec){(void *)(uintptr_t)data, size};
+    cast.bytes = data;
+    output->vectors[output->vector_count++] = (struct iovec){cast.base, size};
 }
 
 /* `key` is exchange and routing key, `content` the header and body frames. */

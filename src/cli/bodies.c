@@ -10,7 +10,9 @@
 
 void lv_bodies_init(struct lv_bodies *bodies, int fd, int separator)
 {
-    assert(fd >= 0 && separator >= -1 && separator <= UINT8_MAX);
+    assert(fd >= 0);
+    assert(separator >= -1);
+    assert(separator <= UINT8_MAX);
     *bodies = (struct lv_bodies){.fd = fd, .separator = separator};
 }
 

@@ -265,7 +265,7 @@ static int run(struct consume *consume)
 
 int lv_run_consume(int argc, char **argv)
 {
-    static struct consume consume = {.prefetch = PREFETCH, .remote.stop_fd = -1};
+    struct consume consume = {.prefetch = PREFETCH, .remote.stop_fd = -1};
     struct consume *c = &consume;
     /* One flat table. */
     const struct lv_option options[] = {

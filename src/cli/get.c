@@ -89,7 +89,7 @@ static const char details[] =
 
 int lv_run_get(int argc, char **argv)
 {
-    static struct get get = {.count = 1, .remote.stop_fd = -1};
+    struct get get = {.count = 1, .remote.stop_fd = -1};
     struct get *g = &get;
     const struct lv_option options[] = {
         LV_REMOTE_OPTIONS(&g->remote),

@@ -84,6 +84,7 @@ void lv_output_print(struct lv_output *output, const char *fmt, ...)
     va_start(args, fmt);
     size = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    assert(size >= 0 && (size_t)size < sizeof text);
+    assert(size >= 0);
+    assert((size_t)size < sizeof text);
     lv_output_put(output, lv_bytes(text, (size_t)size));
 }

@@ -220,8 +220,8 @@ static uint8_t *encode_headers(const struct lv_property_options *options, size_t
     return entries;
 }
 
-int lv_property_encode(const struct lv_property_options *options, struct lv_bytes *ret_raw,
-                       struct lv_diag *diag)
+int lv_property_encode(const struct lv_property_options *options, uint8_t **ret_raw,
+                       size_t *ret_size, struct lv_diag *diag)
 {
     struct lv_amqp091_properties properties = options->properties;
     uint8_t *entries = NULL, *raw = NULL;
@@ -246,6 +246,7 @@ int lv_property_encode(const struct lv_property_options *options, struct lv_byte
     assert(size >= 2);
     if (raw == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory");
-    *ret_raw = lv_bytes(raw, size);
+    *ret_raw = raw;
+    *ret_size = size;
     return 0;
 }

@@ -49,6 +49,6 @@ int lv_property_timestamp(void *ctx, const char *value, struct lv_diag *diag);
                        "who sends it; checked by the broker"),                                     \
         LV_TEXT_OPTION("app-id", 0, "NAME", &(options)->app_id, "the program that sends it")
 
-/* Gives the raw properties (lv_free). -LV_E_USAGE for a text that is too long, -LV_E_NOMEM. */
-int lv_property_encode(const struct lv_property_options *options, struct lv_bytes *ret_raw,
-                       struct lv_diag *diag) LV_MUST_CHECK;
+/* Gives the raw properties (lv_free()). -LV_E_USAGE for a text that is too long, -LV_E_NOMEM. */
+int lv_property_encode(const struct lv_property_options *options, uint8_t **ret_raw,
+                       size_t *ret_size, struct lv_diag *diag) LV_MUST_CHECK;

@@ -24,7 +24,8 @@ struct publish {
     struct lv_remote remote;
     const struct lv_usage *usage;
     struct lv_property_options properties;
-    struct lv_bytes raw; /* own   the properties, encoded */
+    uint8_t *raw; /* own   the properties, encoded */
+    size_t raw_size;
     const char *exchange, *routing_key, *exchange_type, *queue;
     const char *files[FILES_MAX];
     size_t file_count;
@@ -88,12 +89,13 @@ static int publish_body(struct publish *publish, struct lv_bytes body)
         .exchange = lv_text(publish->exchange == NULL ? "" : publish->exchange),
         .routing_key = lv_text(publish->routing_key == NULL ? "" : publish->routing_key),
         .mandatory = publish->mandatory};
+    const struct lv_engine_content content = {lv_bytes(publish->raw, publish->raw_size), body};
     uint64_t tag;
     int rc = 0;
 
-    assert(publish->raw.size >= 2);
+    assert(publish->raw_size >= 2);
     for (uint64_t i = 0; i < publish->repeat && rc == 0 && !is_enough(publish); i++) {
-        rc = lv_driver_publish(remote->driver, 1, &to, publish->raw, body, &tag, &remote->diag);
+        rc = lv_driver_publish(remote->driver, 1, &to, &content, &tag, &remote->diag);
         publish->published += rc == 0;
         if (rc == 0 && lv_engine_unconfirmed(lv_driver_engine(remote->driver), 1) >= WINDOW)
             rc = lv_driver_await_confirms(remote->driver, 1, WINDOW_LOW, &remote->diag);
@@ -241,7 +243,8 @@ static int sort_out(struct publish *publish, int argc, char **argv)
         !lv_remote_is_short(usage, "the queue's name or routing key", publish->routing_key) ||
         !lv_remote_is_short(usage, "the exchange's type", publish->exchange_type))
         return -LV_EXIT_USAGE;
-    if (lv_property_encode(&publish->properties, &publish->raw, &publish->remote.diag) < 0)
+    if (lv_property_encode(&publish->properties, &publish->raw, &publish->raw_size,
+                           &publish->remote.diag) < 0)
         return -lv_options_refuse(usage, "%s", publish->remote.diag.text);
     assert(argc >= 1);
     return argc - 1 - !addressed;
@@ -296,7 +299,7 @@ static const char details[] =
 
 int lv_run_publish(int argc, char **argv)
 {
-    static struct publish publish = {.repeat = 1, .remote.stop_fd = -1};
+    struct publish publish = {.repeat = 1, .remote.stop_fd = -1};
     struct publish *p = &publish;
     /* One flat table. */
     const struct lv_option options[] = {
@@ -329,6 +332,6 @@ int lv_run_publish(int argc, char **argv)
     publish.usage = &usage;
     if (lv_options_parse(&usage, &argc, argv, &exit_code))
         exit_code = run(&publish, argc, argv);
-    lv_free((void *)(uintptr_t)publish.raw.data);
+    lv_free(publish.raw);
     return exit_code;
 }

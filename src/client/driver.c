@@ -347,7 +347,8 @@ int lv_driver_call(struct lv_driver *driver, uint16_t channel,
     uint64_t deadline = timeout_at(driver);
     int rc;
 
-    assert(channel != 0 && driver->call_channel == PENDING_NONE);
+    assert(channel != 0);
+    assert(driver->call_channel == PENDING_NONE);
     if (method->id == LV_AMQP091_CHANNEL_OPEN && channel == driver->dead_channel)
         driver->dead_channel = 0;
     rc = check(driver, channel, diag);
@@ -381,15 +382,16 @@ int lv_driver_send(struct lv_driver *driver, uint16_t channel,
 }
 
 int lv_driver_publish(struct lv_driver *driver, uint16_t channel,
-                      const struct lv_amqp091_basic_publish *publish, struct lv_bytes properties,
-                      struct lv_bytes body, uint64_t *ret_tag, struct lv_diag *diag)
+                      const struct lv_amqp091_basic_publish *publish,
+                      const struct lv_engine_content *content, uint64_t *ret_tag,
+                      struct lv_diag *diag)
 {
     struct lv_out *out = lv_engine_out(driver->engine);
     int rc = check(driver, channel, diag);
 
     assert(channel != 0);
     if (rc == 0)
-        rc = lv_engine_publish(driver->engine, channel, publish, properties, body, ret_tag, diag);
+        rc = lv_engine_publish(driver->engine, channel, publish, content, ret_tag, diag);
     /* A broker that takes nothing holds us up on purpose: there is no deadline but the heartbeat.
      */
     if (rc == 0 && out->size > OUT_HIGH) {

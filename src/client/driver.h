@@ -43,8 +43,9 @@ int lv_driver_send(struct lv_driver *driver, uint16_t channel,
 /* As lv_engine_publish(); waits only while there is much unsent, for as long as the broker takes
  * it. */
 int lv_driver_publish(struct lv_driver *driver, uint16_t channel,
-                      const struct lv_amqp091_basic_publish *publish, struct lv_bytes properties,
-                      struct lv_bytes body, uint64_t *ret_tag, struct lv_diag *diag) LV_MUST_CHECK;
+                      const struct lv_amqp091_basic_publish *publish,
+                      const struct lv_engine_content *content, uint64_t *ret_tag,
+                      struct lv_diag *diag) LV_MUST_CHECK;
 
 /* Sends what is there and handles what comes, until something has come or `deadline` (ns of
  * lv_clock_now()) has passed: 1 or 0. Errors: the connection or a channel ended. */

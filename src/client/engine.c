@@ -754,13 +754,14 @@ static int put_body(struct lv_engine *engine, uint16_t channel, struct lv_bytes 
 }
 
 int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
-                      const struct lv_amqp091_basic_publish *publish, struct lv_bytes properties,
-                      struct lv_bytes body, uint64_t *ret_tag, struct lv_diag *diag)
+                      const struct lv_amqp091_basic_publish *publish,
+                      const struct lv_engine_content *content, uint64_t *ret_tag,
+                      struct lv_diag *diag)
 {
     const struct lv_amqp091_method method = {.id = LV_AMQP091_BASIC_PUBLISH,
                                              .basic_publish = *publish};
-    const struct lv_amqp091_content content = {body.size, properties};
-    size_t header_size = LV_AMQP091_FRAME_OVERHEAD_SIZE + lv_amqp091_content_size(&content);
+    const struct lv_amqp091_content header = {content->body.size, content->properties};
+    size_t header_size = LV_AMQP091_FRAME_OVERHEAD_SIZE + lv_amqp091_content_size(&header);
     struct lv_engine_channel *to;
     uint64_t tag = 0;
     int rc = check_channel(engine, channel, false, diag);
@@ -778,9 +779,9 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
         return lv_fail(diag, rc, "too many publishes wait for their confirm");
     rc = put_method(engine, channel, &method);
     if (rc == 0)
-        rc = put_header(engine, channel, &content);
+        rc = put_header(engine, channel, &header);
     if (rc == 0)
-        rc = put_body(engine, channel, body);
+        rc = put_body(engine, channel, content->body);
     if (rc < 0) { /* a part of the message may be on its way: nothing can follow it */
         end(engine, rc, 0, "out of memory");
         return lv_fail(diag, rc, "out of memory");

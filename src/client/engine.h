@@ -87,11 +87,18 @@ struct lv_out *lv_engine_out(struct lv_engine *engine);
 int lv_engine_call(struct lv_engine *engine, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_diag *diag) LV_MUST_CHECK;
 
-/* Sends a message; `properties` are raw. On a channel in confirm mode `ret_tag` is the number that
+/* What a message consists of besides its address. */
+struct lv_engine_content {
+    struct lv_bytes properties; /* raw: at least the two bytes of flags */
+    struct lv_bytes body;
+};
+
+/* Sends a message. On a channel in confirm mode `ret_tag` is the number that
  * LV_ENGINE_CONFIRMED will name, else 0. Errors as above. */
 int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
-                      const struct lv_amqp091_basic_publish *publish, struct lv_bytes properties,
-                      struct lv_bytes body, uint64_t *ret_tag, struct lv_diag *diag) LV_MUST_CHECK;
+                      const struct lv_amqp091_basic_publish *publish,
+                      const struct lv_engine_content *content, uint64_t *ret_tag,
+                      struct lv_diag *diag) LV_MUST_CHECK;
 
 /* Publishes on the channel that wait for their confirm. */
 uint64_t lv_engine_unconfirmed(const struct lv_engine *engine, uint16_t channel);

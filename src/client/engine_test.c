@@ -271,8 +271,9 @@ static int publish(struct fixture *f, struct lv_bytes body, uint64_t *ret_tag)
 {
     const struct lv_amqp091_basic_publish to = {.exchange = lv_text("x"),
                                                 .routing_key = lv_text("key")};
+    const struct lv_engine_content content = {lv_bytes("\0\0", 2), body};
 
-    return lv_engine_publish(f->engine, 1, &to, lv_bytes("\0\0", 2), body, ret_tag, NULL);
+    return lv_engine_publish(f->engine, 1, &to, &content, ret_tag, NULL);
 }
 
 static void the_handshake_leads_to_an_open_connection(void **state)
