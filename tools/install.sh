@@ -1,12 +1,13 @@
 #!/bin/sh
-# install.sh GROUP... - install the Debian packages that the named groups miss.
+# install.sh GROUP... - install what the named groups miss: Debian packages, and for `test` the
+# one client that Debian lacks, from npm into the tree.
 #
 #   build   what `make build` needs          clang   a second compiler, sanitizers, libFuzzer
 #   test    what `make test` needs besides   cover   coverage reports
 #   check   what `make check` needs besides  hooks   git hooks
 #   peers   RabbitMQ, to compare with
 #
-# Says what it installs and asks nothing. When nothing is missing it does not call apt at all.
+# Says what it installs and asks nothing. When nothing is missing it calls neither apt nor npm.
 # Installing starts no service and takes no port: policy-rc.d forbids starting for the time of the
 # install, and a service that the install brought along is left disabled. What was there before,
 # a policy-rc.d of the machine's owner included, stays as it was.
@@ -18,6 +19,7 @@ packages() {
 	test)
 		echo libcmocka-dev librabbitmq-dev amqp-tools python3-pika python3-kombu python3-amqp \
 			ruby ruby-bunny
+		command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm
 		;;
 	check) echo git clang clang-format clang-tidy cppcheck codespell shellcheck coccinelle ;;
 	peers) echo rabbitmq-server ;;
@@ -99,25 +101,41 @@ if [ "${1-}" = --as-root ]; then
 	exit
 fi
 
+install_packages() {
+	# shellcheck disable=SC2086 # words are packages
+	absent=$(missing $1 | sort -u | tr '\n' ' ')
+	[ -n "$absent" ] || return 0
+	echo "Installing what is missing: $absent"
+	# shellcheck disable=SC2086
+	if [ "$(id -u)" = 0 ]; then
+		sh "$0" --as-root $absent
+	elif command -v sudo >/dev/null; then
+		sudo sh "$0" --as-root $absent
+	else
+		echo "install.sh: not root and no sudo. As root: apt-get install $absent" >&2
+		return 1
+	fi
+}
+
+# npm leaves a lock file of its own behind; it is as new as what it installed.
+install_modules() {
+	modules=$(dirname "$0")/../tests/clients/amqplib
+	done=$modules/node_modules/.package-lock.json
+	[ -z "$(find "$done" -newer "$modules/package-lock.json" 2>/dev/null)" ] || return 0
+	echo 'Installing what is missing: amqplib, by npm'
+	(cd "$modules" && npm ci --no-audit --no-fund --loglevel=error)
+}
+
 [ $# -gt 0 ] || { echo 'usage: tools/install.sh GROUP...' >&2; exit 2; }
-wanted=
+wanted='' modules=''
 for group; do
 	wanted="$wanted $(packages "$group")" || exit 2
+	[ "$group" != test ] || modules=yes
 done
-if ! command -v dpkg-query >/dev/null; then
-	echo "This is no Debian: nothing is installed. Needed are, by their Debian names:$wanted"
-	exit 0
-fi
-# shellcheck disable=SC2086 # words are packages
-absent=$(missing $wanted | sort -u | tr '\n' ' ')
-[ -n "$absent" ] || exit 0
-echo "Installing what is missing: $absent"
-# shellcheck disable=SC2086
-if [ "$(id -u)" = 0 ]; then
-	sh "$0" --as-root $absent
-elif command -v sudo >/dev/null; then
-	sudo sh "$0" --as-root $absent
+if command -v dpkg-query >/dev/null; then
+	install_packages "$wanted"
 else
-	echo "install.sh: not root and no sudo. As root: apt-get install $absent" >&2
-	exit 1
+	echo "This is no Debian: no package is installed. Needed are, by their Debian names:$wanted"
+	command -v npm >/dev/null || exit 0
 fi
+[ -z "$modules" ] || install_modules
