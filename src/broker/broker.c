@@ -74,7 +74,7 @@ void lv_broker_free(struct lv_broker *broker)
     broker->config.shard_count = 1; /* nobody is left to tell */
     broker->config.shard = 0;
     drop_remotes(broker);
-    lv_topology_fini(broker, &broker->topology);
+    lv_topology_fini(&broker->topology);
     drop_ops(&broker->local);
     drop_ops(&broker->waiting);
     lv_router_fini(&broker->router);

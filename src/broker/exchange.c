@@ -1,7 +1,11 @@
 #include "broker/exchange.h"
 
 #include "base/alloc.h"
+#include "broker/arguments.h"
 #include "broker/core.h"
+
+/* Up to this many bindings of one key are looked through; more have an index. */
+#define UNINDEXED_MAX 8u
 
 struct lv_exchange *lv_exchange_new(struct lv_broker *broker, struct lv_vhost *vhost,
                                     struct lv_bytes name, enum lv_exchange_type type)
@@ -15,7 +19,6 @@ struct lv_exchange *lv_exchange_new(struct lv_broker *broker, struct lv_vhost *v
     exchange->type = type;
     exchange->is_default = name.size == 0;
     lv_list_init(&exchange->bindings);
-    lv_map_init(&exchange->identities, &broker->config.hash_key);
     lv_map_init(&exchange->keys, &broker->config.hash_key);
     exchange->name_size = (uint8_t)name.size;
     lv_put_bytes((uint8_t *)exchange->name, name);
@@ -28,135 +31,174 @@ void lv_exchange_free(struct lv_exchange *exchange)
         return;
     LV_LIST_EACH(&exchange->bindings, link)
     lv_binding_free(lv_container(link, struct lv_binding, source_link));
-    lv_map_fini(&exchange->identities);
+    assert(exchange->keys.count == 0);
     lv_map_fini(&exchange->keys);
     lv_free(exchange->arguments);
     lv_free(exchange);
 }
 
-static void write_identity(uint8_t *identity, uint64_t queue_id, struct lv_bytes key)
+/* ---- keys ---- */
+
+static struct lv_bytes key_bytes(const struct lv_binding_key *key)
 {
-    lv_put_bytes(lv_put64(identity, queue_id), key);
+    return lv_bytes(key->bytes, key->size);
 }
 
-static bool same_arguments(const struct lv_table *a, const struct lv_table *b)
+struct lv_binding_key *lv_exchange_key(const struct lv_exchange *exchange, struct lv_bytes key)
 {
-    static const struct lv_table none = {.count = 0};
-    struct lv_value left = {.type = LV_TYPE_TABLE, .table = a == NULL ? &none : a};
-    struct lv_value right = {.type = LV_TYPE_TABLE, .table = b == NULL ? &none : b};
+    return lv_map_get(&exchange->keys, key);
+}
 
-    return lv_value_equal(&left, &right);
+/* The key's object, made when it is new; NULL: out of memory. */
+static struct lv_binding_key *need_key(struct lv_exchange *exchange, struct lv_bytes bytes)
+{
+    struct lv_binding_key *key = lv_exchange_key(exchange, bytes);
+
+    assert(bytes.size <= UINT8_MAX);
+    if (key != NULL)
+        return key;
+    key = lv_calloc(1, sizeof *key + bytes.size);
+    if (key == NULL)
+        return NULL;
+    key->exchange = exchange;
+    lv_list_init(&key->bindings);
+    key->size = (uint8_t)bytes.size;
+    lv_put_bytes(key->bytes, bytes);
+    if (lv_map_put(&exchange->keys, key_bytes(key), key) < 0) {
+        lv_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+/* The last of its bindings may have gone. */
+static void drop_key(struct lv_binding_key *key)
+{
+    if (!lv_list_is_empty(&key->bindings))
+        return;
+    assert(key->count == 0);
+    lv_map_remove(&key->exchange->keys, key_bytes(key));
+    if (key->index != NULL)
+        lv_map_fini(key->index);
+    lv_free(key->index);
+    lv_free(key);
+}
+
+static struct lv_bytes identity_bytes(const struct lv_binding_identity *identity)
+{
+    return lv_bytes(identity, sizeof *identity);
+}
+
+/* Makes the index with all that is there. */
+static int make_index(struct lv_binding_key *key)
+{
+    struct lv_map *index = lv_alloc(sizeof *index);
+
+    assert(key->index == NULL);
+    if (index == NULL)
+        return -LV_E_NOMEM;
+    lv_map_init(index, key->exchange->keys.key);
+    LV_LIST_EACH(&key->bindings, link)
+    {
+        struct lv_binding *binding = lv_container(link, struct lv_binding, key_link);
+        if (lv_map_put(index, identity_bytes(&binding->identity), binding) == 0)
+            continue;
+        lv_map_fini(index);
+        lv_free(index);
+        return -LV_E_NOMEM;
+    }
+    key->index = index;
+    return 0;
+}
+
+/* Makes sure that the key's index, if it has or needs one, knows the binding. */
+static int enter(struct lv_binding_key *key, struct lv_binding *binding)
+{
+    if (key->index == NULL && key->count >= UNINDEXED_MAX) {
+        int rc = make_index(key);
+        if (rc < 0)
+            return rc;
+    }
+    return key->index == NULL ? 0
+                              : lv_map_put(key->index, identity_bytes(&binding->identity), binding);
+}
+
+/* ---- bindings ---- */
+
+static struct lv_binding *look_up(const struct lv_binding_key *key,
+                                  const struct lv_binding_identity *identity)
+{
+    if (key->index != NULL)
+        return lv_map_get(key->index, identity_bytes(identity));
+    LV_LIST_EACH(&key->bindings, link)
+    {
+        struct lv_binding *binding = lv_container(link, struct lv_binding, key_link);
+        if (lv_bytes_equal(identity_bytes(&binding->identity), identity_bytes(identity)))
+            return binding;
+    }
+    return NULL;
 }
 
 struct lv_binding *lv_exchange_find(const struct lv_exchange *exchange,
-                                    const struct lv_queue_entry *target, struct lv_bytes key,
+                                    struct lv_queue_entry *target, struct lv_bytes key,
                                     const struct lv_table *arguments)
 {
-    uint8_t identity[8 + UINT8_MAX];
+    const struct lv_binding_key *found = lv_exchange_key(exchange, key);
+    struct lv_binding_identity identity = {.target = target};
 
-    assert(key.size <= UINT8_MAX);
-    write_identity(identity, target->id, key);
-    struct lv_binding *binding =
-        lv_map_get(&exchange->identities, lv_bytes(identity, 8 + key.size));
-    while (binding != NULL && !same_arguments(binding->arguments, arguments))
-        binding = binding->same_next;
-    return binding;
-}
-
-static struct lv_bytes identity_of(const struct lv_binding *binding)
-{
-    return lv_bytes(binding->identity, binding->identity_size);
-}
-
-/* Enters `binding` as one more of the chain under `key`. The map's key must lie in the chain's
- * first binding, so a newcomer goes behind it. */
-static int chain_in(struct lv_map *map, struct lv_bytes key, struct lv_binding *binding,
-                    size_t next_offset)
-{
-    struct lv_binding *first = lv_map_get(map, key);
-
-    if (first == NULL)
-        return lv_map_put(map, key, binding);
-    struct lv_binding **first_next = (struct lv_binding **)(void *)((char *)first + next_offset);
-    struct lv_binding **own_next = (struct lv_binding **)(void *)((char *)binding + next_offset);
-    *own_next = *first_next;
-    *first_next = binding;
-    return 0;
-}
-
-/* The key a binding has in a map of chains: all of its identity, or the routing key alone. */
-typedef struct lv_bytes key_fn(const struct lv_binding *binding);
-
-static void chain_out(struct lv_map *map, key_fn *key_of, struct lv_binding *binding,
-                      size_t next_offset)
-{
-    struct lv_binding *first = lv_map_get(map, key_of(binding));
-    struct lv_binding **own_next = (struct lv_binding **)(void *)((char *)binding + next_offset);
-
-    if (first == NULL)
-        return; /* a binding that never got that far */
-    if (first != binding) {
-        struct lv_binding **next = (struct lv_binding **)(void *)((char *)first + next_offset);
-        while (*next != NULL && *next != binding)
-            next = (struct lv_binding **)(void *)((char *)*next + next_offset);
-        if (*next == binding)
-            *next = *own_next;
-        return;
-    }
-    struct lv_binding *heir = *own_next;
-    lv_map_remove(map, key_of(binding));
-    /* The slot that was just freed is there for the heir: this cannot need memory. */
-    if (heir != NULL && lv_map_put(map, key_of(heir), heir) < 0)
-        lv_broker_exhausted();
+    if (found == NULL)
+        return NULL;
+    identity.arguments_hash = lv_arguments_hash(arguments, exchange->keys.key);
+    struct lv_binding *binding = look_up(found, &identity);
+    return binding != NULL && lv_arguments_same(binding->arguments, arguments) ? binding : NULL;
 }
 
 int lv_exchange_bind(struct lv_exchange *exchange, struct lv_queue_entry *target,
-                     struct lv_bytes key, const struct lv_table *arguments)
+                     struct lv_bytes key_text, const struct lv_table *arguments)
 {
-    struct lv_binding *binding = lv_calloc(1, sizeof *binding + 8 + key.size);
+    struct lv_binding_key *key = need_key(exchange, key_text);
+    int rc;
 
-    assert(key.size <= UINT8_MAX);
-    if (binding == NULL)
+    if (key == NULL)
         return -LV_E_NOMEM;
-    binding->source = exchange;
-    binding->target = target;
-    binding->identity_size = (uint16_t)(8 + key.size);
-    write_identity(binding->identity, target->id, key);
+    struct lv_binding *binding = lv_calloc(1, sizeof *binding);
+    if (binding == NULL) {
+        drop_key(key);
+        return -LV_E_NOMEM;
+    }
+    binding->key = key;
+    binding->identity.target = target;
+    binding->identity.arguments_hash = lv_arguments_hash(arguments, exchange->keys.key);
+    rc = lv_arguments_copy(arguments, &binding->arguments);
+    if (rc == 0 && look_up(key, &binding->identity) != NULL)
+        rc = -LV_E_INTERNAL; /* other arguments with the same hash */
+    if (rc == 0)
+        rc = enter(key, binding);
+    if (rc < 0) {
+        lv_free(binding->arguments);
+        lv_free(binding);
+        drop_key(key);
+        return rc;
+    }
     lv_list_push_back(&exchange->bindings, &binding->source_link);
     lv_list_push_back(&target->bindings, &binding->target_link);
-    if (arguments != NULL && arguments->count > 0) {
-        binding->arguments = lv_table_dup(arguments);
-        if (binding->arguments == NULL)
-            goto fail;
-    }
-    if (chain_in(&exchange->identities, identity_of(binding), binding,
-                 offsetof(struct lv_binding, same_next)) < 0)
-        goto fail;
-    if (exchange->type == LV_EXCHANGE_DIRECT &&
-        chain_in(&exchange->keys, lv_binding_key(binding), binding,
-                 offsetof(struct lv_binding, key_next)) < 0)
-        goto fail;
+    lv_list_push_back(&key->bindings, &binding->key_link);
+    key->count++;
     return 0;
-fail:
-    lv_binding_free(binding);
-    return -LV_E_NOMEM;
 }
 
 void lv_binding_free(struct lv_binding *binding)
 {
-    struct lv_exchange *exchange = binding->source;
+    struct lv_binding_key *key = binding->key;
 
-    chain_out(&exchange->identities, identity_of, binding, offsetof(struct lv_binding, same_next));
-    if (exchange->type == LV_EXCHANGE_DIRECT)
-        chain_out(&exchange->keys, lv_binding_key, binding, offsetof(struct lv_binding, key_next));
+    assert(key->count > 0);
+    if (key->index != NULL)
+        lv_map_remove(key->index, identity_bytes(&binding->identity));
     lv_link_remove(&binding->source_link);
     lv_link_remove(&binding->target_link);
+    lv_link_remove(&binding->key_link);
+    key->count--;
+    drop_key(key);
     lv_free(binding->arguments);
     lv_free(binding);
-}
-
-struct lv_binding *lv_exchange_by_key(const struct lv_exchange *exchange, struct lv_bytes key)
-{
-    assert(exchange->type == LV_EXCHANGE_DIRECT);
-    return lv_map_get(&exchange->keys, key);
 }

@@ -7,6 +7,7 @@
 #define CACHE_SLOTS      256u /* a power of two */
 #define CACHE_NAMES_SIZE 80u  /* bytes: exchange and key together, longer ones are not kept */
 #define CACHE_ENTRIES    4u   /* queues that a slot holds without memory of its own */
+#define CACHE_MANY_MAX   256u /* queues of a route that is kept: slots times this is all it takes */
 
 struct lv_route {
     uint64_t version;                          /*       of the topology; 0: empty */
@@ -80,22 +81,47 @@ static int add(struct lv_broker *broker, struct lv_queue_entry *entry, struct lv
     return 0;
 }
 
-static int find_bound(struct lv_broker *broker, const struct lv_exchange *exchange,
-                      struct lv_bytes key, struct lv_targets *targets)
+static int find_direct(struct lv_broker *broker, const struct lv_exchange *exchange,
+                       struct lv_bytes key, struct lv_targets *targets)
+{
+    struct lv_binding_key *bound = lv_exchange_key(exchange, key);
+    int rc = 0;
+
+    if (bound == NULL)
+        return 0;
+    LV_LIST_EACH(&bound->bindings, link)
+    {
+        rc = add(broker, lv_container(link, struct lv_binding, key_link)->identity.target, targets);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+static int find_fanout(struct lv_broker *broker, struct lv_exchange *exchange,
+                       struct lv_targets *targets)
 {
     int rc = 0;
 
+    LV_LIST_EACH(&exchange->bindings, link)
+    {
+        struct lv_binding *binding = lv_container(link, struct lv_binding, source_link);
+        rc = add(broker, binding->identity.target, targets);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+static int find_bound(struct lv_broker *broker, struct lv_exchange *exchange, struct lv_bytes key,
+                      struct lv_targets *targets)
+{
+    assert(!exchange->is_default);
     switch (exchange->type) {
     case LV_EXCHANGE_DIRECT:
-        for (struct lv_binding *binding = lv_exchange_by_key(exchange, key);
-             binding != NULL && rc == 0; binding = binding->key_next)
-            rc = add(broker, binding->target, targets);
-        return rc;
+        return find_direct(broker, exchange, key, targets);
     case LV_EXCHANGE_FANOUT:
-        for (struct lv_link *link = exchange->bindings.head.next;
-             link != &exchange->bindings.head && rc == 0; link = link->next)
-            rc = add(broker, lv_container(link, struct lv_binding, source_link)->target, targets);
-        return rc;
+        return find_fanout(broker, exchange, targets);
     case LV_EXCHANGE_TOPIC:
     case LV_EXCHANGE_HEADERS:
         return 0; /* nothing can be bound to these yet */
@@ -106,7 +132,7 @@ static int find_bound(struct lv_broker *broker, const struct lv_exchange *exchan
 static int find(struct lv_broker *broker, const struct lv_vhost *vhost, struct lv_bytes name,
                 struct lv_bytes key, struct lv_diag *diag, struct lv_targets *targets)
 {
-    const struct lv_exchange *exchange = lv_vhost_exchange(vhost, name);
+    struct lv_exchange *exchange = lv_vhost_exchange(vhost, name);
     int rc = 0;
 
     if (exchange == NULL)
@@ -136,7 +162,7 @@ static void keep(struct lv_broker *broker, struct lv_route *slot, const struct l
     slot->version = 0;
     lv_free(slot->many);
     slot->many = NULL;
-    if (exchange.size + key.size > CACHE_NAMES_SIZE)
+    if (exchange.size + key.size > CACHE_NAMES_SIZE || targets->count > CACHE_MANY_MAX)
         return;
     struct lv_queue_entry **entries = slot->few;
     if (targets->count > CACHE_ENTRIES) {

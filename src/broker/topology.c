@@ -1,6 +1,7 @@
 #include "broker/topology.h"
 
 #include "base/alloc.h"
+#include "broker/arguments.h"
 #include "broker/core.h"
 #include "broker/exchange.h"
 
@@ -66,14 +67,18 @@ struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_by
 
 /* ---- making and ending ---- */
 
-/* A copy of the arguments, NULL when there are none; false when out of memory. */
-static bool copy_arguments(const struct lv_table *arguments, struct lv_table **ret_copy)
+/* Another object with these arguments: is there room for them? */
+static int check_arguments_size(const struct lv_broker *broker, const struct lv_change *change,
+                                struct lv_diag *diag)
 {
-    *ret_copy = NULL;
-    if (arguments == NULL || arguments->count == 0)
-        return true;
-    *ret_copy = lv_table_dup(arguments);
-    return *ret_copy != NULL;
+    const struct lv_topology *topology = &broker->topology;
+
+    if (LV_LIKELY(change->arguments == NULL) ||
+        topology->arguments_size + lv_arguments_size(change->arguments) <=
+            topology->limits.arguments_size)
+        return 0;
+    return lv_fail(diag, -LV_E_RESOURCE, "arguments of all kinds exceed %llu bytes",
+                   (unsigned long long)topology->limits.arguments_size);
 }
 
 static int add_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
@@ -93,24 +98,46 @@ static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
 {
     struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
     enum lv_exchange_type type;
+    int rc;
 
     if (exchange != NULL)
         return lv_exchange_check_same(exchange, change, diag);
     if (!lv_exchange_type_parse(change->other, &type))
         return lv_fail(diag, -LV_E_PRECONDITION, "unknown exchange type '%.*s'",
                        LV_FMT(change->other));
+    if (broker->topology.exchange_count >= broker->topology.limits.exchanges)
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "cannot declare " RESOURCE ": exchange limit of %u is reached", "exchange",
+                       LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)),
+                       broker->topology.limits.exchanges);
+    rc = check_arguments_size(broker, change, diag);
+    if (rc < 0)
+        return rc;
     exchange = lv_exchange_new(broker, vhost, change->name, type);
     if (exchange == NULL)
         return -LV_E_NOMEM;
     exchange->durable = change->durable;
     exchange->auto_delete = change->auto_delete;
     exchange->internal = change->internal;
-    if (!copy_arguments(change->arguments, &exchange->arguments) ||
-        add_exchange(broker, vhost, exchange) < 0) {
+    rc = lv_arguments_copy(change->arguments, &exchange->arguments);
+    if (rc == 0)
+        rc = add_exchange(broker, vhost, exchange);
+    if (rc < 0) {
         lv_exchange_free(exchange);
-        return -LV_E_NOMEM;
+        return rc;
     }
+    broker->topology.arguments_size += lv_arguments_size(exchange->arguments);
     return 0;
+}
+
+/* Counts and frees a binding; the exchange stays. */
+static void remove_binding(struct lv_broker *broker, struct lv_binding *binding)
+{
+    assert(broker->topology.binding_count > 0);
+    broker->topology.arguments_size -= lv_arguments_size(binding->arguments);
+    broker->topology.binding_count--;
+    broker->topology.version++;
+    lv_binding_free(binding);
 }
 
 static void remove_exchange(struct lv_broker *broker, struct lv_exchange *exchange)
@@ -118,11 +145,9 @@ static void remove_exchange(struct lv_broker *broker, struct lv_exchange *exchan
     lv_map_remove(&exchange->vhost->exchanges, lv_exchange_name(exchange));
     broker->topology.exchange_count--;
     broker->topology.version++;
+    broker->topology.arguments_size -= lv_arguments_size(exchange->arguments);
     LV_LIST_EACH(&exchange->bindings, link)
-    {
-        lv_binding_free(lv_container(link, struct lv_binding, source_link));
-        broker->topology.binding_count--;
-    }
+    remove_binding(broker, lv_container(link, struct lv_binding, source_link));
     lv_exchange_free(exchange);
 }
 
@@ -145,11 +170,9 @@ static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
 
 static void unbind(struct lv_broker *broker, struct lv_binding *binding)
 {
-    struct lv_exchange *source = binding->source;
+    struct lv_exchange *source = binding->key->exchange;
 
-    lv_binding_free(binding);
-    broker->topology.binding_count--;
-    broker->topology.version++;
+    remove_binding(broker, binding);
     if (source->auto_delete && lv_list_is_empty(&source->bindings))
         remove_exchange(broker, source);
 }
@@ -179,6 +202,7 @@ static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
     }
     broker->topology.queue_count++;
     broker->topology.version++;
+    broker->topology.arguments_size += lv_arguments_size(entry->arguments);
     return 0;
 }
 
@@ -191,6 +215,7 @@ static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
         lv_map_remove(&broker->homes, lv_bytes(&entry->id, sizeof entry->id));
     broker->topology.queue_count--;
     broker->topology.version++;
+    broker->topology.arguments_size -= lv_arguments_size(entry->arguments);
     entry_free(entry);
 }
 
@@ -212,7 +237,7 @@ static struct lv_queue_entry *entry_new(struct lv_broker *broker, struct lv_vhos
     lv_list_init(&entry->bindings);
     entry->name_size = (uint8_t)change->name.size;
     lv_put_bytes((uint8_t *)entry->name, change->name);
-    if (!copy_arguments(change->arguments, &entry->arguments))
+    if (lv_arguments_copy(change->arguments, &entry->arguments) < 0)
         goto fail;
     if (entry->home == broker->config.shard) {
         entry->queue = lv_queue_new(broker, entry);
@@ -232,6 +257,14 @@ static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
 
     if (entry != NULL)
         return lv_entry_check_same(entry, change, diag);
+    if (broker->topology.queue_count >= broker->topology.limits.queues)
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%u) is reached",
+                       LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)),
+                       broker->topology.limits.queues);
+    int rc = check_arguments_size(broker, change, diag);
+    if (rc < 0)
+        return rc;
     entry = entry_new(broker, vhost, change);
     if (entry == NULL)
         return -LV_E_NOMEM;
@@ -280,9 +313,17 @@ static int bind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
                        lv_exchange_type_word(exchange->type));
     if (lv_exchange_find(exchange, entry, change->key, change->arguments) != NULL)
         return 0;
-    rc = lv_exchange_bind(exchange, entry, change->key, change->arguments);
+    if (broker->topology.binding_count >= broker->topology.limits.bindings)
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "cannot bind " RESOURCE ": binding limit of %u is reached", "queue",
+                       LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)),
+                       broker->topology.limits.bindings);
+    rc = check_arguments_size(broker, change, diag);
+    if (rc == 0)
+        rc = lv_exchange_bind(exchange, entry, change->key, change->arguments);
     if (rc < 0)
         return rc;
+    broker->topology.arguments_size += lv_arguments_size(change->arguments);
     broker->topology.binding_count++;
     broker->topology.version++;
     return 0;
@@ -338,17 +379,18 @@ int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
 
 /* ---- the whole ---- */
 
-static void vhost_free(struct lv_broker *broker, struct lv_vhost *vhost)
+/* All at once: nothing leaves its map by itself, which would take the square of their number. */
+static void vhost_free(struct lv_vhost *vhost)
 {
+    struct lv_exchange *exchange;
+    struct lv_queue_entry *entry;
     uint32_t cursor = 0;
 
-    for (struct lv_queue_entry *entry; (entry = lv_map_next(&vhost->queues, &cursor)) != NULL;
-         cursor = 0)
-        remove_entry(broker, entry);
+    while ((exchange = lv_map_next(&vhost->exchanges, &cursor)) != NULL)
+        lv_exchange_free(exchange);
     cursor = 0;
-    for (struct lv_exchange *exchange; (exchange = lv_map_next(&vhost->exchanges, &cursor)) != NULL;
-         cursor = 0)
-        remove_exchange(broker, exchange);
+    while ((entry = lv_map_next(&vhost->queues, &cursor)) != NULL)
+        entry_free(entry);
     lv_map_fini(&vhost->queues);
     lv_map_fini(&vhost->exchanges);
     lv_free(vhost);
@@ -380,22 +422,31 @@ static int vhost_new(struct lv_broker *broker, struct lv_bytes name)
         goto fail;
     return 0;
 fail:
-    vhost_free(broker, vhost);
+    vhost_free(vhost);
     return -LV_E_NOMEM;
 }
 
 int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
 {
-    *topology = (struct lv_topology){.version = 1};
+    *topology = (struct lv_topology){
+        .version = 1,
+        .limits =
+            {
+                .queues = LV_QUEUES_MAX,
+                .exchanges = LV_EXCHANGES_MAX,
+                .bindings = LV_BINDINGS_MAX,
+                .arguments_size = LV_ARGUMENTS_SIZE_MAX,
+            },
+    };
     lv_map_init(&topology->vhosts, &broker->config.hash_key);
     return vhost_new(broker, lv_text("/"));
 }
 
-void lv_topology_fini(struct lv_broker *broker, struct lv_topology *topology)
+void lv_topology_fini(struct lv_topology *topology)
 {
     uint32_t cursor = 0;
 
     for (struct lv_vhost *vhost; (vhost = lv_map_next(&topology->vhosts, &cursor)) != NULL;)
-        vhost_free(broker, vhost);
+        vhost_free(vhost);
     lv_map_fini(&topology->vhosts);
 }

@@ -39,8 +39,7 @@ struct lv_exchange {
     bool is_default;            /*       the one without a name: routes by queue name */
     struct lv_table *arguments; /* own  may be NULL */
     struct lv_list bindings;    /* own   with it as source; of lv_binding.source_link */
-    struct lv_map identities;   /* view  (queue, key) to its first binding */
-    struct lv_map keys;         /* view  direct: key to its first binding */
+    struct lv_map keys;         /* own   struct lv_binding_key by key */
     uint8_t name_size;
     char name[];
 };
@@ -61,23 +60,48 @@ struct lv_queue_entry {
     char name[];
 };
 
-struct lv_binding {
-    struct lv_exchange *source;    /* view */
+/* The bindings of an exchange that have one key. */
+struct lv_binding_key {
+    struct lv_exchange *exchange; /* view */
+    struct lv_list bindings;      /* view  of lv_binding.key_link; never empty */
+    struct lv_map *index;         /* own   by identity, when there are many; else NULL */
+    uint32_t count;
+    uint8_t size;
+    uint8_t bytes[];
+};
+
+/* What tells a binding from others with its key. */
+struct lv_binding_identity {
     struct lv_queue_entry *target; /* view */
-    struct lv_link source_link;    /* view  in lv_exchange.bindings */
-    struct lv_link target_link;    /* view  in lv_queue_entry.bindings */
-    struct lv_binding *same_next;  /* view  same queue and key, other arguments */
-    struct lv_binding *key_next;   /* view  direct: same key, ring-free chain */
-    struct lv_table *arguments;    /* own   may be NULL */
-    uint16_t identity_size;        /*       8 bytes of queue id, then the key */
-    uint8_t identity[];
+    uint64_t arguments_hash;
+};
+
+struct lv_binding {
+    struct lv_binding_key *key;          /* view */
+    struct lv_binding_identity identity; /*       its address is the key in lv_binding_key.index */
+    struct lv_link source_link;          /* view  in lv_exchange.bindings */
+    struct lv_link target_link;          /* view  in lv_queue_entry.bindings */
+    struct lv_link key_link;             /* view  in lv_binding_key.bindings */
+    struct lv_table *arguments;          /* own   may be NULL */
+};
+
+/* What peers can make is bounded: memory is for messages. */
+#define LV_QUEUES_MAX         1000000u
+#define LV_EXCHANGES_MAX      100000u
+#define LV_BINDINGS_MAX       4000000u
+#define LV_ARGUMENTS_SIZE_MAX (64u << 20) /* bytes, of all that exists */
+
+struct lv_topology_limits {
+    uint32_t queues, exchanges, bindings;
+    uint64_t arguments_size;
 };
 
 struct lv_topology {
     struct lv_map vhosts; /* own  by name */
-    uint64_t
-        version; /*      of all that routing depends on; a route found under another is stale */
+    uint64_t version;     /*      of all that routing depends on; under another a route is stale */
+    uint64_t arguments_size;
     uint32_t exchange_count, queue_count, binding_count;
+    struct lv_topology_limits limits; /* the same on every shard */
 };
 
 enum lv_change_kind {
@@ -108,7 +132,7 @@ struct lv_change_result {
 };
 
 int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology) LV_MUST_CHECK;
-void lv_topology_fini(struct lv_broker *broker, struct lv_topology *topology);
+void lv_topology_fini(struct lv_topology *topology);
 
 /* NULL when there is none. */
 struct lv_vhost *lv_topology_vhost(const struct lv_topology *topology, struct lv_bytes name);
@@ -146,9 +170,4 @@ static inline struct lv_bytes lv_exchange_name(const struct lv_exchange *exchang
 static inline struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
 {
     return lv_bytes(vhost->name, vhost->name_size);
-}
-
-static inline struct lv_bytes lv_binding_key(const struct lv_binding *binding)
-{
-    return lv_bytes(binding->identity + 8, (size_t)(binding->identity_size - 8));
 }
