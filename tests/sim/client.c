@@ -632,6 +632,7 @@ void sim_client_leave(struct sim_client *client)
 
 void sim_client_lose(struct sim_client *client)
 {
+    model_of(client)->loss_count++;
     client->run->lossy_lost |= client->role == SIM_CONSUMER;
     client->event_count = 0; /* what was said and not taken has not been */
     client->expected_count = 0;

@@ -102,6 +102,7 @@ void sim_copy_delivered(struct sim_model *model, uint32_t number, uint32_t queue
     SIM_RULE(!copy->heard || redelivered, "what was delivered before is marked redelivered");
     copy->state = SIM_HELD;
     copy->heard = true;
+    model->delivery_count++;
 }
 
 void sim_copy_returned(struct sim_model *model, uint32_t number, uint32_t queue)

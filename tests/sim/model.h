@@ -45,6 +45,7 @@ struct sim_model {
     struct sim_message *messages; /* own */
     uint32_t count, capacity;
     uint32_t publisher_count;
+    uint64_t delivery_count, loss_count; /* so much has happened */
 };
 
 /* One condition that may never be false; `rule` names it. */

@@ -13,7 +13,17 @@
 #include <stdio.h>
 
 #define CLIENTS_MAX 12u
-#define STEPS       6000u
+#define STEPS       20000u
+#define OUT_HIGH    8000u
+#define OUT_FULL    30000u
+
+/* Deliveries that may be under way between two shards. */
+#define UNDER_WAY_MAX 512u
+
+/* What all runs together have seen, to be said at the end. */
+static struct {
+    unsigned long long messages, deliveries, losses;
+} total;
 
 /* ---- moving ---- */
 
@@ -41,6 +51,18 @@ static void replace(struct sim_client *client)
     sim_client_end(client);
     if (!run->is_ending && run->model.publisher_count < SIM_PUBLISHERS)
         sim_client_connect(client);
+}
+
+/* One message more than the mark, and answers, which stop when input is no longer taken; besides
+ * that what other shards had sent already. */
+static void check_output(const struct sim_client *client)
+{
+    uint32_t others = client->run->world.shard_count - 1;
+    size_t max = OUT_FULL + 2 * SIM_BODY_MAX + (size_t)others * UNDER_WAY_MAX * SIM_BODY_MAX;
+
+    if (client->peer.session != NULL)
+        SIM_RULE(lv_session_out(client->peer.session)->size <= max,
+                 "the output for a slow reader is bounded");
 }
 
 static void step_client(struct sim_client *client)
@@ -79,6 +101,7 @@ static void step_client(struct sim_client *client)
         hear(client, 1 + sim_below(model, (uint32_t)pieces[sim_below(model, 5)]));
         break;
     }
+    check_output(client);
     replace(client);
 }
 
@@ -311,6 +334,9 @@ static void finish(struct sim_run *run)
         drain(run, queue);
     check_messages(run);
     check_nothing_is_left(run);
+    total.messages += run->model.count;
+    total.deliveries += run->model.delivery_count;
+    total.losses += run->model.loss_count;
 }
 
 static void simulate(uint64_t seed, uint32_t shards)
@@ -324,8 +350,8 @@ static void simulate(uint64_t seed, uint32_t shards)
     run->world.limits.frame_max = run->frame_max;
     run->world.limits.heartbeat_s = 0;
     run->world.limits.out_low = 2000;
-    run->world.limits.out_high = 8000;
-    run->world.limits.out_full = 30000;
+    run->world.limits.out_high = OUT_HIGH;
+    run->world.limits.out_full = OUT_FULL;
     set_up(run);
     run->client_count = 3 + sim_below(&run->model, CLIENTS_MAX - 2);
     run->clients = lv_calloc(run->client_count, sizeof *run->clients);
@@ -349,7 +375,7 @@ static uint64_t default_count(void)
 {
     const char *size = getenv("LEVERET_TEST_SIZE");
 
-    return size != NULL && strcmp(size, "long") == 0 ? 100000 : 100;
+    return size != NULL && strcmp(size, "long") == 0 ? 100000 : 200;
 }
 
 int main(int argc, char **argv)
@@ -363,6 +389,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "seed %llu, shards %u\n", (unsigned long long)seed + i, shards);
             simulate(seed + i, shards);
         }
-    printf("%llu seeds\n", (unsigned long long)count);
+    printf("%llu seeds, %llu messages, %llu deliveries, %llu lost connections\n",
+           (unsigned long long)count, total.messages, total.deliveries, total.losses);
     return 0;
 }
