@@ -112,16 +112,26 @@ static void tell_alarm(struct lv_memory *memory)
         lv_event(LV_WARN, "memory.alarm_ended", LV_U("used", used), LV_U("limit", memory->high));
 }
 
+/* Recycled pages don't count: the next messages need no more memory because of them, and counted
+ * they would keep an alarm with a low limit on for ever. */
+static uint64_t accounted_size(const struct lv_shard *shard)
+{
+    struct lv_broker_stats broker;
+    struct lv_store_stats store;
+
+    lv_broker_stats(shard->broker, &broker);
+    lv_store_stats(shard->store, &store);
+    assert(broker.memory_size >= store.spare_size);
+    return broker.memory_size - store.spare_size + shard->pool.used_count * LV_OUT_CHUNK_SIZE +
+           shard->left_size;
+}
+
 /* What other shards have to hear is woken for: an idle one would sleep through the alarm. */
 static void report_memory(struct lv_shard *shard)
 {
     struct lv_memory *memory = &shard->shared->memory;
-    struct lv_broker_stats stats;
-    uint64_t size;
+    uint64_t size = accounted_size(shard);
 
-    assert(shard->broker != NULL);
-    lv_broker_stats(shard->broker, &stats);
-    size = stats.memory_size + shard->pool.used_count * LV_OUT_CHUNK_SIZE + shard->left_size;
     if (size != shard->reported_size) {
         int64_t change = (int64_t)(size - shard->reported_size);
 
@@ -133,6 +143,7 @@ static void report_memory(struct lv_shard *shard)
     }
     if (LV_UNLIKELY(lv_memory_is_alarm(memory) != shard->is_alarm))
         turn_alarm(shard, !shard->is_alarm);
+    assert(shard->reported_size == size);
 }
 
 /* Sessions in the handshake end at once, the others when their clients have answered. */
@@ -155,25 +166,38 @@ static void drop_all(struct lv_shard *shard)
     lv_connection_drop(connection_at(link));
 }
 
-/* Does once what a new phase asks for. */
-static void follow_phase(struct lv_shard *shard)
+static void stop_listening(struct lv_shared *shared)
+{
+    for (unsigned i = 0; i < shared->listener_count; i++)
+        lv_listener_close(&shared->listeners[i]);
+    assert(shared->listener_count == 0 || shared->listeners != NULL);
+}
+
+static void enter_phase(struct lv_shard *shard, enum lv_phase phase)
 {
     struct lv_shared *shared = shard->shared;
-    enum lv_phase phase = lv_shared_phase(shared);
 
-    if (LV_LIKELY(phase == shard->phase))
-        return;
-    assert(phase > shard->phase);
+    assert(phase == shard->phase + 1);
     shard->phase = phase;
     if (phase == LV_PHASE_STOPPING) {
-        for (unsigned i = 0; shard->number == 0 && i < shared->listener_count; i++)
-            lv_listener_close(&shared->listeners[i]);
+        if (shard->number == 0)
+            stop_listening(shared);
         stop_all(shard);
         atomic_fetch_add(&shared->stopping, 1);
         lv_reactor_wake(shared->main);
     } else if (phase == LV_PHASE_DROPPING) {
         drop_all(shard);
     }
+}
+
+/* Does once what each new phase asks for; a slow shard may have missed the start of one. */
+static void follow_phase(struct lv_shard *shard)
+{
+    enum lv_phase phase = lv_shared_phase(shard->shared);
+
+    assert(phase >= shard->phase);
+    while (LV_UNLIKELY(shard->phase < phase))
+        enter_phase(shard, (enum lv_phase)(shard->phase + 1));
 }
 
 /* When the next turn has to come: at once if work is left. */

@@ -638,6 +638,7 @@ void lv_store_stats(const struct lv_store *store, struct lv_store_stats *ret_sta
         .live_size = store->live_size,
         .memory_size = store->pages_size + sizeof *store +
                        lv_slots_capacity(&store->slots) * sizeof(struct lv_slot),
+        .spare_size = (uint64_t)store->free_count * LV_PAGE_SIZE,
         .page_count = store->slots.count,
     };
 }

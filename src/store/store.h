@@ -34,6 +34,7 @@ struct lv_store_stats {
     uint64_t live_count;  /* messages alive */
     uint64_t live_size;   /* their bytes */
     uint64_t memory_size; /* bytes of memory held, recycled pages included */
+    uint64_t spare_size;  /* of these, recycled pages that wait for messages */
     uint64_t page_count;  /* pages in use */
 };
 
