@@ -1,3 +1,10 @@
+/*
+ * The channels of a connection and the consumers on them.
+ *
+ * A channel is here and in the core; it opens and closes in both, but not at the same moment: the
+ * core may have to ask other shards before it can let go. Our half stays until the core's is gone
+ * and the client has heard or said close-ok.
+ */
 #include "base/alloc.h"
 #include "codec/amqp091/method.h"
 #include "session/amqp091/machine.h"
@@ -50,6 +57,7 @@ static uint32_t count_channels(const struct lv_session *session)
     return count;
 }
 
+/* RabbitMQ counts channels and takes any number; our table is indexed by it. */
 static int check_number(const struct lv_session *session, uint16_t number, struct lv_fault *fault)
 {
     assert(number > 0);
@@ -64,6 +72,7 @@ static int check_number(const struct lv_session *session, uint16_t number, struc
     return 0;
 }
 
+/* Out of memory ends the connection, as 0-9-1 has no soft error for it. */
 int lv_session_channel_open(struct lv_session *session, uint16_t number, struct lv_fault *fault)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_OPEN_OK};
@@ -129,6 +138,7 @@ void lv_session_channel_close_ok(struct lv_session_channel *channel)
         leave(channel);
 }
 
+/* Within a callback: the channel may be freed, but nothing may be asked of the core. */
 void lv_session_channel_closed(void *channel_ctx)
 {
     struct lv_session_channel *channel = channel_ctx;
@@ -219,6 +229,7 @@ struct lv_session_consumer *lv_session_consumer_new(struct lv_bytes tag)
     return consumer;
 }
 
+/* Built once per consumer: all of basic.deliver that is the same each time. */
 void lv_session_consumer_add(struct lv_session_channel *channel,
                              struct lv_session_consumer *consumer, struct lv_bytes tag)
 {

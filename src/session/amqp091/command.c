@@ -1,4 +1,9 @@
-/* Methods on an open channel, as commands for the core. */
+/*
+ * Methods on an open channel, as commands for the core.
+ *
+ * One function per method, and one flat switch that knows them all. Commands that have a reply set
+ * the session's `pending` first, as the reply may come before the call returns.
+ */
 #include "base/alloc.h"
 #include "codec/amqp091/method.h"
 #include "codec/amqp091/table.h"
@@ -48,6 +53,7 @@ static void await_reply(const struct step *step, bool no_wait)
     session->pause |= LV_PAUSE_ANSWER;
 }
 
+/* The core copies what it keeps of them, so that they need not outlive the step. */
 static int decode_arguments(struct step *step, struct lv_bytes entries)
 {
     assert(step->arguments == NULL);
@@ -71,6 +77,7 @@ static void send(const struct step *step, uint32_t id)
 
 /* ---- channel ---- */
 
+/* Only the answer to what is the case already; nobody may stop the broker's deliveries this way. */
 static int channel_flow(const struct step *step)
 {
     struct lv_amqp091_method flow_ok = {.id = LV_AMQP091_CHANNEL_FLOW_OK};
@@ -211,6 +218,7 @@ static int queue_unbind(struct step *step)
 
 /* ---- basic ---- */
 
+/* Has no answer in the core, so it never pauses; the same goes for acks and confirm.select. */
 static int basic_qos(const struct step *step)
 {
     const struct lv_amqp091_basic_qos *method = &step->method->basic_qos;
@@ -224,6 +232,7 @@ static int basic_qos(const struct step *step)
     return 0;
 }
 
+/* The prefix for deliveries is made before the reply can come, and filled when the tag is known. */
 static int basic_consume(struct step *step)
 {
     const struct lv_amqp091_basic_consume *method = &step->method->basic_consume;
@@ -276,6 +285,7 @@ static int basic_get(const struct step *step)
     return 0;
 }
 
+/* An unknown tag is a soft error (406), also after a channel was closed and opened again. */
 static int settle(const struct step *step, uint64_t tag, bool multiple, enum lv_settle how)
 {
     assert(step->channel->core != NULL);

@@ -1,4 +1,9 @@
-/* basic.publish and its content: whole in the input, or assembled from frames as they come. */
+/*
+ * basic.publish and its content: whole in the input, or assembled from frames as they come.
+ *
+ * The first way takes what is usual and complete, and copies nothing; it never judges, but leaves
+ * anything else to the second, which sees every frame by itself and knows all the errors.
+ */
 #include "codec/amqp091/content.h"
 #include "base/alloc.h"
 #include "base/utf8.h"
@@ -26,6 +31,7 @@ static void block(struct lv_session *session)
     lv_session_send(session, 0, &method);
 }
 
+/* Both ways end here. The message's bytes are the caller's and copied by the core. */
 static void publish(struct lv_session_channel *channel, const struct lv_message *message,
                     bool mandatory)
 {
@@ -43,6 +49,7 @@ static void publish(struct lv_session_channel *channel, const struct lv_message 
         block(session);
 }
 
+/* Persistence is all that the core wants to know of the properties. */
 static uint8_t message_flags(struct lv_bytes properties)
 {
     struct lv_bytes mode;
@@ -178,6 +185,7 @@ int lv_content_begin(struct lv_session_channel *channel, const struct lv_amqp091
     return 0;
 }
 
+/* The state changes first: a publish that fails closes an open channel. */
 static void complete(struct lv_session_channel *channel)
 {
     struct lv_content *content = channel->content;
@@ -196,6 +204,8 @@ static void complete(struct lv_session_channel *channel)
     lv_content_free(channel);
 }
 
+/* Too large a message is refused before it arrives; its body is then discarded like all that comes
+ * on a failed channel. */
 int lv_content_header(struct lv_session_channel *channel, struct lv_bytes payload,
                       struct lv_fault *fault)
 {
@@ -225,6 +235,8 @@ int lv_content_header(struct lv_session_channel *channel, struct lv_bytes payloa
     return 0;
 }
 
+/* RabbitMQ up to 4.0 does not notice too long a body; then the rest would start the next message.
+ */
 int lv_content_frame(struct lv_session_channel *channel, uint32_t size, struct lv_fault *fault)
 {
     const struct lv_content *content = channel->content;

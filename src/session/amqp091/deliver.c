@@ -1,4 +1,8 @@
-/* Messages on their way to the client, and what else the core says by itself. */
+/*
+ * Messages on their way to the client, and what else the core says by itself.
+ *
+ * The hot half of the room: one reservation in the output per message, and no memory of its own.
+ */
 #include "codec/amqp091/content.h"
 #include "codec/amqp091/frame.h"
 #include "session/amqp091/machine.h"
@@ -46,6 +50,7 @@ static uint8_t *put_body(uint8_t *p, uint16_t channel, struct lv_bytes body)
     return lv_put8(p, LV_AMQP091_FRAME_END);
 }
 
+/* A few bytes, wherever they fit. */
 static int copy(struct lv_session *session, const uint8_t *data, size_t size)
 {
     assert(size <= LV_OUT_CHUNK_SIZE);
@@ -183,6 +188,7 @@ static uint8_t *put_deliver(uint8_t *p, const struct lv_session_consumer *consum
     return lv_put8(p, LV_AMQP091_FRAME_END);
 }
 
+/* Called for every message: what a client hears most of. */
 static void deliver(void *channel_ctx, const struct lv_delivery *delivery)
 {
     struct lv_session_channel *channel = channel_ctx;
@@ -215,6 +221,7 @@ static void deliver(void *channel_ctx, const struct lv_delivery *delivery)
     lv_session_wrote(session);
 }
 
+/* The core collects confirms over a turn, so this is one frame for many publishes. */
 static void confirm(void *channel_ctx, uint64_t tag, bool multiple)
 {
     struct lv_session_channel *channel = channel_ctx;
@@ -228,6 +235,8 @@ static void confirm(void *channel_ctx, uint64_t tag, bool multiple)
     lv_session_send(channel->session, channel->number, &method);
 }
 
+/* 0-9-1 §1.8.3.10; the body is the publisher's own and not in the store, so it can only be copied.
+ */
 static void returned(void *channel_ctx, const struct lv_message *message)
 {
     static const struct lv_ref not_pinned = {.size = 0};
@@ -245,6 +254,8 @@ static void returned(void *channel_ctx, const struct lv_message *message)
     lv_session_send_content(channel->session, channel->number, message, not_pinned);
 }
 
+/* RabbitMQ's extension; a client that didn't ask for it is left with a consumer that stays silent.
+ */
 static void cancelled(void *channel_ctx, struct lv_bytes consumer_tag, void *consumer_ctx)
 {
     struct lv_session_channel *channel = channel_ctx;

@@ -1,3 +1,9 @@
+/*
+ * What a failure becomes: channel.close, connection.close, or silence.
+ *
+ * 0-9-1 §1.2 tells soft errors, which end a channel, from hard ones, which end the connection. In
+ * what state the connection is decides what may still be said about it.
+ */
 #include "base/alloc.h"
 #include "session/amqp091/machine.h"
 
@@ -24,6 +30,7 @@ const char *lv_session_error_text(int error, const char *explanation, char text[
     return text;
 }
 
+/* The sentence is written down now: what it speaks of may be gone when it can be sent. */
 static int keep_farewell(struct lv_session *session, int error, const struct lv_fault *fault)
 {
     struct lv_session_farewell *farewell;
@@ -42,6 +49,7 @@ static int keep_farewell(struct lv_session *session, int error, const struct lv_
     return 0;
 }
 
+/* With a client in the core that has to be released first, the rest happens in the next step. */
 static void fail_connection(struct lv_session *session, int error, const struct lv_fault *fault)
 {
     assert(session->client != NULL || session->state != LV_SESSION_RUNNING);

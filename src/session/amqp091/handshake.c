@@ -1,4 +1,9 @@
-/* From the protocol header to connection.open-ok. */
+/*
+ * From the protocol header to connection.open-ok.
+ *
+ * Until the login has succeeded the peer is a stranger: frames are small, errors are met with
+ * silence, and nothing of the core's is his.
+ */
 #include "base/alloc.h"
 #include "codec/amqp091/frame.h"
 #include "codec/amqp091/table.h"
@@ -56,6 +61,8 @@ static void put_text(struct lv_table *table, const char *name, const char *text)
     put(table, name, (struct lv_value){.type = LV_TYPE_STRING, .bytes = lv_text(text)});
 }
 
+/* product and version are RabbitMQ's, as clients branch on them; platform and information are ours.
+ */
 static void send_start(struct lv_session *session)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CONNECTION_START};
@@ -159,6 +166,7 @@ static const struct mechanism *find_mechanism(struct lv_bytes name)
     return NULL;
 }
 
+/* The user is kept for connection.open; the password is not kept at all. */
 int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_method *method,
                         struct lv_fault *fault)
 {
@@ -253,6 +261,7 @@ static int check_tuned(const char *field, uint32_t value, uint32_t min, uint32_t
     return 0;
 }
 
+/* The heartbeat is the client's choice, 0 included. */
 int lv_session_tune_ok(struct lv_session *session, const struct lv_amqp091_method *method,
                        struct lv_fault *fault)
 {

@@ -1,4 +1,10 @@
-/* From bytes to frames, and from frames to whoever has to judge them. */
+/*
+ * From bytes to frames, and from frames to whoever has to judge them.
+ *
+ * What the answer to some bytes is must not depend on how they were cut. So a frame is judged when
+ * it is there as a whole, but for what its first seven bytes decide (type, size), and bodies, which
+ * nobody needs as a whole frame.
+ */
 #include "codec/amqp091/frame.h"
 #include "codec/amqp091/wire.h"
 #include "session/amqp091/machine.h"
@@ -42,6 +48,7 @@ static uint32_t method_id(const struct lv_amqp091_frame *frame)
     return frame->payload.size >= 4 ? lv_get32(frame->payload.data) : 0;
 }
 
+/* close-ok is sent when the core has let go, so that exclusive queues are gone by then. */
 static int close_connection(struct lv_session *session)
 {
     assert(!session->owes_close_ok);
@@ -115,6 +122,7 @@ static int open_channel(struct lv_session *session, const struct lv_amqp091_fram
     return lv_session_channel_open(session, frame->channel, fault);
 }
 
+/* Channel methods; only basic.publish has content. */
 static int take_method(struct lv_session_channel *channel, const struct lv_amqp091_frame *frame,
                        struct lv_fault *fault)
 {
@@ -188,6 +196,7 @@ static void take_last_frame(struct lv_session *session, const struct lv_amqp091_
         lv_session_move_to(session, LV_SESSION_FINISHED);
 }
 
+/* A whole frame, by the connection's state and its channel's. */
 static void judge(struct lv_session *session, const struct lv_amqp091_frame *frame, uint64_t now)
 {
     struct lv_session_channel *channel = NULL;
@@ -212,6 +221,7 @@ static void judge(struct lv_session *session, const struct lv_amqp091_frame *fra
         lv_session_fail(session, channel, rc, &fault);
 }
 
+/* What follows can't be found any more, not even a close-ok. */
 static void framing_error(struct lv_session *session, int error, struct lv_fault *fault)
 {
     assert(error < 0);
@@ -277,6 +287,7 @@ static bool begin_body(struct lv_session *session, const struct lv_amqp091_frame
     return true;
 }
 
+/* The type and the size are judged as soon as they are known, the rest when all of it is there. */
 static size_t take_frame(struct lv_session *session, struct lv_bytes input, uint64_t now)
 {
     struct lv_amqp091_frame_head head;

@@ -1,4 +1,9 @@
-/* The core's answers to commands, as methods. */
+/*
+ * The core's answers to commands, as methods.
+ *
+ * They come within the command or much later, then within a callback of the core: what is sent here
+ * is sent at once, what has to be closed waits for the next step.
+ */
 #include "base/alloc.h"
 #include "codec/amqp091/method.h"
 #include "session/amqp091/machine.h"
@@ -9,6 +14,7 @@ static uint32_t clip(uint64_t count)
     return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
+/* basic.get-ok has content, the only reply that does. */
 static void reply_get(struct lv_session_channel *channel, const struct lv_reply *reply)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_BASIC_GET_EMPTY};
@@ -29,6 +35,7 @@ static void reply_get(struct lv_session_channel *channel, const struct lv_reply 
     lv_session_send_content(channel->session, channel->number, &delivery->message, delivery->ref);
 }
 
+/* The core answers an unknown tag like a known one. */
 static void cancel(struct lv_session_channel *channel, struct lv_bytes tag)
 {
     struct lv_session_consumer *consumer = lv_session_consumer_find(channel, tag);
@@ -85,6 +92,7 @@ static struct lv_amqp091_method answer(const struct lv_reply *reply)
     LV_IMPOSSIBLE("basic.get has an answer of its own");
 }
 
+/* The consumer joins its channel even when nobody waits for consume-ok. */
 static void succeed(struct lv_session_channel *channel, const struct lv_session_pending *pending,
                     const struct lv_reply *reply)
 {

@@ -1,3 +1,10 @@
+/*
+ * The life of a session: its states, its pauses, its time and its end.
+ *
+ * Calls from the host are steps. They may nest (the host answers `login` within the call), and the
+ * core calls back within them; whatever has to wait until the stack is clear again (commands to the
+ * core, `finished`) is done by the outermost one when it leaves.
+ */
 #include "session/amqp091/session.h"
 
 #include "base/alloc.h"
@@ -64,6 +71,7 @@ void lv_session_defer(struct lv_session *session)
         session->host->resume(session->host_ctx);
 }
 
+/* CLOSING and LINGERING may begin in calls that know no time. */
 void lv_session_wait(struct lv_session *session, enum lv_session_state state, uint32_t ms)
 {
     assert(ms > 0);
@@ -75,6 +83,7 @@ void lv_session_wait(struct lv_session *session, enum lv_session_state state, ui
     lv_session_resume(session, LV_PAUSE_ANSWER | LV_PAUSE_FULL | LV_PAUSE_ALARM);
 }
 
+/* May be called in the middle of a callback, so the end is left to the next step. */
 void lv_session_doom(struct lv_session *session)
 {
     if (session->doomed)
@@ -95,6 +104,7 @@ void lv_session_throttle(struct lv_session *session)
         session->pause |= LV_PAUSE_FULL;
 }
 
+/* connection.close with what was kept for it. */
 static void send_farewell(struct lv_session *session)
 {
     const struct lv_session_farewell *farewell = session->farewell;
@@ -242,6 +252,7 @@ static bool heartbeat_tick(struct lv_session *session)
     return session->silent_checks >= 2;
 }
 
+/* Half an interval ahead: that often something has to be sent. */
 void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now)
 {
     assert(session->state == LV_SESSION_RUNNING);
@@ -252,6 +263,7 @@ void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now)
                         now + session->heartbeat_s * (LV_NS_PER_S / 2));
 }
 
+/* The handshake took too long, or the last wait is over. */
 static void time_is_up(struct lv_session *session)
 {
     assert(session->depth > 0);
@@ -260,6 +272,7 @@ static void time_is_up(struct lv_session *session)
     drop(session);
 }
 
+/* One deadline serves all of a session's life; what it means depends on the state. */
 static void on_deadline(struct lv_deadline *deadline, uint64_t now)
 {
     struct lv_session *session = lv_container(deadline, struct lv_session, deadline);
