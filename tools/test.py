@@ -325,7 +325,7 @@ def main():
                UBSAN_OPTIONS=os.environ.get('UBSAN_OPTIONS', 'print_stacktrace=1'))
     os.environ.update(env)
     timeout = 24 * 3600 if args.long else 600
-    patience = 0 if args.long else 1 # 0: no timeouts
+    patience = 0 if args.long else 10 # times 30 s; 0: no timeouts
     results = Results()
     for kind in kinds:
         if kind in MESON_KINDS:

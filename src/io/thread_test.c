@@ -38,7 +38,8 @@ static void threads_have_a_name_a_small_stack_and_no_signals(void **state)
     assert_int_equal(lv_thread_start(&thread, "shard 7", look, &report), 0);
     lv_thread_join(&thread);
     assert_string_equal(report.name, "shard 7");
-    assert_int_equal(report.stack_size, 256 * 1024);
+    assert_true(report.stack_size >= 256 * 1024);
+    assert_true(report.stack_size <= 1024 * 1024); /* sanitizers add to it; default: 8 MiB */
     assert_true(sigismember(&report.blocked, SIGTERM));
     pthread_sigmask(SIG_SETMASK, NULL, &mine);
     assert_false(sigismember(&mine, SIGTERM));

@@ -18,6 +18,8 @@ static void must(bool fine)
 
 static void append(uint8_t **data, size_t *size, size_t *capacity, struct lv_bytes bytes)
 {
+    if (bytes.size == 0)
+        return;
     if (*size + bytes.size > *capacity) {
         *capacity = 2 * (*size + bytes.size);
         *data = lv_realloc(*data, *capacity);
@@ -314,6 +316,9 @@ void lv_peer_fini(struct lv_peer *peer)
 
 void lv_peer_say(struct lv_peer *peer, struct lv_bytes bytes)
 {
+    if (peer->said_begin > 0)
+        memmove(peer->said, peer->said + peer->said_begin, peer->said_size);
+    peer->said_begin = 0;
     append(&peer->said, &peer->said_size, &peer->said_capacity, bytes);
 }
 
@@ -422,12 +427,13 @@ bool lv_peer_push_piece(struct lv_peer *peer, size_t size)
         return false; /* nobody would read the socket */
     peer->must_resume = false;
     peer->shown_size += fresh < size ? fresh : size;
-    size_t used = lv_session_input(peer->session, lv_bytes(peer->said, peer->shown_size),
-                                   peer->shard->world->now);
+    size_t used =
+        lv_session_input(peer->session, lv_bytes(peer->said + peer->said_begin, peer->shown_size),
+                         peer->shard->world->now);
     must(used <= peer->shown_size);
     peer->said_size -= used;
     peer->shown_size -= used;
-    memmove(peer->said, peer->said + used, peer->said_size);
+    peer->said_begin = peer->said_size > 0 ? peer->said_begin + used : 0;
     return true;
 }
 
