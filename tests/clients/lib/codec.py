@@ -15,6 +15,8 @@ BASIC = 60
 _METHODS_TEXT = """
 connection.start 10 10 octet:major octet:minor table:properties longstr:mechanisms longstr:locales
 connection.start-ok 10 11 table:properties shortstr:mechanism longstr:response shortstr:locale
+connection.secure 10 20 longstr:challenge
+connection.secure-ok 10 21 longstr:response
 connection.tune 10 30 short:channel_max long:frame_max short:heartbeat
 connection.tune-ok 10 31 short:channel_max long:frame_max short:heartbeat
 connection.open 10 40 shortstr:vhost shortstr:reserved1 bit:reserved2
@@ -23,17 +25,27 @@ connection.close 10 50 short:code shortstr:text short:class_id short:method_id
 connection.close-ok 10 51
 connection.blocked 10 60 shortstr:reason
 connection.unblocked 10 61
+connection.update-secret 10 70 longstr:secret shortstr:reason
+connection.update-secret-ok 10 71
 channel.open 20 10 shortstr:reserved1
 channel.open-ok 20 11 longstr:reserved1
 channel.flow 20 20 bit:active
 channel.flow-ok 20 21 bit:active
 channel.close 20 40 short:code shortstr:text short:class_id short:method_id
 channel.close-ok 20 41
+access.request 30 10 shortstr:realm bit:exclusive bit:passive bit:active bit:write bit:read
+access.request-ok 30 11 short:ticket
 exchange.declare 40 10 short:t shortstr:exchange shortstr:type bit:passive bit:durable
     bit:auto_delete bit:internal bit:nowait table:arguments
 exchange.declare-ok 40 11
 exchange.delete 40 20 short:t shortstr:exchange bit:if_unused bit:nowait
 exchange.delete-ok 40 21
+exchange.bind 40 30 short:t shortstr:destination shortstr:source shortstr:routing_key bit:nowait
+    table:arguments
+exchange.bind-ok 40 31
+exchange.unbind 40 40 short:t shortstr:destination shortstr:source shortstr:routing_key bit:nowait
+    table:arguments
+exchange.unbind-ok 40 51
 queue.declare 50 10 short:t shortstr:queue bit:passive bit:durable bit:exclusive bit:auto_delete
     bit:nowait table:arguments
 queue.declare-ok 50 11 shortstr:queue long:message_count long:consumer_count
@@ -63,9 +75,18 @@ basic.get-ok 60 71 longlong:delivery_tag bit:redelivered shortstr:exchange short
 basic.get-empty 60 72 shortstr:reserved1
 basic.ack 60 80 longlong:delivery_tag bit:multiple
 basic.reject 60 90 longlong:delivery_tag bit:requeue
+basic.recover-async 60 100 bit:requeue
+basic.recover 60 110 bit:requeue
+basic.recover-ok 60 111
 basic.nack 60 120 longlong:delivery_tag bit:multiple bit:requeue
 confirm.select 85 10 bit:nowait
 confirm.select-ok 85 11
+tx.select 90 10
+tx.select-ok 90 11
+tx.commit 90 20
+tx.commit-ok 90 21
+tx.rollback 90 30
+tx.rollback-ok 90 31
 """
 
 _INTEGERS = {"octet": ">B", "short": ">H", "long": ">I", "longlong": ">Q"}
