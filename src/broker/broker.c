@@ -20,6 +20,7 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_refs_pool_init(&broker->refs_pool);
     lv_map_init(&broker->homes, &broker->config.hash_key);
     lv_map_init(&broker->clients, &broker->config.hash_key);
+    lv_map_init(&broker->reply_tos, &broker->config.hash_key);
     lv_list_init(&broker->dirty);
     lv_list_init(&broker->confirming);
     lv_list_init(&broker->local);
@@ -80,6 +81,8 @@ void lv_broker_free(struct lv_broker *broker)
     lv_router_fini(&broker->router);
     lv_map_fini(&broker->homes);
     lv_map_fini(&broker->clients);
+    assert(broker->reply_tos.count == 0);
+    lv_map_fini(&broker->reply_tos);
     lv_refs_pool_fini(&broker->refs_pool);
     lv_free(broker);
 }

@@ -77,6 +77,7 @@ enum lv_command {
     LV_COMMAND_CONSUME,
     LV_COMMAND_CANCEL,
     LV_COMMAND_GET,
+    LV_COMMAND_TX_COMMIT,
     LV_COMMAND_COUNT
 };
 
@@ -191,6 +192,32 @@ enum lv_settle { LV_SETTLE_ACK, LV_SETTLE_REJECT, LV_SETTLE_REQUEUE };
 /* Tag 0 with `multiple`: all. -LV_E_PRECONDITION: no such delivery. */
 int lv_channel_settle(struct lv_channel *channel, uint64_t tag, bool multiple,
                       enum lv_settle settle, struct lv_diag *diag) LV_MUST_CHECK;
+
+/* Everything unacked goes back to its place, at once. */
+void lv_channel_recover(struct lv_channel *channel);
+
+/* ---- transactions ---- */
+
+/* From now on publishes and settles of the channel wait for its commits. Again changes nothing.
+ * -LV_E_PRECONDITION: it confirms; and a channel with transactions may not begin to. */
+int lv_channel_tx_select(struct lv_channel *channel, struct lv_diag *diag) LV_MUST_CHECK;
+bool lv_channel_is_transactional(const struct lv_channel *channel);
+/* Does all that has waited; answered when every queue has its messages. -LV_E_PRECONDITION, in the
+ * answer: the channel is not transactional. */
+void lv_channel_tx_commit(struct lv_channel *channel);
+/* Publishes are forgotten, and settled deliveries are unacked again. */
+int lv_channel_tx_rollback(struct lv_channel *channel, struct lv_diag *diag) LV_MUST_CHECK;
+
+/* ---- direct reply-to ---- */
+
+/* The name under which answers reach this channel's consumer of "amq.rabbitmq.reply-to", or nothing
+ * when it has none. Valid until that consumer is gone. */
+struct lv_bytes lv_channel_reply_to(const struct lv_channel *channel);
+/* What lv_channel_publish() would say of the message's exchange. */
+int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message *message,
+                             struct lv_diag *diag) LV_MUST_CHECK;
+/* As it was given when the client was opened. */
+struct lv_bytes lv_channel_user(const struct lv_channel *channel);
 
 /* ---- numbers ---- */
 

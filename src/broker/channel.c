@@ -1,5 +1,7 @@
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/reply_to.h"
+#include "broker/tx.h"
 
 #define WIRE_SIZE sizeof(struct lv_wire_tag)
 
@@ -365,12 +367,20 @@ static int settle_wire(struct lv_channel *channel, uint64_t tag, bool multiple,
     return 0;
 }
 
+int lv_channel_settle_now(struct lv_channel *channel, uint64_t tag, bool multiple,
+                          enum lv_settle settle, struct lv_diag *diag)
+{
+    return LV_LIKELY(!channel->mapped) ? settle_local(channel, tag, multiple, settle, diag)
+                                       : settle_wire(channel, tag, multiple, settle, diag);
+}
+
 int lv_channel_settle(struct lv_channel *channel, uint64_t tag, bool multiple,
                       enum lv_settle settle, struct lv_diag *diag)
 {
     assert(!channel->closing);
-    return LV_LIKELY(!channel->mapped) ? settle_local(channel, tag, multiple, settle, diag)
-                                       : settle_wire(channel, tag, multiple, settle, diag);
+    return LV_LIKELY(channel->tx == NULL)
+               ? lv_channel_settle_now(channel, tag, multiple, settle, diag)
+               : lv_tx_settle(channel, tag, multiple, settle, diag);
 }
 
 /* ---- the end ---- */
@@ -421,6 +431,9 @@ void lv_channel_begin_close(struct lv_channel *channel)
 
     assert(!channel->closing);
     channel->closing = true;
+    if (channel->tx != NULL)
+        lv_tx_close(channel);
+    lv_reply_to_end(channel);
     lv_subscriber_fini(&channel->subscriber);
     forget_remotes(channel);
     while ((link = lv_list_pop_front(&channel->deferred)) != NULL)

@@ -1,5 +1,6 @@
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/reply_to.h"
 
 #define SHARD_BITS 6u /* a client's id is its serial number on its shard, then the shard */
 
@@ -102,6 +103,11 @@ void lv_client_close(struct lv_client *client)
     lv_broker_settle_local(broker);
 }
 
+struct lv_bytes lv_channel_user(const struct lv_channel *channel)
+{
+    return lv_bytes(channel->client->user, channel->client->user_size);
+}
+
 void lv_client_set_writable(struct lv_client *client, bool writable)
 {
     if (client->writable == writable)
@@ -114,5 +120,6 @@ void lv_client_set_writable(struct lv_client *client, bool writable)
         struct lv_channel *channel = lv_container(link, struct lv_channel, link);
         lv_subscriber_wake(&channel->subscriber);
         lv_channel_grant(channel);
+        lv_reply_to_flush(channel);
     }
 }

@@ -54,8 +54,7 @@ static void run_deferred(struct lv_channel *channel)
         lv_op_run(channel->broker, lv_container(link, struct lv_op, link));
 }
 
-/* Takes the pending command: the session hears how it ended. */
-static void finish(struct lv_pending *pending, const struct lv_delivery *delivery)
+void lv_pending_finish(struct lv_pending *pending, const struct lv_delivery *delivery)
 {
     struct lv_channel *channel = pending->channel;
     struct lv_client *client = pending->client;
@@ -301,7 +300,7 @@ static void finish_declare(struct lv_pending *pending)
 
     if (!channel->closing && remember_queue(channel, pending_name(pending)) < 0)
         pending->error = no_memory(&pending->diag);
-    finish(pending, NULL);
+    lv_pending_finish(pending, NULL);
 }
 
 /* The declare has been applied everywhere: its counts are asked for. */
@@ -318,7 +317,7 @@ static void declared(struct lv_broker *broker, struct lv_pending *pending)
     struct lv_op *op = lv_command_op(broker, LV_OP_QUERY, pending, entry);
     if (op == NULL) {
         pending->error = no_memory(&pending->diag);
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
         return;
     }
     lv_op_send(broker, pending->home, op);
@@ -338,7 +337,7 @@ void lv_command_applied(struct lv_broker *broker, struct lv_op *op)
     if (pending->command == LV_COMMAND_QUEUE_DECLARE && pending->error == 0)
         declared(broker, pending);
     else
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
 }
 
 /* Declares anew what was found to be gone. Takes the pending command. */
@@ -348,7 +347,7 @@ static void declare_again(struct lv_broker *broker, struct lv_pending *pending)
 
     assert(op != NULL);
     if (pending->channel->closing) {
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
         return;
     }
     pending->again = NULL;
@@ -395,7 +394,7 @@ static void answer_declare(struct lv_broker *broker, struct lv_pending *pending)
         pending->error = 0; /* deleted again by somebody else: it was there, and empty */
         finish_declare(pending);
     } else if (pending->error < 0) {
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
     } else {
         finish_declare(pending);
     }
@@ -422,7 +421,7 @@ static void answer_get(struct lv_pending *pending, const struct lv_op *op)
     bool is_here = op->from == channel->broker->config.shard;
 
     if (!op->answer.found || channel->closing) {
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
         return;
     }
     struct lv_wire_tag what = {
@@ -437,10 +436,10 @@ static void answer_get(struct lv_pending *pending, const struct lv_op *op)
     if (delivery.tag == 0) {
         lv_channel_give_back(channel, &what);
         pending->error = no_memory(&pending->diag);
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
         return;
     }
-    finish(pending, &delivery);
+    lv_pending_finish(pending, &delivery);
 }
 
 /* The channel has ended its consumer itself: it needs no notice any more. */
@@ -467,7 +466,7 @@ static void answer_consumer(struct lv_pending *pending)
         drop_notice(channel, subscription);
         lv_subscription_free(subscription);
     }
-    finish(pending, NULL);
+    lv_pending_finish(pending, NULL);
 }
 
 void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
@@ -492,6 +491,6 @@ void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
         answer_declare(broker, pending);
         return;
     default:
-        finish(pending, NULL);
+        lv_pending_finish(pending, NULL);
     }
 }

@@ -1,9 +1,9 @@
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/reply_to.h"
 
 /* Consumer arguments that this broker doesn't know yet. */
-static const char *const unknown_arguments[] = {"x-priority", "x-stream-offset",
-                                                "x-consumer-timeout"};
+static const char *const unknown_arguments[] = {"x-consumer-timeout"};
 
 struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
                                                 struct lv_bytes tag)
@@ -23,8 +23,8 @@ void lv_subscription_free(struct lv_subscription *subscription)
     lv_free(subscription);
 }
 
-static struct lv_subscription *subscription_new(struct lv_channel *channel, struct lv_bytes tag,
-                                                const struct lv_consume *consume, uint32_t home)
+struct lv_subscription *lv_subscription_new(struct lv_channel *channel, struct lv_bytes tag,
+                                            void *ctx, uint32_t home)
 {
     struct lv_subscription *subscription = lv_calloc(1, sizeof *subscription + tag.size);
 
@@ -32,7 +32,7 @@ static struct lv_subscription *subscription_new(struct lv_channel *channel, stru
     if (subscription == NULL)
         return NULL;
     subscription->channel = channel;
-    subscription->ctx = consume->consumer_ctx;
+    subscription->ctx = ctx;
     subscription->home = home;
     subscription->tag_size = (uint8_t)tag.size;
     lv_put_bytes((uint8_t *)subscription->tag, tag);
@@ -44,8 +44,29 @@ static struct lv_subscription *subscription_new(struct lv_channel *channel, stru
     return subscription;
 }
 
+/* Any integer; more than 32 bits of them order nobody's consumers. */
+static int check_priority(const struct lv_consume *consume, const struct lv_queue_entry *entry,
+                          struct lv_diag *diag, int32_t *ret_priority)
+{
+    const struct lv_value *value = lv_table_get(consume->arguments, "x-priority");
+
+    if (value == NULL)
+        return 0;
+    if (!lv_value_is_integer(value))
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': "
+                       "{unacceptable_type,%s}",
+                       LV_FMT(lv_entry_name(entry)), LV_FMT(lv_vhost_name(entry->vhost)),
+                       lv_type_name(value->type));
+    if (value->integer > INT32_MAX)
+        *ret_priority = INT32_MAX;
+    else
+        *ret_priority = value->integer < INT32_MIN ? INT32_MIN : (int32_t)value->integer;
+    return 0;
+}
+
 static int check(const struct lv_channel *channel, const struct lv_consume *consume,
-                 struct lv_diag *diag)
+                 const struct lv_queue_entry *entry, struct lv_diag *diag, int32_t *ret_priority)
 {
     if (consume->tag.size > 0 && lv_channel_subscription(channel, consume->tag) != NULL)
         return lv_fail(diag, -LV_E_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
@@ -53,7 +74,12 @@ static int check(const struct lv_channel *channel, const struct lv_consume *cons
     for (size_t i = 0; i < LV_COUNT(unknown_arguments); i++)
         if (lv_table_get(consume->arguments, unknown_arguments[i]) != NULL)
             return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "argument '%s'", unknown_arguments[i]);
-    return 0;
+    if (lv_table_get(consume->arguments, "x-stream-offset") != NULL)
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "invalid arg 'x-stream-offset' for queue '%.*s' in vhost '%.*s' of queue "
+                       "type rabbit_classic_queue",
+                       LV_FMT(lv_entry_name(entry)), LV_FMT(lv_vhost_name(entry->vhost)));
+    return check_priority(consume, entry, diag, ret_priority);
 }
 
 void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *consume)
@@ -61,11 +87,17 @@ void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *con
     char generated[] = "amq.ctag-0123456789012345678901";
     struct lv_bytes name = consume->queue, tag = consume->tag;
     struct lv_queue_entry *entry = NULL;
+    int32_t priority = 0;
     struct lv_diag diag;
-    int rc = lv_channel_queue(channel, &name, &diag, &entry);
+    int rc;
 
+    if (lv_reply_to_is_pseudo(name)) {
+        lv_reply_to_consume(channel, consume);
+        return;
+    }
+    rc = lv_channel_queue(channel, &name, &diag, &entry);
     if (rc == 0)
-        rc = check(channel, consume, &diag);
+        rc = check(channel, consume, entry, &diag, &priority);
     if (rc < 0) {
         lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
         return;
@@ -75,10 +107,11 @@ void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *con
         tag = lv_text(generated);
     }
     struct lv_op_command ask = {
-        .subscription = subscription_new(channel, tag, consume, entry->home),
+        .subscription = lv_subscription_new(channel, tag, consume->consumer_ctx, entry->home),
         .prefetch = channel->prefetch,
         .no_ack = consume->no_ack,
         .exclusive = consume->exclusive,
+        .priority = priority,
     };
     if (ask.subscription == NULL)
         lv_command_refuse_memory(channel, LV_COMMAND_CONSUME);
@@ -93,6 +126,11 @@ void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag)
     struct lv_reply reply = {.command = LV_COMMAND_CANCEL, .text = "", .name = tag};
 
     if (subscription == NULL) {
+        channel->client->ops->reply(channel->ctx, &reply);
+        return;
+    }
+    if (subscription->is_reply_to) {
+        lv_reply_to_end(channel);
         channel->client->ops->reply(channel->ctx, &reply);
         return;
     }

@@ -305,6 +305,81 @@ SCENARIO(gets_from_several_queues_share_the_channels_tags)
     end(&a, &b);
 }
 
+/* A consumer of "q" with a priority. */
+static void consume_with(struct lv_sim_client *client, const char *tag, struct lv_value priority)
+{
+    struct lv_sim_table table;
+    struct lv_consume consume = {
+        .queue = lv_text("q"),
+        .tag = lv_text(tag),
+        .consumer_ctx = &client->channels[0],
+        .arguments = lv_sim_table(&table, "x-priority", priority),
+    };
+
+    while (client->awaited > 0 && lv_sim_step(client->sim))
+        continue;
+    client->awaited = 1;
+    lv_channel_consume(client->channels[0].core, &consume);
+}
+
+SCENARIO(higher_priorities_are_served_first_while_they_can_take)
+{
+    struct lv_sim_client a, b;
+
+    begin(sim, &a, &b);
+    lv_channel_qos(b.channels[0].core, 2, false);
+    lv_sim_consume(&b, "q", "none", "");
+    consume_with(&b, "low", lv_sim_integer(LV_TYPE_I8, -1));
+    consume_with(&b, "high", lv_sim_integer(LV_TYPE_I64, INT64_MAX));
+    assert_hears(&b, "consume-ok none\nconsume-ok low\nconsume-ok high");
+    publish(&a, "1234567");
+    assert_hears(&b, "high #1 1\nhigh #2 2\nnone #3 3\nnone #4 4\nlow #5 5\nlow #6 6");
+    lv_sim_settle_tag(&b, 5, "a");
+    assert_hears(&b, "low #7 7");
+    lv_sim_settle_tag(&b, 3, "a");
+    lv_sim_settle_tag(&b, 2, "a");
+    assert_hears(&b, "");
+    publish(&a, "89");
+    assert_hears(&b, "high #8 8\nnone #9 9");
+    lv_sim_cancel(&b, "high");
+    assert_hears(&b, "cancel-ok high");
+    end(&a, &b);
+}
+
+SCENARIO(consumers_of_one_priority_take_turns)
+{
+    struct lv_sim_client a, b;
+
+    begin(sim, &a, &b);
+    consume_with(&b, "r", lv_sim_integer(LV_TYPE_U16, 5));
+    lv_sim_consume(&b, "q", "never", "");
+    consume_with(&b, "s", lv_sim_integer(LV_TYPE_I32, 5));
+    assert_hears(&b, "consume-ok r\nconsume-ok never\nconsume-ok s");
+    publish(&a, "12345");
+    assert_hears(&b, "r #1 1\ns #2 2\nr #3 3\ns #4 4\nr #5 5");
+    lv_sim_cancel(&b, "s");
+    assert_hears(&b, "cancel-ok s");
+    publish(&a, "67");
+    assert_hears(&b, "r #6 6\nr #7 7");
+    lv_sim_cancel(&b, "r"); /* the last one with a priority: as if there had never been any */
+    lv_sim_consume(&b, "q", "t", "");
+    assert_hears(&b, "cancel-ok r\nconsume-ok t");
+    publish(&a, "890");
+    assert_hears(&b, "never #8 8\nt #9 9\nnever #10 0");
+    end(&a, &b);
+}
+
+SCENARIO(a_priority_is_an_integer)
+{
+    struct lv_sim_client a, b;
+
+    begin(sim, &a, &b);
+    consume_with(&a, "t", lv_sim_string("9"));
+    assert_hears(&a, "consume: 406 invalid arg 'x-priority' for queue 'q' in vhost '/': "
+                     "{unacceptable_type,longstr}");
+    end(&a, &b);
+}
+
 SCENARIO(consumer_arguments_not_known_yet_are_refused)
 {
     struct lv_sim_client a, b;
@@ -312,10 +387,15 @@ SCENARIO(consumer_arguments_not_known_yet_are_refused)
     struct lv_consume consume = {.queue = lv_text("q"), .tag = lv_text("t")};
 
     begin(sim, &a, &b);
-    consume.arguments = lv_sim_table(&table, "x-priority", lv_sim_integer(LV_TYPE_I32, 1));
+    consume.arguments = lv_sim_table(&table, "x-consumer-timeout", lv_sim_integer(LV_TYPE_I32, 1));
     a.awaited = 1;
     lv_channel_consume(a.channels[0].core, &consume);
-    assert_hears(&a, "consume: 540 argument 'x-priority'");
+    assert_hears(&a, "consume: 540 argument 'x-consumer-timeout'");
+    consume.arguments = lv_sim_table(&table, "x-stream-offset", lv_sim_string("first"));
+    a.awaited = 1;
+    lv_channel_consume(a.channels[0].core, &consume);
+    assert_hears(&a, "consume: 406 invalid arg 'x-stream-offset' for queue 'q' in vhost '/' of "
+                     "queue type rabbit_classic_queue");
     lv_sim_consume(&a, "nowhere", "t", "");
     assert_hears(&a, "consume: 404 no queue 'nowhere' in vhost '/'");
     end(&a, &b);
@@ -359,6 +439,9 @@ int main(void)
         SCENARIO_TEST(a_cancelled_consumers_deliveries_stay_unacknowledged),
         SCENARIO_TEST(get_takes_one_message),
         SCENARIO_TEST(gets_from_several_queues_share_the_channels_tags),
+        SCENARIO_TEST(higher_priorities_are_served_first_while_they_can_take),
+        SCENARIO_TEST(consumers_of_one_priority_take_turns),
+        SCENARIO_TEST(a_priority_is_an_integer),
         SCENARIO_TEST(consumer_arguments_not_known_yet_are_refused),
         SCENARIO_TEST(a_purge_leaves_what_is_unacknowledged),
     };

@@ -14,6 +14,9 @@
 #include "broker/subscriber.h"
 #include "broker/topology.h"
 
+struct lv_reply_to;
+struct lv_tx;
+
 /* Messages that one queue hands out before the next dirty queue has its turn. */
 #define LV_DRAIN_BUDGET 16384u
 
@@ -32,9 +35,10 @@ struct lv_broker {
     struct lv_list leaving;     /* own   closed channels that late confirms still name */
     struct lv_list redeclaring; /* view  of lv_pending.link: wait until a namesake is gone */
     struct lv_map clients;      /* own   by id */
+    struct lv_map reply_tos;    /* view  struct lv_reply_to by name, of channels here */
     struct lv_list remotes;     /* own   subscribers of channels of other shards */
     struct lv_random random;
-    uint64_t last_client_id, last_queue_id;
+    uint64_t last_client_id, last_queue_id, last_reply_to;
     uint64_t memory_size; /*       unacked rings and what else has no pool */
     bool settling;        /*       the local list is being worked off */
     struct lv_broker_stats stats;
@@ -112,6 +116,8 @@ struct lv_channel {
     struct lv_remote *remotes;       /* own */
     struct lv_tags wire; /* own   struct lv_wire_tag by tag on the wire, when `mapped` */
     struct lv_confirms confirms;
+    struct lv_tx *tx;                    /* own   NULL: publishes and settles take effect at once */
+    struct lv_reply_to *reply_to;        /* own   NULL: answers cannot come here directly */
     uint64_t publish_tag;                /*       of the last publish since confirm.select */
     uint64_t confirmed_tag;              /*       told to the session */
     uint32_t global_limit, global_count; /* qos of the channel as a whole */
@@ -172,8 +178,14 @@ uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_ta
     LV_MUST_CHECK;
 /* The delivery could not be told to the session: back to its queue. */
 void lv_channel_give_back(struct lv_channel *channel, const struct lv_wire_tag *what);
-/* ENQUEUED has come. */
-void lv_channel_enqueued(struct lv_channel *channel, uint64_t publish_tag);
+/* ENQUEUED or REPLIED has come. */
+void lv_channel_enqueued(const struct lv_op *op);
+/* The operation that carries the message to the queues of its route on `shard`, or NULL. */
+struct lv_op *lv_enqueue_op(const struct lv_broker *broker, const struct lv_message *message,
+                            const struct lv_targets *targets, uint32_t shard) LV_MUST_CHECK;
+/* lv_channel_settle() whether the channel has transactions or not. */
+int lv_channel_settle_now(struct lv_channel *channel, uint64_t tag, bool multiple,
+                          enum lv_settle settle, struct lv_diag *diag) LV_MUST_CHECK;
 /* Sends the confirms that are due. */
 void lv_channel_confirm(struct lv_channel *channel);
 /* DETACHED has come. */
@@ -190,6 +202,9 @@ void lv_channel_grant(struct lv_channel *channel);
 /* NULL when the tag is free. */
 struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
                                                 struct lv_bytes tag);
+/* Gives a subscription of the channel, or NULL. The tag must be free. */
+struct lv_subscription *lv_subscription_new(struct lv_channel *channel, struct lv_bytes tag,
+                                            void *ctx, uint32_t home) LV_MUST_CHECK;
 /* Leaves its channel and is freed. */
 void lv_subscription_free(struct lv_subscription *subscription);
 
@@ -210,6 +225,9 @@ void lv_queue_place(struct lv_broker *broker, struct lv_change *change);
 /* A command of the channel, or (NULL) one that only the client itself waits for. */
 struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *channel,
                                   enum lv_command command) LV_MUST_CHECK;
+/* Takes the pending command: the session hears how it ended. May free the channel and the client.
+ */
+void lv_pending_finish(struct lv_pending *pending, const struct lv_delivery *delivery);
 void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name);
 /* The command could not be sent: nobody waits. */
 void lv_pending_free(struct lv_pending *pending);

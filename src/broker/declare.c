@@ -1,4 +1,5 @@
 #include "broker/core.h"
+#include "broker/reply_to.h"
 
 #define RESERVED_PREFIX "amq."
 
@@ -187,6 +188,7 @@ static struct lv_op *ask_op(struct lv_channel *channel, enum lv_command command,
         return NULL;
     }
     op->command.subscription = ask->subscription;
+    op->command.priority = ask->priority;
     op->command.prefetch = ask->prefetch;
     op->command.no_ack = ask->no_ack;
     op->command.exclusive = ask->exclusive;
@@ -302,6 +304,10 @@ void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare 
         .auto_delete = declare->auto_delete,
     };
 
+    if (lv_reply_to_is_pseudo(declare->name) || lv_reply_to_is_name(declare->name)) {
+        lv_reply_to_declare(channel, declare->name);
+        return;
+    }
     if (declare->name.size == 0 && !declare->passive) {
         lv_random_name(&channel->broker->random, generated + sizeof "amq.gen-" - 1);
         change.name = lv_text(generated);
@@ -347,7 +353,12 @@ static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
                       struct lv_change *change, struct lv_diag *diag)
 {
     struct lv_queue_entry *entry = NULL;
-    int rc = lv_channel_queue(channel, &change->name, diag, &entry);
+    int rc;
+
+    if (lv_reply_to_is_pseudo(bind->queue) || lv_reply_to_is_name(bind->queue))
+        return lv_fail(diag, -LV_E_ACCESS_REFUSED,
+                       "cannot bind or unbind to a volatile (direct reply-to) queue");
+    rc = lv_channel_queue(channel, &change->name, diag, &entry);
 
     if (rc < 0)
         return rc;

@@ -245,6 +245,7 @@ static const char *const words[LV_COMMAND_COUNT] = {
     [LV_COMMAND_CONSUME] = "consume",
     [LV_COMMAND_CANCEL] = "cancel",
     [LV_COMMAND_GET] = "get",
+    [LV_COMMAND_TX_COMMIT] = "commit",
 };
 
 static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *reply)

@@ -183,6 +183,7 @@ static void run_consume(struct lv_broker *broker, struct lv_queue *queue, struct
 {
     struct lv_consumer_config config = {
         .subscription = op->command.subscription,
+        .priority = op->command.priority,
         .prefetch = op->command.prefetch,
         .no_ack = op->command.no_ack,
         .exclusive = op->command.exclusive,

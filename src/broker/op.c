@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/reply_to.h"
 
 struct lv_op *lv_op_new(const struct lv_broker *broker, enum lv_op_kind kind, uint32_t size)
 {
@@ -186,7 +187,7 @@ static void run_plain(struct lv_broker *broker, struct lv_op *op)
         lv_command_answer(broker, op);
         break;
     case LV_OP_ENQUEUED:
-        lv_channel_enqueued(op->enqueue.channel, op->enqueue.publish_tag);
+        lv_channel_enqueued(op);
         break;
     case LV_OP_DELIVER:
         lv_channel_take_delivery(op->delivery.channel, op);
@@ -240,6 +241,18 @@ void lv_op_run(struct lv_broker *broker, struct lv_op *op)
         return;
     case LV_OP_CANCELLED:
         run_cancelled(op);
+        return;
+    case LV_OP_REPLY:
+        lv_reply_to_run(broker, op);
+        return;
+    case LV_OP_REPLIED:
+        lv_reply_to_done(op);
+        return;
+    case LV_OP_REPLY_QUERY:
+        lv_reply_to_query(broker, op);
+        return;
+    case LV_OP_REPLY_ANSWER:
+        lv_reply_to_answered(op);
         return;
     default:
         run_plain(broker, op);

@@ -46,7 +46,11 @@ enum lv_op_kind {
     LV_OP_RESUME,
     LV_OP_CANCELLED,
     LV_OP_DETACH,
-    LV_OP_DETACHED
+    LV_OP_DETACHED,
+    LV_OP_REPLY,
+    LV_OP_REPLIED,
+    LV_OP_REPLY_QUERY,
+    LV_OP_REPLY_ANSWER
 };
 
 /* A change on its way: struct lv_change with its strings behind the operation. SUBMIT becomes the
@@ -69,6 +73,7 @@ struct lv_op_command {
     uint16_t prefetch;
     uint8_t name_size, vhost_size;
     bool no_ack, exclusive, if_unused, if_empty;
+    int32_t priority; /*       CONSUME */
 };
 
 /* ANSWER and APPLIED; the explanation of an error or (GET) the message's record lies behind. */
@@ -84,8 +89,10 @@ struct lv_op_answer {
 
 struct lv_op_enqueue {
     struct lv_channel *channel; /* view  ENQUEUED: whose confirm; NULL: nobody asks */
-    uint64_t publish_tag;
-    uint32_t queue_count; /*       ids lie behind, then the record */
+    uint64_t publish_tag;       /*       0: of no confirm */
+    uint32_t queue_count;       /*       ids lie behind, then the record */
+    bool transacted;            /*       of a commit */
+    bool mandatory, found;      /*       REPLY: to be returned when nobody is there; REPLIED */
 };
 
 struct lv_op_delivery {

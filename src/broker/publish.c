@@ -1,5 +1,7 @@
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/reply_to.h"
+#include "broker/tx.h"
 
 #define CONFIRMS_CAPACITY_MIN 64u
 
@@ -55,16 +57,24 @@ static int begin_confirm(struct lv_channel *channel, uint32_t count)
     return 0;
 }
 
-void lv_channel_enqueued(struct lv_channel *channel, uint64_t publish_tag)
+void lv_channel_enqueued(const struct lv_op *op)
 {
+    struct lv_channel *channel = op->enqueue.channel;
     struct lv_confirms *confirms = &channel->confirms;
+    uint64_t publish_tag = op->enqueue.publish_tag;
 
+    if (LV_UNLIKELY(op->enqueue.transacted)) {
+        lv_tx_enqueued(channel);
+        return;
+    }
     assert(channel->refs > 0);
     channel->refs--;
     if (channel->closing) {
         lv_channel_progress(channel);
         return;
     }
+    if (LV_UNLIKELY(publish_tag == 0)) /* an answer that might have been returned */
+        return;
     assert(publish_tag >= confirms->base);
     assert(publish_tag < confirms->next);
     *awaited(channel, publish_tag) -= 1;
@@ -110,27 +120,36 @@ static int publish_here(struct lv_channel *channel, const struct lv_message *mes
     return 0;
 }
 
-/* One operation for all the queues that live on `shard`. */
-static int publish_there(struct lv_channel *channel, const struct lv_message *message,
-                         const struct lv_targets *targets, uint32_t shard)
+struct lv_op *lv_enqueue_op(const struct lv_broker *broker, const struct lv_message *message,
+                            const struct lv_targets *targets, uint32_t shard)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = targets->local_count; i < targets->count; i++)
+    for (uint32_t i = 0; i < targets->count; i++)
         count += targets->entries[i]->home == shard;
     size_t ids_size = count * sizeof(uint64_t);
-    struct lv_op *op = lv_op_new(channel->broker, LV_OP_ENQUEUE,
-                                 (uint32_t)ids_size + lv_message_record_size(message));
+    struct lv_op *op =
+        lv_op_new(broker, LV_OP_ENQUEUE, (uint32_t)ids_size + lv_message_record_size(message));
     if (op == NULL)
-        return -LV_E_NOMEM;
+        return NULL;
     uint8_t *id = op->data;
-    for (uint32_t i = targets->local_count; i < targets->count; i++)
+    for (uint32_t i = 0; i < targets->count; i++)
         if (targets->entries[i]->home == shard) {
             memcpy(id, &targets->entries[i]->id, sizeof(uint64_t));
             id += sizeof(uint64_t);
         }
     lv_message_write(message, op->data + ids_size);
     op->enqueue.queue_count = count;
+    return op;
+}
+
+static int publish_there(struct lv_channel *channel, const struct lv_message *message,
+                         const struct lv_targets *targets, uint32_t shard)
+{
+    struct lv_op *op = lv_enqueue_op(channel->broker, message, targets, shard);
+
+    if (op == NULL)
+        return -LV_E_NOMEM;
     if (channel->confirm) {
         op->enqueue.channel = channel;
         op->enqueue.publish_tag = channel->publish_tag;
@@ -162,6 +181,50 @@ static int publish_out(struct lv_channel *channel, const struct lv_message *mess
     return 0;
 }
 
+/* An answer to a channel that asked. Whether it is there its shard knows; only those who want to
+ * hear of it have to wait for that. */
+static int publish_answer(struct lv_channel *channel, const struct lv_message *message,
+                          bool mandatory)
+{
+    struct lv_broker *broker = channel->broker;
+    uint32_t shard = 0;
+    struct lv_op *op = lv_reply_to_op(broker, message, mandatory, &shard);
+
+    if (op == NULL || (channel->confirm && begin_confirm(channel, 1) < 0)) {
+        lv_op_free(op);
+        return -LV_E_NOMEM;
+    }
+    if (channel->confirm || mandatory) {
+        op->enqueue.channel = channel;
+        op->enqueue.publish_tag = channel->confirm ? channel->publish_tag : 0;
+        channel->refs++;
+    }
+    lv_op_send(broker, shard, op);
+    lv_broker_settle_local(broker);
+    return 0;
+}
+
+/* What no queue takes. */
+static int publish_nowhere(struct lv_channel *channel, const struct lv_message *message,
+                           bool mandatory)
+{
+    if (message->exchange.size == 0 && lv_reply_to_is_name(message->key))
+        return publish_answer(channel, message, mandatory);
+    if (mandatory)
+        channel->client->ops->returned(channel->ctx, message);
+    return channel->confirm ? begin_confirm(channel, 0) : 0;
+}
+
+int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message *message,
+                             struct lv_diag *diag)
+{
+    struct lv_targets targets;
+
+    assert(!channel->closing);
+    return lv_route(channel->broker, channel->client->vhost, message->exchange, message->key, diag,
+                    &targets);
+}
+
 int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                        struct lv_diag *diag)
 {
@@ -174,11 +237,15 @@ int lv_channel_publish(struct lv_channel *channel, const struct lv_message *mess
     if (rc < 0)
         return rc;
     channel->broker->stats.published++;
+    if (LV_UNLIKELY(channel->tx != NULL))
+        return lv_tx_publish(channel, message, &targets, mandatory, diag);
+    if (LV_UNLIKELY(targets.count == 0)) {
+        rc = publish_nowhere(channel, message, mandatory);
+        return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
+    }
     uint64_t homes = other_homes(&targets);
     if (targets.local_count > 0)
         rc = publish_here(channel, message, &targets);
-    else if (targets.count == 0 && mandatory)
-        client->ops->returned(channel->ctx, message);
     /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
     if (rc == 0 && channel->confirm)
         rc = begin_confirm(channel, (uint32_t)__builtin_popcountll(homes));

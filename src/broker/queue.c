@@ -198,6 +198,22 @@ void lv_queue_free(struct lv_queue *queue)
     lv_free(queue);
 }
 
+static int32_t priority_of(struct lv_link *link)
+{
+    return lv_container(link, struct lv_consumer, able_link)->priority;
+}
+
+void lv_queue_enable(struct lv_queue *queue, struct lv_consumer *consumer)
+{
+    struct lv_link *place = &queue->able.head;
+
+    /* From the back: where all have the same priority it is behind the first one looked at. */
+    while (LV_UNLIKELY(queue->prioritized_count > 0) && place->prev != &queue->able.head &&
+           priority_of(place->prev) < consumer->priority)
+        place = place->prev;
+    lv_link_insert_before(place, &consumer->able_link);
+}
+
 bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
 {
     while (lv_queue_ready_count(queue) > 0) {
@@ -213,7 +229,7 @@ bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
             return true;
         if (first->next != &queue->able.head) { /* round robin */
             lv_link_remove(first);
-            lv_list_push_back(&queue->able, first);
+            lv_queue_enable(queue, consumer);
         }
         uint64_t seq = 0;
         struct lv_ref ref = {0};

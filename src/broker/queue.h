@@ -6,9 +6,9 @@
  * in that order; what was delivered and comes back goes to a small heap by sequence number. All in
  * the heap is older than all in the deque, since only what left the deque can come back, so the
  * heap is served first and a returned message stands in its original place. Consumers that can take
- * a message are in `able`, in the order of their turns. A queue with work is in the broker's list
- * of dirty queues and is drained at the end of the turn, never in the middle of a command. Owning
- * shard only.
+ * a message are in `able`, higher priorities first and equal ones in the order of their turns. A
+ * queue with work is in the broker's list of dirty queues and is drained at the end of the turn,
+ * never in the middle of a command. Owning shard only.
  */
 #pragma once
 
@@ -40,6 +40,7 @@ struct lv_queue {
     struct lv_link dirty_link;     /* view  in lv_broker.dirty */
     struct lv_consumer *exclusive; /* view  the only consumer allowed, or NULL */
     uint32_t consumer_count;       /*       without getters */
+    uint32_t prioritized_count;    /*       of these, how many have a priority other than 0 */
     bool had_consumer;             /*       auto-delete waits for a first one */
     bool deleting;                 /*       its removal is under way */
 };
@@ -66,5 +67,7 @@ uint64_t lv_queue_clear(struct lv_queue *queue);
 
 /* There may be work: messages came or a consumer can take again. */
 void lv_queue_touch(struct lv_queue *queue);
+/* The consumer can take messages, after those of its own priority that can already. */
+void lv_queue_enable(struct lv_queue *queue, struct lv_consumer *consumer);
 /* Hands out up to `budget` messages. True when it could go on. */
 bool lv_queue_drain(struct lv_queue *queue, uint32_t budget);

@@ -68,6 +68,7 @@ struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_
     consumer->subscriber = subscriber;
     consumer->queue = queue;
     consumer->subscription = config->subscription;
+    consumer->priority = config->priority;
     consumer->prefetch = config->prefetch;
     consumer->no_ack = config->no_ack;
     assert(config->subscription != NULL);
@@ -77,7 +78,9 @@ struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_
     }
     lv_list_push_back(&subscriber->consumers, &consumer->link);
     lv_list_push_back(&queue->consumers, &consumer->queue_link);
-    lv_list_push_back(&queue->able, &consumer->able_link);
+    if (config->priority != 0)
+        queue->prioritized_count++;
+    lv_queue_enable(queue, consumer);
     if (config->exclusive)
         queue->exclusive = consumer;
     queue->consumer_count++;
@@ -132,6 +135,8 @@ void lv_consumer_cancel(struct lv_consumer *consumer)
     if (consumer->subscription != NULL && queue != NULL) {
         if (queue->exclusive == consumer)
             queue->exclusive = NULL;
+        if (consumer->priority != 0)
+            queue->prioritized_count--;
         queue->consumer_count--;
         consumer->subscriber->broker->stats.consumers--;
         if (queue->consumer_count == 0 && queue->entry->auto_delete && !queue->deleting) {
@@ -177,7 +182,7 @@ static void wake(struct lv_consumer *consumer)
     if (!consumer->parked || consumer->cancelled || !lv_consumer_is_able(consumer))
         return;
     lv_link_remove(&consumer->able_link);
-    lv_list_push_back(&consumer->queue->able, &consumer->able_link);
+    lv_queue_enable(consumer->queue, consumer);
     consumer->parked = false;
     if (lv_queue_ready_count(consumer->queue) > 0)
         lv_queue_touch(consumer->queue);

@@ -30,6 +30,7 @@ struct lv_subscription {
     struct lv_channel *channel; /* view */
     void *ctx;                  /* view  the session's */
     uint32_t home;              /*       shard of its queue */
+    bool is_reply_to;           /*       of no queue: it takes answers */
     uint8_t tag_size;
     char tag[];
 };
@@ -44,6 +45,7 @@ struct lv_consumer {
     struct lv_subscription
         *subscription; /* view  NULL: a getter, which holds what basic.get took */
     uint32_t unacked_count;
+    int32_t priority;  /*       higher ones are served first */
     uint16_t prefetch; /*       0: no limit */
     bool no_ack;
     bool parked;    /*       able_link is in `parked` */
@@ -79,6 +81,7 @@ void lv_subscriber_fini(struct lv_subscriber *subscriber);
 
 struct lv_consumer_config {
     struct lv_subscription *subscription;
+    int32_t priority;
     uint16_t prefetch;
     bool no_ack, exclusive;
 };

@@ -365,7 +365,7 @@ static void a_hard_error_ends_the_connection(void **state)
     lv_world_init(&world, 1);
     client_init(&client, &world, 0, "guest");
     client_open(&client);
-    CALL_PLAIN(&client, 1, TX_SELECT);
+    CALL(&client, 1, CHANNEL_FLOW, channel_flow, .active = false);
     settle(&client, 1);
     assert_int_equal(client.heard.closed, 1);
     assert_int_equal(client.heard.reply_code, 540);

@@ -315,13 +315,63 @@ static int basic_reject(const struct step *step)
                   method->requeue ? LV_SETTLE_REQUEUE : LV_SETTLE_REJECT);
 }
 
+static int recover(const struct step *step, bool requeue)
+{
+    if (!requeue) /* RabbitMQ has never kept deliveries for the consumer they went to */
+        return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "requeue=false");
+    lv_channel_recover(step->channel->core);
+    if (step->method->id == LV_AMQP091_BASIC_RECOVER)
+        send(step, LV_AMQP091_BASIC_RECOVER_OK);
+    return 0;
+}
+
+/* ---- access, confirm, tx ---- */
+
+/* 0-9-1 has no access tickets; libraries of older versions ask for one all the same. */
+static int access_request(const struct step *step)
+{
+    struct lv_amqp091_method request_ok = {.id = LV_AMQP091_ACCESS_REQUEST_OK};
+
+    request_ok.access_request_ok.ticket = 1;
+    lv_session_send(step->channel->session, step->channel->number, &request_ok);
+    return 0;
+}
+
 static int confirm_select(const struct step *step)
 {
     assert(step->method->id == LV_AMQP091_CONFIRM_SELECT);
+    if (lv_channel_is_transactional(step->channel->core))
+        return lv_fail(&step->fault->diag, -LV_E_PRECONDITION,
+                       "cannot switch from tx to confirm mode");
     lv_channel_confirm_select(step->channel->core);
     if (!step->method->confirm_select.no_wait)
         send(step, LV_AMQP091_CONFIRM_SELECT_OK);
     return 0;
+}
+
+static int tx_select(const struct step *step)
+{
+    int rc = lv_channel_tx_select(step->channel->core, &step->fault->diag);
+
+    if (rc == 0)
+        send(step, LV_AMQP091_TX_SELECT_OK);
+    return rc;
+}
+
+static int tx_commit(const struct step *step)
+{
+    await_reply(step, false);
+    lv_channel_tx_commit(step->channel->core);
+    return 0;
+}
+
+static int tx_rollback(const struct step *step)
+{
+    int rc = lv_channel_tx_rollback(step->channel->core, &step->fault->diag);
+
+    if (rc == 0)
+        send(step, LV_AMQP091_TX_ROLLBACK_OK);
+    return rc;
 }
 
 /* One flat switch over what a client may send on a channel. */
@@ -365,14 +415,20 @@ static int run(struct step *step)
         return basic_reject(step);
     case LV_AMQP091_CONFIRM_SELECT:
         return confirm_select(step);
+    case LV_AMQP091_BASIC_RECOVER:
+        return recover(step, step->method->basic_recover.requeue);
+    case LV_AMQP091_BASIC_RECOVER_ASYNC:
+        return recover(step, step->method->basic_recover_async.requeue);
     case LV_AMQP091_ACCESS_REQUEST:
+        return access_request(step);
+    case LV_AMQP091_TX_SELECT:
+        return tx_select(step);
+    case LV_AMQP091_TX_COMMIT:
+        return tx_commit(step);
+    case LV_AMQP091_TX_ROLLBACK:
+        return tx_rollback(step);
     case LV_AMQP091_EXCHANGE_BIND:
     case LV_AMQP091_EXCHANGE_UNBIND:
-    case LV_AMQP091_BASIC_RECOVER:
-    case LV_AMQP091_BASIC_RECOVER_ASYNC:
-    case LV_AMQP091_TX_SELECT:
-    case LV_AMQP091_TX_COMMIT:
-    case LV_AMQP091_TX_ROLLBACK:
         return not_implemented(step);
     default: /* a server's method, or one of connection */
         return lv_fail(&step->fault->diag, -LV_E_COMMAND_INVALID, "unimplemented method");

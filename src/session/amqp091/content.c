@@ -40,7 +40,10 @@ static void publish(struct lv_session_channel *channel, const struct lv_message 
     int rc;
 
     assert(channel->state == LV_SESSION_CHANNEL_OPEN);
-    rc = lv_channel_publish(channel->core, message, mandatory, &fault.diag);
+    if (LV_UNLIKELY(lv_get16(message->properties.data) & LV_SESSION_JUDGED_PROPERTIES))
+        rc = lv_session_publish_judged(channel, message, mandatory, &fault.diag);
+    else
+        rc = lv_channel_publish(channel->core, message, mandatory, &fault.diag);
     if (LV_UNLIKELY(rc < 0)) {
         fault.method = LV_AMQP091_BASIC_PUBLISH;
         lv_session_fail(session, channel, rc, &fault);

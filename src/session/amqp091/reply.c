@@ -85,6 +85,9 @@ static struct lv_amqp091_method answer(const struct lv_reply *reply)
         method.id = LV_AMQP091_BASIC_CANCEL_OK;
         method.basic_cancel_ok.consumer_tag = reply->name;
         return method;
+    case LV_COMMAND_TX_COMMIT:
+        method.id = LV_AMQP091_TX_COMMIT_OK;
+        return method;
     case LV_COMMAND_GET:
     case LV_COMMAND_COUNT:
         break;

@@ -307,13 +307,13 @@ static void a_farewell_is_sent_after_the_core_has_let_go(void **state)
     for (int i = 0; i < 6; i++)
         SAY(peer, 1, QUEUE_DECLARE, queue_declare, .exclusive = true, .no_wait = true);
     assert_hears(peer, "");
-    SAY_PLAIN(peer, 1, TX_SELECT);
+    SAY(peer, 1, CHANNEL_FLOW, channel_flow, .active = false);
     SAY_PLAIN(peer, 0, CONNECTION_CLOSE_OK); /* not yet: it is heard after the farewell only */
     lv_peer_push(peer, SIZE_MAX);
     assert_true(lv_session_is_paused(peer->session));
     assert_int_equal(lv_session_out(peer->session)->size, 0);
     assert_hears(peer, "0 connection.close reply_code=540 reply_text=\"NOT_IMPLEMENTED - "
-                       "tx.select\" class_id=90 method_id=10\nclosed\n");
+                       "active=false\" class_id=20 method_id=20\nclosed\n");
     scene_end(&scene);
 }
 
@@ -328,7 +328,7 @@ static void running_out_of_memory_anywhere_ends_one_connection(void **state)
         lv_peer_say_hello(&victim);
         SAY_PLAIN(&victim, 1, CHANNEL_OPEN);
         SAY_PLAIN(&victim, 9, CHANNEL_OPEN);
-        SAY_PLAIN(&victim, 9, TX_SELECT);
+        SAY(&victim, 9, CHANNEL_FLOW, channel_flow, .active = false);
         lv_alloc_fail_after(n, false);
         lv_peer_push(&victim, SIZE_MAX);
         lv_alloc_fail_after(0, false);

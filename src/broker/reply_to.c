@@ -1,0 +1,321 @@
+#include "broker/reply_to.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+#include <stdio.h>
+
+#define PSEUDO_QUEUE "amq.rabbitmq.reply-to"
+/* The prefix, a token of 32 digits, and the shard's number. */
+#define NAME_SIZE_MAX (sizeof PSEUDO_QUEUE + 32 + 4)
+/* Bytes of answers that wait for a client that does not read. There is no queue that could keep
+ * them, so what comes on top is dropped: the requester sees it as an answer that never came. */
+#define WAITING_SIZE_MAX (4u << 20)
+
+struct lv_reply_to {
+    struct lv_channel *channel;           /* view */
+    struct lv_subscription *subscription; /* view  the channel's */
+    struct lv_list waiting;               /* own   REPLY operations */
+    uint64_t waiting_size;
+    uint8_t name_size;
+    char name[NAME_SIZE_MAX];
+};
+
+static struct lv_bytes name_of(const struct lv_reply_to *reply_to)
+{
+    return lv_bytes(reply_to->name, reply_to->name_size);
+}
+
+bool lv_reply_to_is_pseudo(struct lv_bytes queue)
+{
+    return lv_bytes_equal(queue, lv_text(PSEUDO_QUEUE));
+}
+
+bool lv_reply_to_is_name(struct lv_bytes name)
+{
+    static const char prefix[] = PSEUDO_QUEUE ".";
+
+    return name.size > sizeof prefix - 1 && memcmp(name.data, prefix, sizeof prefix - 1) == 0;
+}
+
+struct lv_bytes lv_channel_reply_to(const struct lv_channel *channel)
+{
+    return channel->reply_to == NULL ? lv_bytes("", 0) : name_of(channel->reply_to);
+}
+
+/* The shard that a name says it is on. Anybody may make up names: any shard will do for those. */
+static uint32_t shard_of(const struct lv_broker *broker, struct lv_bytes name)
+{
+    uint32_t shard = 0;
+
+    assert(name.size > 2);
+    const uint8_t *digits = name.data + name.size - 2;
+    for (size_t i = 0; i < 2; i++)
+        if (digits[i] >= '0' && digits[i] <= '9')
+            shard = 10 * shard + digits[i] - '0';
+    return shard < broker->config.shard_count ? shard : broker->config.shard;
+}
+
+/* ---- the requester's side ---- */
+
+/* A keyed hash of what is different each time: who has seen many of these knows no other. */
+static uint64_t secret(const struct lv_broker *broker, uint64_t number, uint64_t salt)
+{
+    uint64_t words[] = {salt, number, broker->config.seed, broker->config.shard};
+
+    return lv_siphash(&broker->config.hash_key, lv_bytes(words, sizeof words));
+}
+
+static void make_name(struct lv_broker *broker, struct lv_reply_to *reply_to)
+{
+    uint64_t number = ++broker->last_reply_to;
+
+    int size = snprintf(reply_to->name, sizeof reply_to->name, PSEUDO_QUEUE ".%016llx%016llx.%02u",
+                        (unsigned long long)secret(broker, number, 0x7265706c79),
+                        (unsigned long long)secret(broker, number, 0x2d746f),
+                        (unsigned)broker->config.shard);
+    assert(size > 0);
+    assert((size_t)size < sizeof reply_to->name);
+    reply_to->name_size = (uint8_t)size;
+}
+
+static int check(const struct lv_channel *channel, const struct lv_consume *consume,
+                 struct lv_diag *diag)
+{
+    if (consume->tag.size > 0 && lv_channel_subscription(channel, consume->tag) != NULL)
+        return lv_fail(diag, -LV_E_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
+                       LV_FMT(consume->tag));
+    if (channel->reply_to != NULL)
+        return lv_fail(diag, -LV_E_PRECONDITION, "reply consumer already set");
+    if (!consume->no_ack)
+        return lv_fail(diag, -LV_E_PRECONDITION, "reply consumer cannot acknowledge");
+    return 0;
+}
+
+static int begin(struct lv_channel *channel, const struct lv_consume *consume, struct lv_bytes tag)
+{
+    struct lv_broker *broker = channel->broker;
+    struct lv_reply_to *reply_to = lv_calloc(1, sizeof *reply_to);
+
+    if (reply_to == NULL)
+        return -LV_E_NOMEM;
+    reply_to->channel = channel;
+    lv_list_init(&reply_to->waiting);
+    make_name(broker, reply_to);
+    if (lv_map_put(&broker->reply_tos, name_of(reply_to), reply_to) < 0) {
+        lv_free(reply_to);
+        return -LV_E_NOMEM;
+    }
+    reply_to->subscription =
+        lv_subscription_new(channel, tag, consume->consumer_ctx, broker->config.shard);
+    if (reply_to->subscription == NULL) {
+        lv_map_remove(&broker->reply_tos, name_of(reply_to));
+        lv_free(reply_to);
+        return -LV_E_NOMEM;
+    }
+    reply_to->subscription->is_reply_to = true;
+    channel->reply_to = reply_to;
+    broker->stats.consumers++;
+    return 0;
+}
+
+void lv_reply_to_consume(struct lv_channel *channel, const struct lv_consume *consume)
+{
+    char generated[] = "amq.ctag-0123456789012345678901";
+    struct lv_reply reply = {.command = LV_COMMAND_CONSUME, .text = "", .name = consume->tag};
+    struct lv_diag diag;
+    int rc = check(channel, consume, &diag);
+
+    if (rc < 0) {
+        lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
+        return;
+    }
+    if (reply.name.size == 0) {
+        lv_random_name(&channel->broker->random, generated + sizeof "amq.ctag-" - 1);
+        reply.name = lv_text(generated);
+    }
+    if (begin(channel, consume, reply.name) < 0)
+        lv_command_refuse_memory(channel, LV_COMMAND_CONSUME);
+    else
+        channel->client->ops->reply(channel->ctx, &reply);
+}
+
+static void drop_waiting(struct lv_reply_to *reply_to)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(&reply_to->waiting)) != NULL)
+        lv_op_free(lv_container(link, struct lv_op, link));
+    reply_to->channel->broker->memory_size -= reply_to->waiting_size;
+    reply_to->waiting_size = 0;
+}
+
+void lv_reply_to_end(struct lv_channel *channel)
+{
+    struct lv_reply_to *reply_to = channel->reply_to;
+    struct lv_broker *broker = channel->broker;
+
+    if (reply_to == NULL)
+        return;
+    channel->reply_to = NULL;
+    drop_waiting(reply_to);
+    lv_map_remove(&broker->reply_tos, name_of(reply_to));
+    lv_subscription_free(reply_to->subscription);
+    lv_free(reply_to);
+    broker->stats.consumers--;
+}
+
+static void deliver(const struct lv_reply_to *reply_to, const struct lv_op *op)
+{
+    static const struct lv_wire_tag settled = {.tag = 0};
+    struct lv_channel *channel = reply_to->channel;
+    const struct lv_subscription *subscription = reply_to->subscription;
+    struct lv_delivery delivery = {
+        .consumer_ctx = subscription->ctx,
+        .consumer_tag = lv_bytes(subscription->tag, subscription->tag_size),
+        .tag = lv_channel_wire_tag(channel, &settled),
+        .message = lv_message_view(op->data),
+    };
+
+    assert(op->kind == LV_OP_REPLY);
+    if (delivery.tag == 0)
+        return; /* out of memory: an answer that never came */
+    channel->broker->stats.delivered++;
+    channel->client->ops->deliver(channel->ctx, &delivery);
+}
+
+/* Until the client reads again. */
+static void keep(struct lv_reply_to *reply_to, const struct lv_op *op)
+{
+    struct lv_broker *broker = reply_to->channel->broker;
+    struct lv_op *copy;
+
+    if (reply_to->waiting_size + op->size > WAITING_SIZE_MAX)
+        return;
+    copy = lv_op_new(broker, LV_OP_REPLY, op->size);
+    if (copy == NULL)
+        return;
+    memcpy(copy->data, op->data, op->size);
+    lv_list_push_back(&reply_to->waiting, &copy->link);
+    reply_to->waiting_size += op->size;
+    broker->memory_size += op->size;
+}
+
+void lv_reply_to_flush(struct lv_channel *channel)
+{
+    struct lv_reply_to *reply_to = channel->reply_to;
+    struct lv_link *link;
+
+    if (reply_to == NULL)
+        return;
+    while (channel->client->writable && (link = lv_list_pop_front(&reply_to->waiting)) != NULL) {
+        struct lv_op *op = lv_container(link, struct lv_op, link);
+        reply_to->waiting_size -= op->size;
+        channel->broker->memory_size -= op->size;
+        deliver(reply_to, op);
+        lv_op_free(op);
+    }
+}
+
+void lv_reply_to_run(struct lv_broker *broker, struct lv_op *op)
+{
+    struct lv_message message = lv_message_view(op->data);
+    struct lv_reply_to *reply_to = lv_map_get(&broker->reply_tos, message.key);
+    uint32_t from = op->from;
+
+    op->enqueue.found = reply_to != NULL;
+    if (reply_to != NULL && reply_to->channel->client->writable &&
+        lv_list_is_empty(&reply_to->waiting))
+        deliver(reply_to, op);
+    else if (reply_to != NULL)
+        keep(reply_to, op);
+    if (op->enqueue.channel == NULL) {
+        lv_op_free(op);
+        return;
+    }
+    op->kind = LV_OP_REPLIED;
+    op->from = broker->config.shard;
+    lv_op_send(broker, from, op);
+}
+
+/* ---- the responder's side ---- */
+
+struct lv_op *lv_reply_to_op(const struct lv_broker *broker, const struct lv_message *message,
+                             bool mandatory, uint32_t *ret_shard)
+{
+    struct lv_op *op = lv_op_new(broker, LV_OP_REPLY, lv_message_record_size(message));
+
+    assert(lv_reply_to_is_name(message->key));
+    if (op == NULL)
+        return NULL;
+    lv_message_write(message, op->data);
+    op->enqueue.mandatory = mandatory;
+    *ret_shard = shard_of(broker, message->key);
+    return op;
+}
+
+void lv_reply_to_done(struct lv_op *op)
+{
+    struct lv_channel *channel = op->enqueue.channel;
+
+    if (op->enqueue.mandatory && !op->enqueue.found && !channel->closing) {
+        struct lv_message message = lv_message_view(op->data);
+        channel->client->ops->returned(channel->ctx, &message);
+    }
+    lv_channel_enqueued(op);
+    lv_op_free(op);
+}
+
+void lv_reply_to_declare(struct lv_channel *channel, struct lv_bytes name)
+{
+    struct lv_broker *broker = channel->broker;
+    struct lv_reply reply = {.command = LV_COMMAND_QUEUE_DECLARE, .text = "", .name = name};
+
+    if (lv_reply_to_is_pseudo(name)) {
+        reply.consumer_count = 1;
+        channel->client->ops->reply(channel->ctx, &reply);
+        return;
+    }
+    struct lv_pending *pending = lv_pending_new(channel->client, channel, LV_COMMAND_QUEUE_DECLARE);
+    struct lv_op *op =
+        pending == NULL ? NULL : lv_op_new(broker, LV_OP_REPLY_QUERY, (uint32_t)name.size);
+    if (op == NULL) {
+        if (pending != NULL)
+            lv_pending_free(pending);
+        lv_command_refuse_memory(channel, LV_COMMAND_QUEUE_DECLARE);
+        return;
+    }
+    lv_pending_set_name(pending, name);
+    op->command.pending = pending;
+    lv_put_bytes(op->data, name);
+    lv_op_send(broker, shard_of(broker, name), op);
+    lv_broker_settle_local(broker);
+}
+
+void lv_reply_to_query(struct lv_broker *broker, struct lv_op *op)
+{
+    struct lv_bytes name = lv_bytes(op->data, op->size);
+    struct lv_op_answer answer = {
+        .pending = op->command.pending,
+        .found = lv_map_get(&broker->reply_tos, name) != NULL,
+    };
+    uint32_t from = op->from;
+
+    op->kind = LV_OP_REPLY_ANSWER;
+    op->from = broker->config.shard;
+    op->answer = answer;
+    lv_op_send(broker, from, op);
+}
+
+void lv_reply_to_answered(struct lv_op *op)
+{
+    struct lv_pending *pending = op->answer.pending;
+    struct lv_bytes name = lv_bytes(pending->name, pending->name_size);
+
+    pending->consumer_count = 1;
+    if (!op->answer.found)
+        pending->error = lv_fail(&pending->diag, -LV_E_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'",
+                                 LV_FMT(name), LV_FMT(lv_vhost_name(pending->client->vhost)));
+    lv_op_free(op);
+    lv_pending_finish(pending, NULL);
+}

@@ -1,0 +1,84 @@
+/* Messages whose properties mean something to the broker itself: who sent them, where answers go.
+ */
+#include "base/alloc.h"
+#include "codec/amqp091/content.h"
+#include "session/amqp091/machine.h"
+
+/* What a requester puts into reply-to; it becomes the name of its channel's own. */
+#define PSEUDO_QUEUE "amq.rabbitmq.reply-to"
+
+/* A user may only speak in his own name. */
+static int check_user(const struct lv_session_channel *channel, struct lv_bytes properties,
+                      struct lv_diag *diag)
+{
+    struct lv_bytes user = lv_channel_user(channel->core);
+    struct lv_bytes claimed;
+
+    if (!lv_amqp091_property_find(properties, LV_AMQP091_PROPERTY_USER_ID, &claimed) ||
+        lv_bytes_equal(claimed, user))
+        return 0;
+    return lv_fail(diag, -LV_E_PRECONDITION,
+                   "user_id property set to '%.*s' but authenticated user was '%.*s'",
+                   LV_FMT(claimed), LV_FMT(user));
+}
+
+/* The properties with another reply-to in place of `old`, which lies in them. */
+static uint8_t *replace(struct lv_bytes properties, struct lv_bytes old, struct lv_bytes name)
+{
+    uint8_t *copy = lv_alloc(properties.size - old.size + name.size);
+    const uint8_t *end = properties.data + properties.size, *behind = old.data + old.size;
+    uint8_t *p = copy;
+
+    assert(old.data > properties.data);
+    assert(name.size <= UINT8_MAX);
+    if (copy == NULL)
+        return NULL;
+    p = lv_put_bytes(p, lv_bytes(properties.data, (size_t)(old.data - 1 - properties.data)));
+    p = lv_put_bytes(lv_put8(p, (uint8_t)name.size), name);
+    lv_put_bytes(p, lv_bytes(behind, (size_t)(end - behind)));
+    return copy;
+}
+
+/* The message says that answers should come to this channel. */
+static int publish_request(struct lv_session_channel *channel, const struct lv_message *message,
+                           struct lv_bytes reply_to, bool mandatory, struct lv_diag *diag)
+{
+    struct lv_bytes name = lv_channel_reply_to(channel->core);
+    struct lv_message request = *message;
+    uint8_t *properties;
+    int rc;
+
+    assert(name.size > 0);
+    properties = replace(message->properties, reply_to, name);
+    if (properties == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "no memory for a message");
+    request.properties = lv_bytes(properties, message->properties.size - reply_to.size + name.size);
+    rc = lv_channel_publish(channel->core, &request, mandatory, diag);
+    lv_free(properties);
+    return rc;
+}
+
+int lv_session_publish_judged(struct lv_session_channel *channel, const struct lv_message *message,
+                              bool mandatory, struct lv_diag *diag)
+{
+    struct lv_bytes properties = message->properties, reply_to;
+    bool is_request =
+        lv_amqp091_property_find(properties, LV_AMQP091_PROPERTY_REPLY_TO, &reply_to) &&
+        lv_bytes_equal(reply_to, lv_text(PSEUDO_QUEUE));
+    int rc = 0;
+
+    assert(message->format == LV_MESSAGE_AMQP091);
+    if (is_request && lv_channel_reply_to(channel->core).size == 0)
+        rc = lv_fail(diag, -LV_E_PRECONDITION, "fast reply consumer does not exist");
+    if (rc == 0)
+        rc = check_user(channel, properties, diag);
+    if (rc < 0) { /* RabbitMQ looks at the exchange first */
+        struct lv_diag first;
+        int earlier = lv_channel_check_publish(channel->core, message, &first);
+        if (earlier < 0)
+            *diag = first;
+        return earlier < 0 ? earlier : rc;
+    }
+    return is_request ? publish_request(channel, message, reply_to, mandatory, diag)
+                      : lv_channel_publish(channel->core, message, mandatory, diag);
+}

@@ -1,0 +1,199 @@
+#include "session/amqp091/scene.h"
+
+#include "codec/amqp091/content.h"
+
+/* One short string as a property: flags, then its length and bytes. */
+struct property {
+    uint8_t raw[2 + 1 + 255];
+};
+
+static struct lv_bytes property(struct property *memory, enum lv_amqp091_property flag,
+                                const char *text)
+{
+    uint8_t *p = lv_put16(memory->raw, (uint16_t)flag);
+
+    p = lv_put_bytes(lv_put8(p, (uint8_t)strlen(text)), lv_text(text));
+    return lv_bytes(memory->raw, (size_t)(p - memory->raw));
+}
+
+static void say_with(struct lv_peer *peer, const char *exchange, const char *key,
+                     struct lv_bytes properties)
+{
+    lv_peer_say_publish(
+        peer, 1,
+        &(struct lv_peer_publish){
+            .exchange = exchange, .key = key, .properties = properties, .body = lv_text("b")});
+}
+
+static void a_user_speaks_in_his_own_name_only(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer;
+    struct property memory;
+
+    scene_begin(&scene);
+    declare_queue(peer, "q");
+    say_with(peer, "", "q", property(&memory, LV_AMQP091_PROPERTY_USER_ID, "guest"));
+    SAY(peer, 1, QUEUE_PURGE, queue_purge, .queue = lv_text("q"));
+    assert_hears(peer, "1 queue.purge-ok message_count=1\n");
+    say_with(peer, "", "q", property(&memory, LV_AMQP091_PROPERTY_USER_ID, "mallory"));
+    assert_hears(peer, "1 channel.close reply_code=406 reply_text=\"PRECONDITION_FAILED - user_id "
+                       "property set to 'mallory' but authenticated user was 'guest'\" "
+                       "class_id=60 method_id=40\n");
+    scene_end(&scene);
+}
+
+static void the_exchange_is_looked_at_before_the_properties(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer;
+    struct property memory;
+
+    scene_begin(&scene);
+    say_with(peer, "none", "q", property(&memory, LV_AMQP091_PROPERTY_USER_ID, "mallory"));
+    assert_hears(peer, "1 channel.close reply_code=404 reply_text=\"NOT_FOUND - no exchange 'none' "
+                       "in vhost '/'\" class_id=60 method_id=40\n");
+    scene_end(&scene);
+}
+
+static void an_answer_wanted_directly_needs_a_consumer(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer;
+    struct property memory;
+
+    scene_begin(&scene);
+    say_with(peer, "", "q",
+             property(&memory, LV_AMQP091_PROPERTY_REPLY_TO, "amq.rabbitmq.reply-to"));
+    assert_hears(peer, "1 channel.close reply_code=406 reply_text=\"PRECONDITION_FAILED - fast "
+                       "reply consumer does not exist\" class_id=60 method_id=40\n");
+    scene_end(&scene);
+}
+
+/* Writes down the reply-to of the message that the responder gets. */
+static void take_reply_to(struct lv_peer *peer, const struct lv_amqp091_frame *frame)
+{
+    struct lv_amqp091_content content;
+    struct lv_bytes value;
+    char *name = peer->ctx;
+
+    if (frame->type != LV_AMQP091_FRAME_HEADER)
+        return;
+    assert_int_equal(lv_amqp091_content_decode(frame->payload, &content, NULL), 0);
+    assert_true(lv_amqp091_property_find(content.properties, LV_AMQP091_PROPERTY_REPLY_TO, &value));
+    snprintf(name, 256, "%.*s", LV_FMT(value));
+    assert_true(
+        lv_amqp091_property_find(content.properties, LV_AMQP091_PROPERTY_CORRELATION_ID, &value));
+    assert_true(lv_bytes_equal(value, lv_text("7")));
+    assert_true(lv_amqp091_property_find(content.properties, LV_AMQP091_PROPERTY_APP_ID, &value));
+    assert_true(lv_bytes_equal(value, lv_text("app")));
+}
+
+/* Requester on shard 0, responder on the last, the queue wherever it is. */
+static void ask_and_answer(uint32_t shard_count)
+{
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer, responder;
+    char name[256] = "", want[512];
+
+    lv_world_init(&scene.world, shard_count);
+    lv_peer_init(peer, &scene.world, 0);
+    lv_peer_open(peer);
+    lv_peer_init(&responder, &scene.world, shard_count - 1);
+    lv_peer_open(&responder);
+    declare_queue(&responder, "requests");
+    SAY(peer, 1, BASIC_CONSUME, basic_consume, .queue = lv_text("amq.rabbitmq.reply-to"),
+        .consumer_tag = lv_text("r"), .no_ack = true);
+    /* correlation-id, reply-to, app-id */
+    say_with(peer, "", "requests", golden("0608 01 '7' 15 'amq.rabbitmq.reply-to' 03 'app'"));
+    assert_hears(peer, "1 basic.consume-ok consumer_tag=\"r\"\n");
+    responder.on_frame = take_reply_to;
+    responder.ctx = name;
+    SAY(&responder, 1, BASIC_GET, basic_get, .queue = lv_text("requests"), .no_ack = true);
+    lv_world_settle(&scene.world);
+    responder.on_frame = NULL;
+    assert_starts_with(name, "amq.rabbitmq.reply-to.");
+    assert_in_range(strlen(name), 22 + 32, 64);
+    SAY(&responder, 1, QUEUE_DECLARE, queue_declare, .queue = lv_text(name), .passive = true);
+    say_message(&responder, "", name, "answer");
+    snprintf(want, sizeof want,
+             "1 queue.declare-ok queue=\"%s\" message_count=0 consumer_count=1\n", name);
+    assert_hears(&responder, want);
+    snprintf(want, sizeof want,
+             "1 basic.deliver consumer_tag=\"r\" delivery_tag=1 exchange=\"\" routing_key=\"%s\"\n"
+             "1 header body=6 properties=2\n1 body answer\n",
+             name);
+    assert_hears(peer, want);
+    SAY(peer, 1, BASIC_CANCEL, basic_cancel, .consumer_tag = lv_text("r"));
+    assert_hears(peer, "1 basic.cancel-ok consumer_tag=\"r\"\n");
+    SAY(&responder, 1, QUEUE_DECLARE, queue_declare, .queue = lv_text(name), .passive = true);
+    snprintf(want, sizeof want,
+             "1 channel.close reply_code=404 reply_text=\"NOT_FOUND - no queue '%s' in vhost "
+             "'/'\" class_id=50 method_id=10\n",
+             name);
+    assert_hears(&responder, want);
+    lv_peer_fini(&responder);
+    scene_end(&scene);
+}
+
+static void answers_go_to_the_channel_that_asked(void **state)
+{
+    (void)state;
+    ask_and_answer(1);
+    ask_and_answer(3);
+}
+
+static void other_reply_tos_are_the_clients_own_business(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer;
+    struct property memory;
+
+    scene_begin(&scene);
+    declare_queue(peer, "q");
+    say_with(peer, "", "q", property(&memory, LV_AMQP091_PROPERTY_REPLY_TO, "mine"));
+    SAY(peer, 1, BASIC_GET, basic_get, .queue = lv_text("q"), .no_ack = true);
+    assert_hears(peer, "1 basic.get-ok delivery_tag=1 exchange=\"\" routing_key=\"q\" "
+                       "message_count=0\n1 header body=1 properties=7\n1 body b\n");
+    scene_end(&scene);
+}
+
+static void reply_consumers_have_errors_of_their_own(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct lv_peer *peer = &scene.peer;
+
+    scene_begin(&scene);
+    SAY(peer, 1, BASIC_CONSUME, basic_consume, .queue = lv_text("amq.rabbitmq.reply-to"));
+    assert_hears(peer, "1 channel.close reply_code=406 reply_text=\"PRECONDITION_FAILED - reply "
+                       "consumer cannot acknowledge\" class_id=60 method_id=20\n");
+    for (uint16_t channel = 2; channel <= 2; channel++) {
+        SAY_PLAIN(peer, channel, CHANNEL_OPEN);
+        for (int i = 0; i < 2; i++)
+            SAY(peer, channel, BASIC_CONSUME, basic_consume,
+                .queue = lv_text("amq.rabbitmq.reply-to"), .no_ack = true, .no_wait = true);
+    }
+    assert_hears(peer, "2 channel.open-ok\n"
+                       "2 channel.close reply_code=406 reply_text=\"PRECONDITION_FAILED - reply "
+                       "consumer already set\" class_id=60 method_id=20\n");
+    scene_end(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_user_speaks_in_his_own_name_only),
+        cmocka_unit_test(the_exchange_is_looked_at_before_the_properties),
+        cmocka_unit_test(an_answer_wanted_directly_needs_a_consumer),
+        cmocka_unit_test(answers_go_to_the_channel_that_asked),
+        cmocka_unit_test(other_reply_tos_are_the_clients_own_business),
+        cmocka_unit_test(reply_consumers_have_errors_of_their_own),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
