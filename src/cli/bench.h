@@ -47,6 +47,7 @@ struct lv_bench_counter {
     _Alignas(64) atomic_ullong value;
 };
 
+/* Only the one thread that writes the counter may call this: it is no atomic addition. */
 static inline void lv_bench_count(struct lv_bench_counter *counter, uint64_t more)
 {
     unsigned long long value = atomic_load_explicit(&counter->value, memory_order_relaxed);
@@ -54,6 +55,7 @@ static inline void lv_bench_count(struct lv_bench_counter *counter, uint64_t mor
     atomic_store_explicit(&counter->value, value + more, memory_order_relaxed);
 }
 
+/* Any thread; the value may be a moment old. */
 static inline uint64_t lv_bench_read(struct lv_bench_counter *counter)
 {
     return atomic_load_explicit(&counter->value, memory_order_relaxed);
@@ -82,11 +84,15 @@ int lv_bench_connect(const struct lv_bench_options *options, const char *what,
 /* Declares (or deletes) the queues, exchange and bindings of the plan. */
 int lv_bench_declare(const struct lv_bench *bench, struct lv_driver *client, struct lv_diag *diag)
     LV_MUST_CHECK;
+/* Leaves everything there if the options say so. */
 int lv_bench_delete(const struct lv_bench *bench, struct lv_driver *client, struct lv_diag *diag)
     LV_MUST_CHECK;
 
 /* The modes. Each prints its result and returns an exit code. */
 int lv_bench_run_load(const struct lv_bench_options *options);
+/* --churn: connections that come and go. */
 int lv_bench_run_churn(const struct lv_bench_options *options);
+/* --idle: connections that wait. */
 int lv_bench_run_idle(const struct lv_bench_options *options);
+/* `leveret bench relay`, with its own options. */
 int lv_bench_relay(int argc, char **argv);

@@ -32,10 +32,12 @@ struct lv_bench_consumers {
 /* Connects all of them and lets them consume. On failure too, …_fini() is needed. */
 int lv_bench_consumers_init(struct lv_bench_consumers *consumers, struct lv_bench *bench,
                             struct lv_diag *diag) LV_MUST_CHECK;
+/* -LV_E_RESOURCE: no thread. */
 int lv_bench_consumers_start(struct lv_bench_consumers *consumers, struct lv_diag *diag)
     LV_MUST_CHECK;
 /* Waits for the thread, which ends when told by `stop_consuming`. */
 void lv_bench_consumers_join(struct lv_bench_consumers *consumers);
+/* Drops the connections; the thread must have ended. */
 void lv_bench_consumers_fini(struct lv_bench_consumers *consumers);
 
 /* Adds what is missing of the `sent` messages of a producer. After the end only. */

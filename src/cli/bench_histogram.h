@@ -34,6 +34,7 @@ static inline void lv_histogram_add(struct lv_histogram *histogram, uint64_t val
         histogram->highest = value;
 }
 
+/* Adds all values of the other one. */
 void lv_histogram_merge(struct lv_histogram *histogram, const struct lv_histogram *other);
 /* The value that `quantile` (0..1) of all values do not exceed; 0 when there are none. */
 uint64_t lv_histogram_quantile(const struct lv_histogram *histogram, double quantile);

@@ -41,6 +41,7 @@ struct lv_bench_plan {
 /* `shape.bindings` below the number of queues is raised to it. -LV_E_NOMEM. */
 int lv_bench_plan_init(struct lv_bench_plan *plan, const struct lv_bench_shape *shape)
     LV_MUST_CHECK;
+/* May be called again, and after a failed init. */
 void lv_bench_plan_fini(struct lv_bench_plan *plan);
 
 /* Which one the producer's message number `sequence` is among its messages for the queue, or

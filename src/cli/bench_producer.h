@@ -24,11 +24,13 @@ struct lv_bench_producers {
 /* Connects all of them. On failure too, lv_bench_producers_fini() is needed. */
 int lv_bench_producers_init(struct lv_bench_producers *producers, struct lv_bench *bench,
                             struct lv_diag *diag) LV_MUST_CHECK;
+/* -LV_E_RESOURCE: no thread. */
 int lv_bench_producers_start(struct lv_bench_producers *producers, struct lv_diag *diag)
     LV_MUST_CHECK;
 /* Waits for the thread. It ends once every producer has sent what it has to and, with confirms, has
  * heard of all of it; or at once when the bench has failed. */
 void lv_bench_producers_join(struct lv_bench_producers *producers);
+/* Says goodbye to the broker; the thread must have ended. */
 void lv_bench_producers_fini(struct lv_bench_producers *producers);
 
 /* Messages that the producer has sent. After the end only. */

@@ -30,7 +30,9 @@ struct lv_relay_route {
 
 struct lv_relay_table;
 
+/* NULL when out of memory. */
 struct lv_relay_table *lv_relay_new(void) LV_MUST_CHECK;
+/* Takes NULL. */
 void lv_relay_free(struct lv_relay_table *routes);
 
 /* The queue, which is there from now on. NULL when there are too many or memory is short. */
@@ -39,6 +41,7 @@ struct lv_relay_queue *lv_relay_queue(struct lv_relay_table *routes, struct lv_b
 /* `type` is fanout, topic, or else direct. */
 int lv_relay_exchange(struct lv_relay_table *routes, struct lv_bytes name, struct lv_bytes type)
     LV_MUST_CHECK;
+/* Names that are not there yet may be bound. -LV_E_NOMEM. */
 int lv_relay_bind(struct lv_relay_table *routes, struct lv_bytes queue, struct lv_bytes exchange,
                   struct lv_bytes key) LV_MUST_CHECK;
 /* Its bindings go too. */

@@ -38,4 +38,5 @@ ssize_t lv_scan_input(struct lv_scan *scan, struct lv_bytes input, struct lv_dia
 
 /* Bytes of a body that the scanner does not want to see; the host may drop them unread. */
 size_t lv_scan_unwanted(const struct lv_scan *scan);
+/* `size` of the unwanted bytes were taken from the stream by the host. */
 void lv_scan_dropped(struct lv_scan *scan, size_t size);

@@ -24,6 +24,7 @@ struct lv_seen {
     uint64_t window; /*       bits, a power of two, or 0 */
 };
 
+/* May be used again after it. */
 void lv_seen_fini(struct lv_seen *seen);
 
 /* What lv_seen_add() does when numbers have come early or twice. */

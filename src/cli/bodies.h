@@ -21,6 +21,7 @@ struct lv_bodies {
     size_t searched; /*     bytes from `start` on that hold no separator */
 };
 
+/* `separator` is a byte, or -1 for none. */
 void lv_bodies_init(struct lv_bodies *bodies, int fd, int separator);
 /* Does not close the descriptor. */
 void lv_bodies_fini(struct lv_bodies *bodies);

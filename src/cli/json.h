@@ -11,7 +11,9 @@
 
 /* A string with its quotes; `text` is UTF-8. */
 void lv_json_string(struct lv_output *output, struct lv_bytes text);
+/* RFC 4648 with padding, and the quotes. */
 void lv_json_base64(struct lv_output *output, struct lv_bytes bytes);
+/* Numbers stay numbers; what is not finite is null. */
 void lv_json_value(struct lv_output *output, const struct lv_value *value);
 /* {"exchange": …, "routing_key": …, "redelivered": …, "properties": {…}, "body": …} and the end of
  * the line. */

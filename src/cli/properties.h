@@ -20,10 +20,15 @@ struct lv_property_options {
     struct lv_field headers[LV_PROPERTIES_HEADERS_MAX]; /* names and texts are views of argv */
 };
 
+/* Functions for LV_CALL_OPTION. --header: see the usage text. */
 int lv_property_header(void *ctx, const char *value, struct lv_diag *diag);
+/* --persistent, which has no value. */
 int lv_property_persistent(void *ctx, const char *value, struct lv_diag *diag);
+/* --priority: 0 to 255. */
 int lv_property_priority(void *ctx, const char *value, struct lv_diag *diag);
+/* --expiration: milliseconds, sent as text (0-9-1 has it so). */
 int lv_property_expiration(void *ctx, const char *value, struct lv_diag *diag);
+/* --timestamp: seconds since 1970, or `now`. */
 int lv_property_timestamp(void *ctx, const char *value, struct lv_diag *diag);
 
 #define LV_PROPERTY_OPTIONS(options)                                                               \

@@ -31,8 +31,9 @@ void lv_remote_close(struct lv_remote *remote);
 /* Calls on channel 1 and gives the answer; NULL when it is not wanted. */
 int lv_remote_call(struct lv_remote *remote, const struct lv_amqp091_method *method,
                    struct lv_amqp091_method *ret_reply) LV_MUST_CHECK;
-/* Declares a durable queue, or a durable exchange of the type. */
+/* Declares a durable queue. */
 int lv_remote_declare_queue(struct lv_remote *remote, const char *queue) LV_MUST_CHECK;
+/* The same for an exchange of the type. */
 int lv_remote_declare_exchange(struct lv_remote *remote, const char *exchange, const char *type)
     LV_MUST_CHECK;
 

@@ -18,7 +18,9 @@ struct lv_engine_channel {
     struct lv_assembly assembly;
 };
 
+/* A closed one; NULL when out of memory. */
 struct lv_engine_channel *lv_engine_channel_new(void) LV_MUST_CHECK;
+/* Takes NULL. */
 void lv_engine_channel_free(struct lv_engine_channel *channel);
 /* Back to closed: nothing is awaited, nothing unconfirmed. */
 void lv_engine_channel_reset(struct lv_engine_channel *channel);

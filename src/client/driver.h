@@ -61,5 +61,7 @@ int lv_driver_await_confirms(struct lv_driver *driver, uint16_t channel, uint64_
 /* Keeps the connection alive while the caller is busy elsewhere and takes no input. */
 void lv_driver_keep_alive(struct lv_driver *driver);
 
+/* For what can only be asked of the engine. Calls go through the driver. */
 struct lv_engine *lv_driver_engine(struct lv_driver *driver);
+/* The socket, for who takes the connection over once it is set up. */
 int lv_driver_fd(const struct lv_driver *driver);

@@ -76,6 +76,7 @@ void lv_engine_heard(struct lv_engine *engine, uint64_t now);
 void lv_engine_lost(struct lv_engine *engine, const char *why);
 /* To be called at lv_engine_next() or later: heartbeats. */
 void lv_engine_tick(struct lv_engine *engine, uint64_t now);
+/* LV_NEVER when there are no heartbeats. */
 uint64_t lv_engine_next(const struct lv_engine *engine);
 /* The host sends from here. What is there after LV_ENGINE_CLOSED is worth sending too. */
 struct lv_out *lv_engine_out(struct lv_engine *engine);
@@ -102,7 +103,9 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
 
 /* Publishes on the channel that wait for their confirm. */
 uint64_t lv_engine_unconfirmed(const struct lv_engine *engine, uint16_t channel);
+/* LV_ENGINE_CLOSED has been told. */
 bool lv_engine_is_closed(const struct lv_engine *engine);
+/* Between LV_ENGINE_BLOCKED and LV_ENGINE_UNBLOCKED. */
 bool lv_engine_is_blocked(const struct lv_engine *engine);
 /* What the broker says it is ("RabbitMQ 3.10.8"); "" before it has said so. */
 const char *lv_engine_server(const struct lv_engine *engine);

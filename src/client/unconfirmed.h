@@ -25,11 +25,14 @@ struct lv_unconfirmed {
 /* A run of tags that have just been settled. */
 typedef void lv_unconfirmed_fn(void *ctx, uint64_t first, uint64_t last);
 
+/* None is open, and the first tag will be 1. */
 void lv_unconfirmed_init(struct lv_unconfirmed *confirms);
+/* May be used again after it. */
 void lv_unconfirmed_fini(struct lv_unconfirmed *confirms);
 
 /* Opens the next tag. -LV_E_NOMEM, or -LV_E_RESOURCE when too many are open. */
 int lv_unconfirmed_open(struct lv_unconfirmed *confirms, uint64_t *ret_tag) LV_MUST_CHECK;
+/* How many are open. */
 uint64_t lv_unconfirmed_count(const struct lv_unconfirmed *confirms);
 
 /* basic.ack or basic.nack: calls `settled` once for each run of tags that were open. Tag 0 with
