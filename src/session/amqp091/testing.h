@@ -57,7 +57,8 @@ struct lv_peer {
     struct lv_peer *next;         /* view */
     struct lv_world_shard *shard; /* view */
     struct lv_session *session;   /* own   NULL after lv_peer_reap() */
-    uint8_t *said;                /* own   not taken yet */
+    uint8_t *said;                /* own   what is not taken yet, behind what is */
+    size_t said_begin;            /*       0 after lv_peer_say() */
     size_t said_size, said_capacity;
     size_t shown_size; /*       of it, what the session has seen and left */
     uint8_t *heard;    /* own   not a whole frame yet */
