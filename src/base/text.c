@@ -48,7 +48,8 @@ int lv_text_number(const char *text, uint64_t *ret_number)
     uint64_t number;
     const char *end;
 
-    assert(text != NULL && ret_number != NULL);
+    assert(text != NULL);
+    assert(ret_number != NULL);
     if (read_digits(text, &number, &end) < 0 || *end != '\0')
         return -LV_E_SYNTAX;
     *ret_number = number;
@@ -60,7 +61,8 @@ int lv_text_size(const char *text, uint64_t *ret_size)
     uint64_t number;
     const char *end;
 
-    assert(text != NULL && ret_size != NULL);
+    assert(text != NULL);
+    assert(ret_size != NULL);
     if (read_digits(text, &number, &end) < 0)
         return -LV_E_SYNTAX;
     while (*end == ' ')
@@ -82,7 +84,8 @@ int lv_text_decimal(const char *text, double *ret_number)
     char *end;
     double number;
 
-    assert(text != NULL && ret_number != NULL);
+    assert(text != NULL);
+    assert(ret_number != NULL);
     /* strtod() alone would take "inf", "nan", "0x1p3", "-1" and blanks. */
     if (text[strspn(text, "0123456789.")] != '\0' || !isdigit((unsigned char)text[0]))
         return -LV_E_SYNTAX;

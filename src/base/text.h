@@ -31,4 +31,5 @@ struct lv_nearest {
     const char *best; /* view */
     unsigned distance;
 };
+/* Remembers the candidate if it is nearer than what was tried before, and near at all. */
 void lv_nearest_try(struct lv_nearest *nearest, const char *candidate);

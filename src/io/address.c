@@ -56,7 +56,8 @@ int lv_endpoint_parse(const char *text, struct lv_endpoint *ret_endpoint, struct
     size_t size = colon == NULL ? 0 : (size_t)(colon - text);
     uint64_t port;
 
-    assert(text != NULL && ret_endpoint != NULL);
+    assert(text != NULL);
+    assert(ret_endpoint != NULL);
     if (lv_text_number(port_text, &port) < 0 || port > UINT16_MAX)
         return fail_parse(text, diag);
     if (size >= 2 && host[0] == '[' && host[size - 1] == ']') {

@@ -22,6 +22,7 @@ struct lv_address {
 const char *lv_address_text(const struct lv_address *address, char text[LV_ADDRESS_TEXT_SIZE]);
 /* 127.0.0.0/8, also as ::ffff:127.0.0.1, and ::1. */
 bool lv_address_is_loopback(const struct lv_address *address);
+/* Whether it is written, listened on and connected to as IPv4. */
 bool lv_address_is_ipv4(const struct lv_address *address);
 
 struct lv_endpoint {

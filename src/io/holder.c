@@ -63,7 +63,8 @@ static bool has_socket(const char *pid, unsigned long inode)
     return found;
 }
 
-/* 0: no process that we may look at has it. */
+/* 0: no process that we may look at has it. Others' descriptors are readable by root and by their
+ * owner only. */
 static uint64_t find_process(unsigned long inode)
 {
     DIR *directory = opendir("/proc");
@@ -100,6 +101,7 @@ const char *lv_process_text(uint64_t pid, char text[LV_HOLDER_TEXT_SIZE])
     return text;
 }
 
+/* A socket that is listened on by IPv6 may take IPv4 too, so both tables are looked at. */
 const char *lv_port_holder(uint16_t port, char text[LV_HOLDER_TEXT_SIZE])
 {
     unsigned long inode = find_inode("/proc/net/tcp", port);

@@ -55,6 +55,7 @@ uint64_t lv_machine_memory(void)
     return first < memory ? first : memory;
 }
 
+/* The second number of statm, in pages (proc(5)). */
 uint64_t lv_machine_resident(void)
 {
     unsigned long long total, resident;
@@ -85,6 +86,7 @@ uint64_t lv_machine_raise_files(void)
     return limit.rlim_cur;
 }
 
+/* From the kernel's generator, which never blocks once the machine is up. */
 uint64_t lv_machine_random(void)
 {
     uint64_t number = 0;

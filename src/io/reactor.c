@@ -12,6 +12,7 @@
 
 #define BATCH 256
 
+/* The batch lies in the struct, so that a watch which is removed can be struck out of it. */
 struct lv_reactor {
     int epoll;
     int wake;      /* eventfd; its epoll data is NULL */
@@ -52,6 +53,7 @@ struct lv_reactor *lv_reactor_new(void)
     return reactor;
 }
 
+/* Also one that lv_reactor_new() could not finish. */
 void lv_reactor_free(struct lv_reactor *reactor)
 {
     if (reactor == NULL)
@@ -63,6 +65,7 @@ void lv_reactor_free(struct lv_reactor *reactor)
     lv_free(reactor);
 }
 
+/* The kernel keeps the watch's address and gives it back with each event. */
 int lv_reactor_add(struct lv_reactor *reactor, struct lv_watch *watch, int fd, unsigned wanted,
                    lv_watch_fn *ready)
 {
@@ -130,6 +133,7 @@ static void drain_wake(struct lv_reactor *reactor)
     (void)rc;
 }
 
+/* The events of one wait, one by one; a handler may strike out those that are still to come. */
 unsigned lv_reactor_wait(struct lv_reactor *reactor, uint64_t *now, uint64_t deadline)
 {
     unsigned called = 0;
@@ -155,6 +159,7 @@ unsigned lv_reactor_wait(struct lv_reactor *reactor, uint64_t *now, uint64_t dea
     return called;
 }
 
+/* Adding to the counter is all that another thread does; EAGAIN means it is high already. */
 void lv_reactor_wake(struct lv_reactor *reactor)
 {
     const uint64_t one = 1;

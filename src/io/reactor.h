@@ -30,10 +30,13 @@ struct lv_watch {
     unsigned wanted; /* enum lv_io */
 };
 
+/* NULL: out of memory or descriptors. */
 struct lv_reactor *lv_reactor_new(void) LV_MUST_CHECK;
 /* Takes NULL. All watches must be gone. */
 void lv_reactor_free(struct lv_reactor *reactor);
 
+/* Watches `fd` by the watch, whose fields it sets. -LV_E_RESOURCE: out of memory, or more than the
+ * kernel watches for one user. */
 int lv_reactor_add(struct lv_reactor *reactor, struct lv_watch *watch, int fd, unsigned wanted,
                    lv_watch_fn *ready) LV_MUST_CHECK;
 /* Costs a system call only when `wanted` is something else than before. */

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* What an operator, systemd or a terminal sends to end a program. */
 static sigset_t ending_signals(void)
 {
     sigset_t set;
@@ -35,6 +36,7 @@ int lv_signals_open(int *ret_fd)
     return 0;
 }
 
+/* One at a time; equal signals that came before one was taken are one. */
 int lv_signals_take(int fd)
 {
     struct signalfd_siginfo info;
@@ -44,6 +46,7 @@ int lv_signals_take(int fd)
     return size < 0 ? 0 : (int)info.ssi_signo;
 }
 
+/* A signal that came and was not taken takes effect here. */
 void lv_signals_close(int fd)
 {
     sigset_t set = ending_signals();

@@ -17,7 +17,8 @@
 #define BACKLOG 4096
 /* What is thrown away at a close at most: reading for ever would serve a peer that sends for ever.
  */
-#define DISCARD_MAX    16u
+#define DISCARD_MAX 16u
+/* Addresses of one name that are tried. */
 #define HOST_ADDRESSES 16u
 
 /* One of the two forms, as big as it is. */
@@ -60,6 +61,7 @@ static struct lv_address from_system(const union sockaddr_any *from)
     return address;
 }
 
+/* Options that any TCP socket has, so that they can only fail when the peer has broken off. */
 static void set_option(int fd, int level, int option, int value)
 {
     int rc = setsockopt(fd, level, option, &value, sizeof value);
@@ -68,12 +70,14 @@ static void set_option(int fd, int level, int option, int value)
     (void)rc;
 }
 
+/* Flags at once, so that no other thread's fork() can come between. */
 static int open_socket(int family)
 {
     assert(family == AF_INET || family == AF_INET6);
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
+/* :: stands for all addresses, those of IPv4 included. */
 static bool is_any(const struct lv_address *address)
 {
     static const uint8_t zeros[16];
@@ -108,7 +112,8 @@ int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_di
     socklen_t size;
     int fd = open_socket(family);
 
-    assert(address != NULL && ret_fd != NULL);
+    assert(address != NULL);
+    assert(ret_fd != NULL);
     if (fd < 0 && errno == EAFNOSUPPORT && is_any(address)) {
         family = AF_INET; /* a machine without IPv6 */
         fd = open_socket(family);
@@ -136,7 +141,8 @@ int lv_socket_accept(int fd, int *ret_fd, struct lv_address *ret_peer)
     socklen_t size = sizeof peer;
     int accepted = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    assert(ret_fd != NULL && ret_peer != NULL);
+    assert(ret_fd != NULL);
+    assert(ret_peer != NULL);
     if (accepted < 0) {
         if (errno == EAGAIN)
             return -LV_E_TIMEOUT;
@@ -200,7 +206,7 @@ int lv_socket_connect(const char *host, uint16_t port, uint32_t timeout_ms, int 
     int error = 0;
     char text[LV_ADDRESS_TEXT_SIZE] = "";
 
-    assert(host != NULL && ret_fd != NULL);
+    assert(ret_fd != NULL);
     if (count < 0)
         return count;
     for (int i = 0; i < count; i++) {
@@ -229,6 +235,7 @@ ssize_t lv_socket_read(int fd, void *buffer, size_t size)
     return errno == EAGAIN || errno == EINTR ? 0 : -LV_E_IO;
 }
 
+/* sendmsg() and not writev(), for MSG_NOSIGNAL: a peer that is gone is an error and no SIGPIPE. */
 ssize_t lv_socket_write(int fd, const struct lv_bytes *pieces, size_t count)
 {
     struct iovec vectors[LV_SOCKET_PIECES];
@@ -261,6 +268,7 @@ struct lv_address lv_socket_local(int fd)
     return from_system(&local);
 }
 
+/* The peer reads our last words and then the end of the stream, if it reads in time. */
 void lv_socket_close(int fd)
 {
     char discarded[4096];

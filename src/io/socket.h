@@ -36,6 +36,7 @@ ssize_t lv_socket_write(int fd, const struct lv_bytes *pieces, size_t count) LV_
 /* Waits until it can be read (or written), at most so long. -LV_E_TIMEOUT. */
 int lv_socket_wait(int fd, bool for_write, int timeout_ms) LV_MUST_CHECK;
 
+/* Where the socket is on this machine; tells the port that was chosen for port 0. */
 struct lv_address lv_socket_local(int fd);
 /* Says that nothing more will be sent, throws away what was not read, and closes: unread bytes
  * would otherwise make the kernel reset the connection and lose what was sent last. */

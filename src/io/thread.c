@@ -8,6 +8,7 @@
 /* Nothing here recurses far, and the default of 8 MiB counts against limits of address space. */
 #define STACK_SIZE ((size_t)256 * 1024)
 
+/* The name is the thread's own to set, as only then is it there before anything else happens. */
 static void *begin(void *ctx)
 {
     struct lv_thread *thread = ctx;
@@ -18,6 +19,7 @@ static void *begin(void *ctx)
     return NULL;
 }
 
+/* All signals are blocked while the thread is made, as it inherits what its maker blocks. */
 int lv_thread_start(struct lv_thread *thread, const char *name, lv_thread_fn *run, void *ctx)
 {
     sigset_t all, before;

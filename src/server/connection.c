@@ -82,6 +82,7 @@ static void on_finished(void *ctx)
     mark_dirty(connection);
 }
 
+/* The same for every connection; the context tells them apart. */
 static const struct lv_session_host host = {
     .flush = on_flush,
     .login = on_login,
@@ -214,6 +215,7 @@ static void on_ready(struct lv_watch *watch, unsigned ready)
         read_once(connection);
 }
 
+/* Reading goes on only if the session is willing by then. */
 void lv_connection_resume(struct lv_connection *connection)
 {
     assert(!lv_link_is_linked(&connection->waits));
@@ -226,6 +228,8 @@ void lv_connection_resume(struct lv_connection *connection)
         set_wanted(connection, LV_IO_READ, 0);
 }
 
+/* The end of the connection and its memory. Only from the flush and the shard's deadline, where
+ * nobody still holds it. */
 static void close_now(struct lv_connection *connection)
 {
     struct lv_shard *shard = connection->shard;
@@ -310,6 +314,7 @@ void lv_connection_flush(struct lv_connection *connection)
         shard->has_more = true;
 }
 
+/* In the order in which they finished, so the first that is not due ends the search. */
 void lv_connection_close_late(struct lv_deadline *deadline, uint64_t now)
 {
     struct lv_shard *shard = lv_container(deadline, struct lv_shard, closing_deadline);

@@ -8,6 +8,7 @@
 
 #define LV_PATH_SIZE_MAX 4096u
 
+/* Locked as long as the process lives, however it ends. */
 struct lv_data_dir {
     char path[LV_PATH_SIZE_MAX];
     int lock; /* descriptor */
@@ -16,4 +17,5 @@ struct lv_data_dir {
 /* Makes the directory where it is missing and locks it; `path` "" stands for the default.
  * -LV_E_LOCKED: another broker has it. */
 int lv_data_dir_open(struct lv_data_dir *dir, const char *path, struct lv_diag *diag) LV_MUST_CHECK;
+/* Unlocks it; the directory stays. */
 void lv_data_dir_close(struct lv_data_dir *dir);

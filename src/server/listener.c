@@ -28,6 +28,7 @@ static void pause_accepting(struct lv_listener *listener)
              LV_U("connections", atomic_load(&listener->shared->connections)));
 }
 
+/* The first connection after a pause shows that there is room again. */
 static void resumed(struct lv_listener *listener)
 {
     assert(listener->is_paused);
@@ -51,6 +52,7 @@ static void give(struct lv_listener *listener, int fd, const struct lv_address *
         lv_shard_give(shard, fd, peer);
 }
 
+/* Connections wait. One that is gone again before it was taken is no reason to stop. */
 static void on_ready(struct lv_watch *watch, unsigned ready)
 {
     struct lv_listener *listener = lv_container(watch, struct lv_listener, watch);
@@ -75,6 +77,7 @@ static void on_ready(struct lv_watch *watch, unsigned ready)
     }
 }
 
+/* If it fails again the pause goes on, without another line in the log. */
 static void on_retry(struct lv_deadline *deadline, uint64_t now)
 {
     struct lv_listener *listener = lv_container(deadline, struct lv_listener, retry);
@@ -84,6 +87,7 @@ static void on_retry(struct lv_deadline *deadline, uint64_t now)
     lv_reactor_change(listener->shard->reactor, &listener->watch, LV_IO_READ);
 }
 
+/* The socket is asked for its address, since port 0 means that the kernel chose. */
 int lv_listener_open(struct lv_listener *listener, struct lv_shard *shard,
                      const struct lv_address *address, struct lv_diag *diag)
 {

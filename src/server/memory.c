@@ -18,6 +18,7 @@ uint64_t lv_memory_used(struct lv_memory *memory)
     return used < 0 ? 0 : (uint64_t)used;
 }
 
+/* Relaxed throughout: the number is a measure, nothing is handed over by it. */
 bool lv_memory_report(struct lv_memory *memory, int64_t change)
 {
     bool is_alarm = lv_memory_is_alarm(memory), wanted;

@@ -19,13 +19,16 @@ struct lv_memory {
     _Alignas(64) atomic_bool is_alarm; /* any */
 };
 
+/* Nothing is used; the alarm begins above `high` bytes. */
 void lv_memory_init(struct lv_memory *memory, uint64_t high);
 /* True when this report began or ended the alarm: the other shards have to be woken. */
 bool lv_memory_report(struct lv_memory *memory, int64_t change);
 
+/* Read by every shard once a turn. */
 static inline bool lv_memory_is_alarm(struct lv_memory *memory)
 {
     return atomic_load_explicit(&memory->is_alarm, memory_order_relaxed);
 }
 
+/* Bytes that all shards have reported. */
 uint64_t lv_memory_used(struct lv_memory *memory);

@@ -11,6 +11,7 @@ struct lane {
     _Alignas(64) atomic_uint_least64_t taken_size; /* any  of those that were taken */
 };
 
+/* What others have to know of a shard. */
 struct seat {
     struct lv_reactor *reactor;            /* view */
     _Alignas(64) atomic_bool sleeps;       /* any */
@@ -40,6 +41,7 @@ static int init_lane(struct lane *way)
     return lv_ring_init(&way->ring, LV_MESH_RING_SIZE);
 }
 
+/* All rings at once: there are at most 64 × 64, and a ring costs 8 KiB. */
 struct lv_mesh *lv_mesh_new(uint32_t shard_count)
 {
     struct lv_mesh *mesh = lv_calloc(1, sizeof *mesh);
@@ -68,6 +70,7 @@ fail:
     return NULL;
 }
 
+/* Operations that nobody will take. */
 static void free_list(struct lv_list *list)
 {
     struct lv_link *link;
@@ -82,7 +85,7 @@ void lv_mesh_free(struct lv_mesh *mesh)
 {
     if (mesh == NULL)
         return;
-    assert(mesh->count > 0);
+    assert(mesh->lanes_ready == 0 || mesh->lanes != NULL);
     for (uint32_t i = 0; i < mesh->lanes_ready; i++) {
         struct lv_op *op;
 
@@ -140,6 +143,7 @@ static bool drain_overflow(struct lane *way)
     return true;
 }
 
+/* One store per ring makes all of the turn's operations visible. */
 bool lv_mesh_publish(struct lv_mesh *mesh, uint32_t from)
 {
     bool congested = false;
@@ -191,6 +195,7 @@ void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker)
     }
 }
 
+/* From the receiver's side: what was published and not taken. */
 static bool is_empty(struct lv_ring *ring)
 {
     assert(ring->slots != NULL);
@@ -198,6 +203,7 @@ static bool is_empty(struct lv_ring *ring)
            atomic_load_explicit(&ring->taken, memory_order_relaxed);
 }
 
+/* Says so first and looks afterwards, see lv_mesh_publish(). */
 bool lv_mesh_may_sleep(struct lv_mesh *mesh, uint32_t shard)
 {
     assert(shard < mesh->count);

@@ -17,6 +17,7 @@ struct lv_mesh;
 #define LV_MESH_RING_SIZE 1024u
 #define LV_MESH_LANE_SIZE (4u << 20)
 
+/* NULL: out of memory. */
 struct lv_mesh *lv_mesh_new(uint32_t shard_count) LV_MUST_CHECK;
 /* After all threads; frees the operations that are under way. Takes NULL. */
 void lv_mesh_free(struct lv_mesh *mesh);
@@ -32,7 +33,9 @@ void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker);
 
 /* False: something has come, don't sleep. True: whoever sends from now on wakes the shard. */
 bool lv_mesh_may_sleep(struct lv_mesh *mesh, uint32_t shard) LV_MUST_CHECK;
+/* After the wait: nobody needs to wake the shard any more. */
 void lv_mesh_awake(struct lv_mesh *mesh, uint32_t shard);
-/* Any thread. */
+/* Any thread: the shard's wait ends, so that it looks at what is not in a ring. */
 void lv_mesh_wake(struct lv_mesh *mesh, uint32_t shard);
+/* Any thread: the same for every shard. */
 void lv_mesh_wake_all(struct lv_mesh *mesh);

@@ -22,6 +22,7 @@
 #define GRACE_NS (3 * LV_NS_PER_S)
 #define DROP_NS  (1 * LV_NS_PER_S)
 
+/* The main thread's view: what is shared, and what only it needs. */
 struct server {
     struct lv_shared shared;
     struct lv_data_dir dir;
@@ -78,6 +79,7 @@ static void fill_limits(const struct lv_settings *settings, struct lv_session_li
 
 /* ---- making ---- */
 
+/* Whatever fails, unmake() takes care of what is there. */
 static int make_shards(struct lv_shared *shared)
 {
     shared->mesh = lv_mesh_new(shared->shard_count);
@@ -122,6 +124,7 @@ static int listen_on(struct lv_shared *shared, const char *text, struct lv_diag 
     return shared->listener_count > before ? 0 : rc;
 }
 
+/* On the first shard, before its thread runs. */
 static int make_listeners(struct lv_shared *shared, struct lv_diag *diag)
 {
     const struct lv_names *names = &shared->settings->listeners;
@@ -171,6 +174,7 @@ static int make_reactor(struct server *server)
     return rc;
 }
 
+/* Those that run are counted, since they have to be ended if one of them can't start. */
 static int start_shards(struct server *server, struct lv_diag *diag)
 {
     for (; server->started < server->shared.shard_count; server->started++) {
@@ -229,6 +233,7 @@ static void print_next(const struct lv_address *address)
            url, url);
 }
 
+/* For people; programs wait for the line that begins with `ready`. */
 static void print_start(const struct server *server)
 {
     const struct lv_shared *shared = &server->shared;

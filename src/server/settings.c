@@ -21,6 +21,7 @@ const struct lv_setting lv_setting_rows[] = {
         {.name = NULL},
 };
 
+/* Where the row's value is. */
 static void *target_of(struct lv_settings *settings, const struct lv_setting *row)
 {
     assert(row->offset < sizeof *settings);
@@ -32,7 +33,8 @@ static int set_text(char **target, const char *value)
 {
     char *copy = lv_strndup(value, strlen(value));
 
-    assert(target != NULL && value != NULL);
+    assert(target != NULL);
+    assert(value != NULL);
     if (copy == NULL)
         return -LV_E_NOMEM;
     lv_free(*target);
@@ -127,6 +129,7 @@ static void clear_names(struct lv_names *names)
     *names = (struct lv_names){.count = 0};
 }
 
+/* Names from clients come without an end, hence the size. */
 bool lv_names_have(const struct lv_names *names, const void *name, size_t size)
 {
     assert(names->count <= LV_NAMES_MAX);
@@ -222,6 +225,7 @@ static int set_one_name(struct lv_names *names, const struct lv_setting *row, co
     return 0;
 }
 
+/* The whole or one of it. */
 static int set_list(struct lv_names *names, const struct lv_setting *row, const char *form,
                     const char *value, struct lv_diag *diag)
 {
@@ -230,6 +234,7 @@ static int set_list(struct lv_names *names, const struct lv_setting *row, const 
                            : set_one_name(names, row, form, value, diag);
 }
 
+/* One value by its kind; `form` is what stood behind the row's name. */
 static int set_row(struct lv_settings *settings, const struct lv_setting *row, const char *form,
                    const char *value, struct lv_diag *diag)
 {
@@ -281,6 +286,7 @@ static const struct lv_setting *find_row(const char *name, const char **ret_form
     return NULL;
 }
 
+/* An unknown name is an error and no warning: a misspelt limit would not be in force. */
 int lv_settings_set(struct lv_settings *settings, const char *name, const char *value,
                     struct lv_diag *diag)
 {
@@ -288,7 +294,8 @@ int lv_settings_set(struct lv_settings *settings, const char *name, const char *
     const char *form;
     const struct lv_setting *row = find_row(name, &form);
 
-    assert(name != NULL && value != NULL);
+    assert(name != NULL);
+    assert(value != NULL);
     if (row != NULL)
         return set_row(settings, row, form, value, diag);
     for (row = lv_setting_rows; row->name != NULL; row++)
@@ -299,6 +306,7 @@ int lv_settings_set(struct lv_settings *settings, const char *name, const char *
     return lv_fail(diag, -LV_E_NOT_FOUND, "there is no setting \"%s\"", name);
 }
 
+/* The defaults go through the same functions as everybody's values, so they can't be wrong. */
 int lv_settings_init(struct lv_settings *settings)
 {
     int rc = 0;
@@ -328,6 +336,7 @@ void lv_settings_fini(struct lv_settings *settings)
     *settings = (struct lv_settings){.shards = 0};
 }
 
+/* \r is one, so that files from other systems can be read. */
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r';
@@ -386,6 +395,7 @@ static int read_line(struct lv_settings *settings, const char *from, const char 
     return lv_settings_set(settings, name_text, value_text, diag);
 }
 
+/* Line by line; the first that is wrong ends it. */
 int lv_settings_read(struct lv_settings *settings, const char *file, const char *text,
                      struct lv_diag *diag)
 {
@@ -404,6 +414,7 @@ int lv_settings_read(struct lv_settings *settings, const char *file, const char 
     return 0;
 }
 
+/* One of the two is set: set_memory() writes both. */
 uint64_t lv_settings_memory(const struct lv_settings *settings, uint64_t machine_memory)
 {
     const struct lv_memory_limit *limit = &settings->memory_limit;

@@ -68,6 +68,7 @@ struct lv_memory_limit {
     uint64_t absolute; /* bytes */
 };
 
+/* The C type of each kind's value. */
 #define LV_SETTING_TYPE_NUMBER    uint64_t
 #define LV_SETTING_TYPE_SIZE      uint64_t
 #define LV_SETTING_TYPE_TEXT      char *
@@ -77,6 +78,7 @@ struct lv_memory_limit {
 #define LV_SETTING_TYPE_LISTENERS struct lv_names
 #define LV_SETTING_TYPE_USERS     struct lv_names
 
+/* One field for each row; strings and lists are its own. */
 struct lv_settings {
 #define LV_SETTING_FIELD(field, name, kind, ...) LV_SETTING_TYPE_##kind field;
     LV_SETTINGS(LV_SETTING_FIELD)
@@ -110,6 +112,7 @@ extern const struct lv_setting lv_setting_rows[];
 
 /* Everything at its default. */
 int lv_settings_init(struct lv_settings *settings) LV_MUST_CHECK;
+/* Takes one that lv_settings_init() has failed on, too. */
 void lv_settings_fini(struct lv_settings *settings);
 
 /* Sets one by its name. -LV_E_NOT_FOUND: no such setting, `diag` has the nearest name;
@@ -121,6 +124,7 @@ int lv_settings_set(struct lv_settings *settings, const char *name, const char *
 int lv_settings_read(struct lv_settings *settings, const char *file, const char *text,
                      struct lv_diag *diag) LV_MUST_CHECK;
 
+/* Whether the list holds just this name. */
 bool lv_names_have(const struct lv_names *names, const void *name, size_t size);
 /* Bytes above which publishers are blocked on a machine with so much memory. */
 uint64_t lv_settings_memory(const struct lv_settings *settings, uint64_t machine_memory);

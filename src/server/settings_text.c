@@ -22,6 +22,7 @@ static void print_range(FILE *file, const struct lv_setting *row)
         fprintf(file, "%s", row->unit);
 }
 
+/* `make test` compares what this prints with the page in docs. */
 void lv_settings_print_markdown(FILE *file)
 {
     assert(file != NULL);
@@ -53,6 +54,7 @@ static void print_escaped(FILE *file, const char *text)
     }
 }
 
+/* Tagged paragraphs, one for each row. */
 void lv_settings_print_man(FILE *file)
 {
     assert(file != NULL);

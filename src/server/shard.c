@@ -13,6 +13,7 @@
 /* A sender whose ring is full looks again so soon, should the receiver's wake have missed it. */
 #define CONGESTED_NS LV_NS_PER_MS
 
+/* Of a link in the list of all. */
 static struct lv_connection *connection_at(struct lv_link *link)
 {
     return lv_container(link, struct lv_connection, all);
@@ -166,6 +167,7 @@ static void drop_all(struct lv_shard *shard)
     lv_connection_drop(connection_at(link));
 }
 
+/* The first shard's, as listeners live on its reactor. */
 static void stop_listening(struct lv_shared *shared)
 {
     for (unsigned i = 0; i < shared->listener_count; i++)
@@ -173,6 +175,7 @@ static void stop_listening(struct lv_shared *shared)
     assert(shared->listener_count == 0 || shared->listeners != NULL);
 }
 
+/* One step; phases are never left out. */
 static void enter_phase(struct lv_shard *shard, enum lv_phase phase)
 {
     struct lv_shared *shared = shard->shared;
@@ -254,6 +257,8 @@ static void run(void *ctx)
 
 /* ---- making and ending ---- */
 
+/* The same hash key everywhere, as shards agree on where a name lives; seeds of their own, as
+ * generated names must differ. */
 static struct lv_broker *new_broker(struct lv_shard *shard)
 {
     const struct lv_broker_config config = {
@@ -270,6 +275,7 @@ static struct lv_broker *new_broker(struct lv_shard *shard)
     return lv_broker_new(&config);
 }
 
+/* Everything that its thread will need, so that starting it can fail for one reason only. */
 struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
 {
     struct lv_shard *shard = lv_calloc(1, sizeof *shard);
@@ -304,6 +310,7 @@ fail:
     return NULL;
 }
 
+/* The number is in the name, so that `top -H` shows which shard is busy. */
 int lv_shard_start(struct lv_shard *shard)
 {
     char name[16];
@@ -313,6 +320,7 @@ int lv_shard_start(struct lv_shard *shard)
     return lv_thread_start(&shard->thread, name, run, shard);
 }
 
+/* The main thread's; it has the shard for itself again. */
 void lv_shard_join(struct lv_shard *shard)
 {
     assert(lv_shared_phase(shard->shared) == LV_PHASE_ENDED);

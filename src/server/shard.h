@@ -13,7 +13,7 @@
 #include "server/shared.h"
 
 /* What one read takes at most: a busy connection has its turn, then the others have theirs. */
-#define LV_READ_SIZE (256u * 1024u)
+#define LV_READ_SIZE ((size_t)256 * 1024)
 
 /* A connection on its way from the listener's shard to its own. */
 struct lv_arrival {
@@ -22,6 +22,8 @@ struct lv_arrival {
     int fd; /* own */
 };
 
+/* Every list links connections; each connection is in `connections`, perhaps in `dirty`, and in at
+ * most one of `again`, `held` and `closing`. */
 struct lv_shard {
     struct lv_shared *shared; /* view */
     uint32_t number;
@@ -54,6 +56,7 @@ struct lv_shard {
 
 /* A shard whose thread does not run yet. */
 struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number) LV_MUST_CHECK;
+/* Its thread begins to turn and owns the shard from now on. */
 int lv_shard_start(struct lv_shard *shard) LV_MUST_CHECK;
 /* After the phase has become LV_PHASE_ENDED. */
 void lv_shard_join(struct lv_shard *shard);
