@@ -427,9 +427,9 @@ bool lv_peer_push_piece(struct lv_peer *peer, size_t size)
         return false; /* nobody would read the socket */
     peer->must_resume = false;
     peer->shown_size += fresh < size ? fresh : size;
+    const uint8_t *from = peer->said_begin > 0 ? peer->said + peer->said_begin : peer->said;
     size_t used =
-        lv_session_input(peer->session, lv_bytes(peer->said + peer->said_begin, peer->shown_size),
-                         peer->shard->world->now);
+        lv_session_input(peer->session, lv_bytes(from, peer->shown_size), peer->shard->world->now);
     must(used <= peer->shown_size);
     peer->said_size -= used;
     peer->shown_size -= used;
