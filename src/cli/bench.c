@@ -16,6 +16,7 @@ struct choice {
     bool publish_only;
 };
 
+/* --exchange */
 static int choose_exchange(void *ctx, const char *value, struct lv_diag *diag)
 {
     static const char *const names[] = {"default", "direct", "fanout", "topic"};
@@ -30,6 +31,7 @@ static int choose_exchange(void *ctx, const char *value, struct lv_diag *diag)
     return lv_fail(diag, -LV_E_USAGE, "'%s' is none of default, direct, fanout, topic", value);
 }
 
+/* --pid, for each time it is given. */
 static int add_pid(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct choice *choice = ctx;
@@ -82,6 +84,7 @@ static const char details[] =
     "  leveret bench --idle 1000 --pid PID           memory of idle connections\n"
     "  leveret bench relay --listen 127.0.0.1:5673   the thinnest relay, to compare with\n";
 
+/* The options are complete: check them against each other and go. */
 static int run(struct choice *choice, const struct lv_usage *usage)
 {
     struct lv_bench_options *options = &choice->options;

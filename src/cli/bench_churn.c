@@ -54,6 +54,7 @@ static int cycle(const struct lv_bench *bench, struct lv_bytes body, struct lv_d
     return rc;
 }
 
+/* One client's thread. */
 static void *churn_on(void *arg)
 {
     struct churner *churner = arg;
@@ -100,6 +101,7 @@ static int resolve(struct lv_bench_options *options, struct lv_diag *diag)
     return 0;
 }
 
+/* Of all clients so far. */
 static uint64_t cycles_of(const struct churn *churn)
 {
     uint64_t cycles = 0;
@@ -110,6 +112,7 @@ static uint64_t cycles_of(const struct churn *churn)
     return cycles;
 }
 
+/* Ends early when the run has failed. */
 static void sleep_seconds(const struct lv_bench *bench, double seconds)
 {
     const struct timespec tick = {.tv_nsec = 5 * (long)LV_NS_PER_MS};
@@ -120,6 +123,7 @@ static void sleep_seconds(const struct lv_bench *bench, double seconds)
         (void)nanosleep(&tick, NULL);
 }
 
+/* Queue and threads. */
 static int start(struct churn *churn, struct lv_diag *diag)
 {
     struct lv_bench *bench = &churn->bench;
@@ -148,6 +152,7 @@ static int start(struct churn *churn, struct lv_diag *diag)
     return 0;
 }
 
+/* May be called again. */
 static void stop(struct churn *churn)
 {
     atomic_store(&churn->bench.stop_publishing, true);
@@ -198,6 +203,7 @@ struct window {
     uint64_t cycles;
 };
 
+/* Cycles and processor time between warm-up and end. */
 static int measure(struct churn *churn, struct window *ret_window, struct lv_diag *diag)
 {
     const struct lv_bench_options *options = &churn->options;
@@ -224,6 +230,7 @@ static int measure(struct churn *churn, struct window *ret_window, struct lv_dia
     return 0;
 }
 
+/* Returns true when nothing is wrong. */
 static bool report(struct churn *churn, const struct window *window, uint64_t lost)
 {
     const struct lv_bench_options *options = &churn->options;
@@ -254,6 +261,7 @@ static bool report(struct churn *churn, const struct window *window, uint64_t lo
     return good;
 }
 
+/* Measures, winds up, looks for what is missing. */
 static bool run(struct churn *churn, struct lv_diag *diag)
 {
     struct window window;

@@ -102,6 +102,7 @@ static int send_consume(struct lv_bench_consumer *consumer, struct lv_diag *diag
     return 0;
 }
 
+/* Its connection, and buffers that suit the size of the bodies. */
 static int open_consumer(struct lv_bench_consumer *consumer, struct lv_diag *diag)
 {
     const struct lv_bench_options *options = consumer->all->bench->options;
@@ -121,12 +122,14 @@ static int open_consumer(struct lv_bench_consumer *consumer, struct lv_diag *dia
     return rc < 0 ? rc : send_consume(consumer, diag);
 }
 
+/* The run is over: one consumer that misses messages makes the rest meaningless. */
 static void fail(struct lv_bench_consumer *consumer, const char *why)
 {
     assert(why != NULL);
     lv_bench_fail(consumer->all->bench, "consumer %u: %s", (unsigned)consumer->number, why);
 }
 
+/* Sends acks; what the socket does not take now goes with the next ones. */
 static void push(struct lv_bench_consumer *consumer)
 {
     struct lv_bytes bytes = lv_bytes(consumer->output + consumer->output_start,
@@ -244,6 +247,7 @@ static ssize_t read_once(struct lv_bench_consumer *consumer, uint8_t *drop)
     return got;
 }
 
+/* A fair share of what is there, then the next consumer. */
 static void receive(struct lv_bench_consumer *consumer, uint8_t *drop)
 {
     bool large = consumer->input_capacity == INPUT_SIZE_LARGE;
@@ -262,6 +266,7 @@ static void receive(struct lv_bench_consumer *consumer, uint8_t *drop)
     }
 }
 
+/* In a pause, so that a broker with a prefetch limit never waits for the last few. */
 static void acknowledge_all(struct lv_bench_consumers *consumers)
 {
     assert(consumers->consumers != NULL);
@@ -269,6 +274,7 @@ static void acknowledge_all(struct lv_bench_consumers *consumers)
         acknowledge(&consumers->consumers[i], true);
 }
 
+/* Level-triggered: a consumer may leave something for the next round. */
 static int make_poller(struct lv_bench_consumers *consumers)
 {
     int poller = epoll_create1(EPOLL_CLOEXEC);
@@ -284,6 +290,7 @@ static int make_poller(struct lv_bench_consumers *consumers)
     return poller;
 }
 
+/* The thread of all consumers. */
 static void *consume_all(void *arg)
 {
     struct lv_bench_consumers *consumers = arg;

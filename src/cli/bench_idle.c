@@ -34,6 +34,7 @@ static void raise_file_limit(void)
         fprintf(stderr, "leveret bench: the limit of open files stays as it is\n");
 }
 
+/* Brokers are left alone meanwhile. */
 static void sleep_seconds(double seconds)
 {
     struct timespec ts = {.tv_sec = (time_t)seconds};
@@ -43,6 +44,7 @@ static void sleep_seconds(double seconds)
     (void)nanosleep(&ts, NULL);
 }
 
+/* One after the other, each with a channel and a consumer. */
 static int open_all(struct idle *idle, struct lv_diag *diag)
 {
     char queue[LV_BENCH_KEY_SIZE];
@@ -63,6 +65,7 @@ static int open_all(struct idle *idle, struct lv_diag *diag)
     return rc;
 }
 
+/* Without goodbye, as a machine that is switched off. */
 static void close_all(struct idle *idle)
 {
     for (uint64_t i = 0; idle->clients != NULL && i < idle->options.idle; i++)
@@ -72,12 +75,14 @@ static void close_all(struct idle *idle)
     assert(idle->options.idle > 0);
 }
 
+/* The broker's processes now. */
 static int measure(struct idle *idle, struct lv_process_usage *ret_usage, struct lv_diag *diag)
 {
     assert(idle->options.idle > 0);
     return lv_process_measure(idle->options.pids, idle->options.pid_count, ret_usage, diag);
 }
 
+/* Before, with the connections, after a while, without them. */
 static int run(struct idle *idle, struct lv_diag *diag)
 {
     int rc = lv_bench_plan_init(&idle->bench.plan, &idle->options.shape);
@@ -109,6 +114,7 @@ static int run(struct idle *idle, struct lv_diag *diag)
     return rc < 0 ? rc : measure(idle, &idle->closed, diag);
 }
 
+/* Nothing here can be wrong: a connection that fails ends the run before. */
 static void report(const struct idle *idle)
 {
     struct lv_report out;

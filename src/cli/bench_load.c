@@ -33,11 +33,13 @@ struct load {
     struct snapshot line;                   /* what the last progress line said */
 };
 
+/* For people and rates. */
 static double seconds(uint64_t ns)
 {
     return (double)ns / (double)LV_NS_PER_S;
 }
 
+/* The watching thread has nothing to do in between. */
 static void sleep_ns(uint64_t ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(ns / LV_NS_PER_S),
@@ -46,6 +48,7 @@ static void sleep_ns(uint64_t ns)
     (void)nanosleep(&ts, NULL);
 }
 
+/* Counters first: reading /proc takes a moment in which they go on. */
 static void take_snapshot(struct load *load, struct snapshot *snapshot)
 {
     const struct lv_bench_options *options = load->bench.options;
@@ -161,6 +164,7 @@ static void watch_window(struct load *load)
     atomic_store(&load->bench.measuring, false);
 }
 
+/* Consumers before producers, so that no message waits for somebody to come. */
 static int start(struct load *load, struct lv_diag *diag)
 {
     struct lv_bench *bench = &load->bench;
@@ -190,6 +194,7 @@ static int start(struct load *load, struct lv_diag *diag)
     return rc < 0 ? rc : lv_bench_producers_start(&load->producers, diag);
 }
 
+/* The load itself: for a time, or until all messages have gone through. */
 static void run(struct load *load)
 {
     struct lv_bench *bench = &load->bench;
@@ -207,6 +212,7 @@ static void run(struct load *load)
     take_snapshot(load, &load->done);
 }
 
+/* The consumers' thread ends; the producers' has ended by itself. */
 static void stop(struct load *load)
 {
     struct lv_bench *bench = &load->bench;
@@ -216,6 +222,7 @@ static void stop(struct load *load)
     lv_bench_consumers_join(&load->consumers);
 }
 
+/* What was measured, so that a result can be read without its command. */
 static void report_setting(struct load *load, struct lv_report *report)
 {
     const struct lv_bench_options *options = load->bench.options;
@@ -235,6 +242,7 @@ static void report_setting(struct load *load, struct lv_report *report)
     assert(shape->queues > 0);
 }
 
+/* Within the window only: warm-up and winding up do not count. */
 static void report_rates(struct load *load, struct lv_report *report)
 {
     const struct lv_bench_options *options = load->bench.options;
@@ -291,6 +299,7 @@ static bool report_verdict(struct load *load, struct lv_report *report)
     return good;
 }
 
+/* All of it on standard output; returns true when nothing is wrong. */
 static bool report(struct load *load)
 {
     struct lv_report out;
@@ -314,6 +323,7 @@ static bool report(struct load *load)
     return good;
 }
 
+/* Queues and connections go, whatever happened before. */
 static void clean_up(struct load *load)
 {
     struct lv_diag diag = {.text = ""};

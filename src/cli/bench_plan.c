@@ -40,11 +40,13 @@ bool lv_bench_topic_matches(const char *pattern, const char *key)
     return lv_bench_topic_matches(pattern_rest, key_rest);
 }
 
+/* Routing keys differ, so slots reach different queues. */
 static bool is_keyed(const struct lv_bench_plan *plan)
 {
     return plan->shape.exchange == LV_BENCH_DIRECT || plan->shape.exchange == LV_BENCH_TOPIC;
 }
 
+/* Of two numbers. */
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -91,6 +93,7 @@ static void make_key(struct lv_random *random, const char *pattern, char key[LV_
     key[size] = '\0';
 }
 
+/* The same seed for every run: plans of producers and consumers agree, and runs compare. */
 static void make_keys(struct lv_bench_plan *plan)
 {
     struct lv_random random;
@@ -108,6 +111,7 @@ static void make_keys(struct lv_bench_plan *plan)
                  plan->keys[slot]);
 }
 
+/* Do any of the queue's bindings match the slot's key? */
 static bool reaches(const struct lv_bench_plan *plan, uint64_t queue, uint32_t slot)
 {
     assert(queue < plan->shape.queues);
@@ -122,6 +126,7 @@ static bool reaches(const struct lv_bench_plan *plan, uint64_t queue, uint32_t s
     return false;
 }
 
+/* Numbers the slots of each queue. */
 static void rank_slots(struct lv_bench_plan *plan)
 {
     assert(plan->ranks != NULL);

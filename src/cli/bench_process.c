@@ -26,6 +26,7 @@ static uint64_t read_schedstat(const char *path)
     return ns;
 }
 
+/* Threads that ended take their time with them; brokers keep theirs. */
 static int add_cpu(int pid, struct lv_process_usage *usage, struct lv_diag *diag)
 {
     char path[PATH_SIZE];
@@ -47,6 +48,7 @@ static int add_cpu(int pid, struct lv_process_usage *usage, struct lv_diag *diag
     return 0;
 }
 
+/* proc(5): VmRSS and VmHWM, in KiB. */
 static void add_memory(int pid, struct lv_process_usage *usage)
 {
     char path[PATH_SIZE], line[256];

@@ -52,6 +52,7 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The basic.publish of a slot; `key` is memory for its routing key. */
 static struct lv_amqp091_method publish_of(const struct lv_bench *bench, uint64_t number,
                                            uint32_t slot, char key[LV_BENCH_KEY_SIZE])
 {
@@ -87,6 +88,7 @@ static size_t message_size(const struct lv_amqp091_method *method, uint64_t body
            frames * LV_AMQP091_FRAME_OVERHEAD_SIZE;
 }
 
+/* Method, header with delivery-mode alone, and the body in frames. */
 static uint8_t *encode_message(const struct lv_amqp091_method *method, bool persistent,
                                uint64_t body_size, uint32_t frame_max, uint8_t *p)
 {
@@ -110,6 +112,7 @@ static uint8_t *encode_message(const struct lv_amqp091_method *method, bool pers
     return p;
 }
 
+/* All slots in a row: sizes first, then the bytes. */
 static int encode_round(struct lv_bench_producer *producer)
 {
     const struct lv_bench_plan *plan = &producer->bench->plan;
@@ -145,6 +148,7 @@ static int encode_round(struct lv_bench_producer *producer)
     return 0;
 }
 
+/* Times of sending are kept by tag in a ring that is larger than the window. */
 static int select_confirms(struct lv_bench_producer *producer, struct lv_diag *diag)
 {
     const struct lv_amqp091_method select = {.id = LV_AMQP091_CONFIRM_SELECT};
@@ -160,6 +164,7 @@ static int select_confirms(struct lv_bench_producer *producer, struct lv_diag *d
     return lv_driver_call(producer->client, 1, &select, NULL, diag);
 }
 
+/* Its connection, its share of the messages and its round. */
 static int open_producer(struct lv_bench_producer *producer, struct lv_diag *diag)
 {
     const struct lv_bench_options *options = producer->bench->options;
@@ -180,6 +185,7 @@ static int open_producer(struct lv_bench_producer *producer, struct lv_diag *dia
     return encode_round(producer) < 0 ? lv_fail(diag, -LV_E_NOMEM, "out of memory") : 0;
 }
 
+/* A run of confirms. Refused ones count as confirmed too: they are answered. */
 static void settled(void *ctx, uint64_t first, uint64_t last)
 {
     struct lv_bench_producer *producer = ctx;
@@ -196,6 +202,7 @@ static void settled(void *ctx, uint64_t first, uint64_t last)
     lv_bench_count(&bench->confirmed, last - first + 1);
 }
 
+/* basic.ack or basic.nack. */
 static int take_confirm(struct lv_bench_producer *producer, const struct lv_amqp091_method *method)
 {
     producer->refusing = method->id == LV_AMQP091_BASIC_NACK;
@@ -207,6 +214,7 @@ static int take_confirm(struct lv_bench_producer *producer, const struct lv_amqp
                                  method->basic_ack.multiple, settled, producer);
 }
 
+/* Time in which the broker took nothing, for the report. */
 static void take_blocked(struct lv_bench_producer *producer, bool blocked)
 {
     if (producer->blocked && !blocked)
@@ -217,6 +225,7 @@ static void take_blocked(struct lv_bench_producer *producer, bool blocked)
     producer->blocked = blocked;
 }
 
+/* What a broker says to a producer. */
 static int take_method(struct lv_bench_producer *producer, struct lv_bytes payload,
                        struct lv_diag *diag)
 {
@@ -283,6 +292,7 @@ static int take_frames(struct lv_bench_producer *producer, struct lv_diag *diag)
     return 0;
 }
 
+/* Edge-triggered: reads until there is nothing more. */
 static void receive(struct lv_bench_producer *producer)
 {
     struct lv_diag diag = {.text = ""};
@@ -435,6 +445,7 @@ static bool finish(struct lv_bench_producer *producer)
     return pass_barrier(producer);
 }
 
+/* One producer's turn: publish, or wind up. */
 static void serve(struct lv_bench_producer *producer, uint64_t *wake, bool *progress)
 {
     struct lv_bench *bench = producer->bench;
@@ -451,6 +462,7 @@ static void serve(struct lv_bench_producer *producer, uint64_t *wake, bool *prog
     }
 }
 
+/* Sleeps with ns precision, as rates need it. */
 static void await_events(int poller, uint64_t wait_ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(wait_ns / LV_NS_PER_S),
@@ -469,6 +481,7 @@ static void await_events(int poller, uint64_t wait_ns)
     }
 }
 
+/* Edge-triggered, so a producer that is busy writing is not woken for it. */
 static int make_poller(struct lv_bench_producers *producers)
 {
     int poller = epoll_create1(EPOLL_CLOEXEC);
@@ -488,6 +501,7 @@ static int make_poller(struct lv_bench_producers *producers)
     return poller;
 }
 
+/* The thread of all producers. */
 static void *produce_all(void *arg)
 {
     struct lv_bench_producers *producers = arg;

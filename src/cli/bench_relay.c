@@ -88,6 +88,7 @@ static void send_all(int fd, struct iovec *vectors, size_t count)
     }
 }
 
+/* All output of a consumer with one system call, if the socket takes it. */
 static void flush(struct connection *connection)
 {
     struct output *output = connection->output;
@@ -98,6 +99,7 @@ static void flush(struct connection *connection)
     output->copied = 0;
 }
 
+/* Before the reader's buffer is touched again. */
 static void flush_dirty(struct relay *relay)
 {
     while (relay->dirty != NULL) {
@@ -130,6 +132,7 @@ static uint8_t *reserve(struct connection *connection, size_t size)
     return at;
 }
 
+/* Copies what is short; points at what is long. */
 static void put(struct connection *connection, const uint8_t *data, size_t size)
 {
     struct output *output = connection->output;
@@ -177,6 +180,7 @@ static void deliver(struct relay *relay, struct connection *to, struct lv_bytes 
     }
 }
 
+/* Set-up only: one write per answer. */
 static void reply(struct connection *connection, uint16_t channel,
                   const struct lv_amqp091_method *method)
 {
@@ -188,6 +192,7 @@ static void reply(struct connection *connection, uint16_t channel,
     send_all(connection->fd, &vector, 1);
 }
 
+/* A method without arguments, or with empty ones. */
 static void reply_id(struct connection *connection, uint16_t channel, uint32_t id)
 {
     const struct lv_amqp091_method method = {.id = id};
@@ -196,6 +201,7 @@ static void reply_id(struct connection *connection, uint16_t channel, uint32_t i
     reply(connection, channel, &method);
 }
 
+/* Everything that was read at once, by one frame. */
 static void confirm(struct connection *connection)
 {
     const struct lv_amqp091_method ack = {
@@ -209,6 +215,7 @@ static void confirm(struct connection *connection)
     reply(connection, connection->channel, &ack);
 }
 
+/* The last consumer of a queue gets its messages; the relay has no round-robin. */
 static int consume(struct connection *connection, uint16_t channel,
                    const struct lv_amqp091_basic_consume *consume)
 {
@@ -457,6 +464,7 @@ static bool make_room(struct connection *connection)
     return connection->end < connection->buffer_size;
 }
 
+/* A buffer without bytes serves the next connection that reads. */
 static void give_back(struct connection *connection)
 {
     struct relay *relay = connection->relay;
@@ -495,6 +503,7 @@ static int serve(struct connection *connection)
     return 0;
 }
 
+/* Forgets a connection everywhere. */
 static void drop(struct connection *connection)
 {
     struct relay *relay = connection->relay;
@@ -512,6 +521,7 @@ static void drop(struct connection *connection)
     lv_free(connection);
 }
 
+/* One for each event; more are reported again. */
 static void take_connection(struct relay *relay)
 {
     struct lv_address peer;
@@ -533,6 +543,7 @@ static void take_connection(struct relay *relay)
     connection->fd = fd;
 }
 
+/* For ever. */
 static int run(struct relay *relay)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -553,6 +564,7 @@ static int run(struct relay *relay)
     }
 }
 
+/* Says where, since port 0 takes a free one. */
 static int listen_at(struct relay *relay, const char *text, struct lv_diag *diag)
 {
     char shown[LV_ADDRESS_TEXT_SIZE];

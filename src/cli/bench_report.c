@@ -14,6 +14,7 @@ void lv_report_begin(struct lv_report *report, FILE *file, bool json)
     *report = (struct lv_report){.file = file, .json = json};
 }
 
+/* Before each figure: a key, or a column. */
 static void name(struct lv_report *report, const char *text)
 {
     assert(text[0] != '\0');
@@ -31,6 +32,7 @@ static void name(struct lv_report *report, const char *text)
     report->begun = true;
 }
 
+/* People get a line per figure. */
 static void end_of_line(struct lv_report *report)
 {
     assert(report->begun);

@@ -72,6 +72,7 @@ void lv_relay_free(struct lv_relay_table *routes)
     lv_free(routes);
 }
 
+/* Short strings are at most 255 bytes. */
 static void copy_name(char name[256], struct lv_bytes bytes)
 {
     assert(bytes.size < 256);
@@ -80,6 +81,7 @@ static void copy_name(char name[256], struct lv_bytes bytes)
     name[bytes.size] = '\0';
 }
 
+/* The terminated one equals the view. */
 static bool is_name(const char *name, struct lv_bytes bytes)
 {
     assert(bytes.size < 256);
@@ -176,6 +178,7 @@ void lv_relay_forget(struct lv_relay_table *routes, const void *consumer)
             routes->queues[i]->consumer = NULL;
 }
 
+/* Predeclared exchanges are not known here and count as direct. */
 static enum kind kind_of(const struct lv_relay_table *routes, const char *exchange)
 {
     assert(exchange[0] != '\0');
@@ -185,6 +188,7 @@ static enum kind kind_of(const struct lv_relay_table *routes, const char *exchan
     return KIND_DIRECT;
 }
 
+/* Does this binding match? */
 static bool leads(const struct binding *binding, enum kind kind, const char *key)
 {
     assert(key != NULL);
@@ -226,6 +230,7 @@ static uint32_t hash_of(struct lv_bytes key)
     return hash;
 }
 
+/* Looks through everything: it happens once per key. */
 static struct lv_relay_route *resolve(struct lv_relay_table *routes, struct lv_bytes key,
                                       uint32_t hash)
 {

@@ -6,6 +6,7 @@
 /* Method frames and headers of a consumer are shorter than this. */
 #define FRAME_SIZE_MAX 131080u
 
+/* No details: a broker that does this is broken. */
 static int refuse_frame(struct lv_diag *diag)
 {
     return lv_fail(diag, -LV_E_BAD_FRAME, "the broker sent a malformed frame");
@@ -46,12 +47,14 @@ static int take_delivery(struct lv_scan *scan, struct lv_bytes payload, struct l
     return 0;
 }
 
+/* The last byte of a message has come. */
 static void finish(struct lv_scan *scan)
 {
     assert(scan->body_seen == scan->body_size);
     scan->message(scan->ctx, scan);
 }
 
+/* 0-9-1 §4.2.6.1: the body's size is all that counts. */
 static int take_header(struct lv_scan *scan, struct lv_bytes payload, struct lv_diag *diag)
 {
     if (payload.size < 14)

@@ -11,12 +11,14 @@ void lv_seen_fini(struct lv_seen *seen)
     *seen = (struct lv_seen){.base = 0};
 }
 
+/* Where the number's bit lies. */
 static uint64_t *word(const struct lv_seen *seen, uint64_t number)
 {
     assert(seen->window > 0);
     return &seen->words[(number & (seen->window - 1)) / 64];
 }
 
+/* Its place in the word. */
 static uint64_t bit(uint64_t number)
 {
     return (uint64_t)1 << (number & 63);

@@ -47,6 +47,7 @@ int lv_bench_connect(const struct lv_bench_options *options, const char *what,
     return 0;
 }
 
+/* PREFIX-NUMBER */
 static struct lv_bytes queue_name(const struct lv_bench *bench, uint64_t number,
                                   char name[NAME_SIZE])
 {
@@ -74,6 +75,7 @@ static int declare_queue(const struct lv_bench *bench, struct lv_driver *client,
     return rc < 0 ? rc : lv_driver_call(client, 1, &declare, NULL, diag);
 }
 
+/* An old one goes first: it may be of another type. */
 static int declare_exchange(const struct lv_bench *bench, struct lv_driver *client,
                             struct lv_diag *diag)
 {
@@ -91,6 +93,7 @@ static int declare_exchange(const struct lv_bench *bench, struct lv_driver *clie
     return rc < 0 ? rc : lv_driver_call(client, 1, &declare, NULL, diag);
 }
 
+/* Binding n belongs to queue n modulo their count, as the plan has it. */
 static int bind_queues(const struct lv_bench *bench, struct lv_driver *client, struct lv_diag *diag)
 {
     const struct lv_bench_plan *plan = &bench->plan;

@@ -62,6 +62,7 @@ int lv_bodies_next(struct lv_bodies *bodies, struct lv_bytes *ret_body)
     return hand_out(bodies, left, 0, ret_body);
 }
 
+/* Moves what is left to the front; doubles only when that does not make enough room. */
 static int grow(struct lv_bodies *bodies)
 {
     size_t left = bodies->end - bodies->start;

@@ -31,12 +31,15 @@ struct consume {
     uint64_t progress_at;
 };
 
+/* --count */
 static bool is_enough(const struct consume *consume)
 {
     assert(consume->last_tag >= consume->acked_tag);
     return consume->count > 0 && consume->taken >= consume->count;
 }
 
+/* Into the output's buffer; it is written once the broker's bytes have all been looked at, so that
+ * many messages go out with one write and are acked with one frame. */
 static void on_event(void *ctx, const struct lv_engine_event *event)
 {
     struct consume *consume = ctx;
@@ -76,6 +79,7 @@ static int write_and_ack(struct consume *consume)
     return rc;
 }
 
+/* Once a second, when messages go elsewhere than to the terminal. */
 static void show_progress(struct consume *consume)
 {
     uint64_t now = lv_clock_now();
@@ -112,6 +116,7 @@ static int bind_own_queue(struct consume *consume)
     return lv_remote_call(&consume->remote, &bind, NULL);
 }
 
+/* Queue and limits, before the first message comes. */
 static int prepare(struct consume *consume)
 {
     const struct lv_amqp091_method qos = {
@@ -131,6 +136,7 @@ static int prepare(struct consume *consume)
     return rc;
 }
 
+/* From here on the broker sends. */
 static int start(struct consume *consume)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_BASIC_CONSUME,
@@ -172,6 +178,7 @@ static int receive(struct consume *consume)
     return rc;
 }
 
+/* How it ended decides: stopped and closed pipes are no failures. */
 static int finish(struct consume *consume, int rc)
 {
     bool wanted_more = consume->count > 0 && consume->taken < consume->count;
@@ -198,6 +205,7 @@ static int finish(struct consume *consume, int rc)
     return rc < 0 ? lv_remote_complain(&consume->remote, consume->usage) : LV_EXIT_OK;
 }
 
+/* What no single option can judge; NULL when all is well. */
 static const char *find_conflict(const struct consume *consume)
 {
     assert(consume->usage != NULL);
@@ -232,6 +240,7 @@ static const char details[] =
     "  leveret consume --exchange amq.direct --routing-key red\n"
     "  leveret consume jobs --null | xargs -0 -n1 ./work\n";
 
+/* From the arguments to the exit code. */
 static int run(struct consume *consume)
 {
     const char *conflict = find_conflict(consume);

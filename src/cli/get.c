@@ -20,6 +20,7 @@ struct get {
     int error; /* of printing */
 };
 
+/* The answer to basic.get: its message is valid only here. */
 static void on_event(void *ctx, const struct lv_engine_event *event)
 {
     struct get *get = ctx;
@@ -58,6 +59,7 @@ static int get_one(struct get *get)
     return rc < 0 ? rc : 1;
 }
 
+/* Until there are enough or none is left. */
 static int get_all(struct get *get)
 {
     int rc = 1;

@@ -59,6 +59,7 @@ void lv_json_base64(struct lv_output *output, struct lv_bytes bytes)
     lv_output_text(output, "\"");
 }
 
+/* Most strings are text; those that are not must not break the line. */
 static void put_text(struct lv_output *output, struct lv_bytes text)
 {
     if (lv_utf8_is_valid(text)) {
@@ -83,6 +84,7 @@ static void put_name(struct lv_output *output, struct lv_bytes name)
     lv_output_text(output, ":");
 }
 
+/* 17 digits give back the same double. */
 static void put_real(struct lv_output *output, double value)
 {
     if (isfinite(value))
@@ -92,6 +94,7 @@ static void put_real(struct lv_output *output, double value)
     assert(output->size > 0 || output->error < 0);
 }
 
+/* 314 with scale 2 is 314e-2: exact, and valid JSON. */
 static void put_decimal(struct lv_output *output, const struct lv_value *value)
 {
     assert(value->type == LV_TYPE_DECIMAL);
@@ -143,6 +146,7 @@ void lv_json_value(struct lv_output *output, const struct lv_value *value)
     }
 }
 
+/* Decoded into an arena, as values: the bytes came from anybody. */
 static int put_headers(struct lv_output *output, struct lv_bytes entries, struct lv_diag *diag)
 {
     const struct lv_table *table;
@@ -166,6 +170,7 @@ static void put_key(struct lv_output *output, bool *begun, const char *name)
     *begun = true;
 }
 
+/* Only those that are there, in the order of the protocol. */
 static int put_properties(struct lv_output *output, struct lv_bytes raw, struct lv_diag *diag)
 {
     struct lv_amqp091_properties p;

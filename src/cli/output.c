@@ -32,6 +32,8 @@ static void await_reader(struct lv_output *output)
             lv_driver_keep_alive(output->driver);
 }
 
+/* Small writes behind a poll: a pipe that is ready takes PIPE_BUF bytes without blocking, so the
+ * connection is never left alone for longer than the poll lasts. */
 static void write_all(struct lv_output *output, struct lv_bytes bytes)
 {
     while (bytes.size > 0 && output->error == 0) {

@@ -12,6 +12,7 @@
 
 #define DELIVERY_MODE_PERSISTENT 2u
 
+/* Every text is one. */
 static int parse_text(const char *text, struct lv_value *ret_value)
 {
     assert(text != NULL);
@@ -19,6 +20,7 @@ static int parse_text(const char *text, struct lv_value *ret_value)
     return 0;
 }
 
+/* Sent as 64-bit signed, `l`. */
 static int parse_integer(const char *text, struct lv_value *ret_value)
 {
     char *end;
@@ -33,6 +35,7 @@ static int parse_integer(const char *text, struct lv_value *ret_value)
     return 0;
 }
 
+/* Seconds since 1970. */
 static int parse_time(const char *text, struct lv_value *ret_value)
 {
     int rc = parse_integer(text, ret_value);
@@ -42,6 +45,7 @@ static int parse_time(const char *text, struct lv_value *ret_value)
     return rc;
 }
 
+/* true or false. */
 static int parse_bool(const char *text, struct lv_value *ret_value)
 {
     bool is_true = strcmp(text, "true") == 0;
@@ -53,6 +57,7 @@ static int parse_bool(const char *text, struct lv_value *ret_value)
     return 0;
 }
 
+/* Sent as double. */
 static int parse_float(const char *text, struct lv_value *ret_value)
 {
     char *end;
@@ -65,6 +70,7 @@ static int parse_float(const char *text, struct lv_value *ret_value)
     return 0;
 }
 
+/* A header that is there and has no value. */
 static int parse_void(const char *text, struct lv_value *ret_value)
 {
     assert(text != NULL);
@@ -179,6 +185,7 @@ static int take_text(struct lv_amqp091_properties *properties, enum lv_amqp091_p
     return 0;
 }
 
+/* All properties that are plain texts. */
 static int take_texts(const struct lv_property_options *options, struct lv_amqp091_properties *p,
                       struct lv_diag *diag)
 {

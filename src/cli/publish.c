@@ -35,6 +35,7 @@ struct publish {
     uint64_t progress_at;
 };
 
+/* Called while publishing and waiting; here it is only counted and shown. */
 static void on_event(void *ctx, const struct lv_engine_event *event)
 {
     struct publish *publish = ctx;
@@ -58,6 +59,8 @@ static void on_event(void *ctx, const struct lv_engine_event *event)
     }
 }
 
+/* Once a second, on a terminal. The clock is read now and then only, as it costs more than a
+ * message. */
 static void show_progress(struct publish *publish)
 {
     uint64_t now;
@@ -75,6 +78,7 @@ static void show_progress(struct publish *publish)
             (unsigned long long)publish->confirmed);
 }
 
+/* --count */
 static bool is_enough(const struct publish *publish)
 {
     assert(publish->repeat > 0);
@@ -132,6 +136,7 @@ static int publish_stream(struct publish *publish, int fd, int separator)
     return rc < 0 ? rc : 0;
 }
 
+/* A file is one message, or with --null many. */
 static int publish_file(struct publish *publish, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -146,6 +151,7 @@ static int publish_file(struct publish *publish, const char *path)
     return rc;
 }
 
+/* Arguments, then files; without either, standard input. */
 static int publish_all(struct publish *publish, int argc, char **argv)
 {
     int rc = 0;
@@ -163,6 +169,7 @@ static int publish_all(struct publish *publish, int argc, char **argv)
     return rc;
 }
 
+/* Declares what was asked for before anything is published. */
 static int prepare(struct publish *publish)
 {
     const struct lv_amqp091_method select = {.id = LV_AMQP091_CONFIRM_SELECT};
@@ -194,6 +201,7 @@ static int settle(struct publish *publish)
     return rc < 0 ? rc : lv_remote_call(remote, &close_channel, NULL);
 }
 
+/* What went wrong, all of it, and the exit code. */
 static int report(struct publish *publish, int rc)
 {
     const char *command = publish->usage->command;
@@ -250,6 +258,7 @@ static int sort_out(struct publish *publish, int argc, char **argv)
     return argc - 1 - !addressed;
 }
 
+/* From the arguments to the exit code. */
 static int run(struct publish *publish, int argc, char **argv)
 {
     int bodies = sort_out(publish, argc, argv), exit_code, rc;
@@ -272,6 +281,7 @@ static int run(struct publish *publish, int argc, char **argv)
     return exit_code;
 }
 
+/* --file, for each time it is given. */
 static int add_file(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct publish *publish = ctx;

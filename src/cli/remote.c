@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The option wins over the environment, as everywhere. */
 static const char *url_of(const struct lv_remote *remote)
 {
     const char *url = remote->url;

@@ -16,6 +16,7 @@ void lv_assembly_fini(struct lv_assembly *assembly)
     *assembly = (struct lv_assembly){.state = LV_ASSEMBLY_IDLE};
 }
 
+/* Doubles, so that a long body is copied a few times at most. */
 static int append(struct lv_assembly_buffer *buffer, struct lv_bytes bytes)
 {
     size_t needed = buffer->size + bytes.size;
@@ -39,6 +40,7 @@ static int append(struct lv_assembly_buffer *buffer, struct lv_bytes bytes)
     return 0;
 }
 
+/* What has been collected, as a view. */
 static struct lv_bytes contents(const struct lv_assembly_buffer *buffer)
 {
     assert(buffer->size <= buffer->capacity);

@@ -63,6 +63,7 @@ void lv_engine_channel_free(struct lv_engine_channel *channel)
     lv_free(channel);
 }
 
+/* Some calls have a second answer, so the table is looked through to its end. */
 static bool is_pair(uint32_t call, uint32_t answer)
 {
     assert(call != 0);

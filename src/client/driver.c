@@ -39,6 +39,8 @@ struct lv_driver {
     struct lv_diag why; /* the connection's or the channel's end */
 };
 
+/* The sentence that everything from now on fails with. A refused login is explained by what was
+ * tried, since brokers do not say more. */
 static void take_end(struct lv_driver *driver, const struct lv_engine_event *event)
 {
     const struct lv_url *url = &driver->url;
@@ -53,6 +55,7 @@ static void take_end(struct lv_driver *driver, const struct lv_engine_event *eve
         lv_fail(&driver->why, -LV_E_CLOSED, "%s:%u: %s", url->host, url->port, event->text);
 }
 
+/* Keeps what calls wait for and passes the rest on. */
 static void on_event(void *ctx, const struct lv_engine_event *event)
 {
     struct lv_driver *driver = ctx;
@@ -175,6 +178,7 @@ static void receive_some(struct lv_driver *driver)
     }
 }
 
+/* For poll(): rounded up, so that it does not wake just before the deadline. */
 static int milliseconds_until(uint64_t deadline, uint64_t now)
 {
     uint64_t left = deadline > now ? deadline - now : 0;
@@ -211,17 +215,20 @@ static int turn_with(struct lv_driver *driver, uint64_t deadline, int fd, struct
     return count > 0 && pollers[2].revents != 0 ? 1 : 0;
 }
 
+/* A turn that waits for the broker only. */
 static int turn(struct lv_driver *driver, uint64_t deadline, struct lv_diag *diag)
 {
     return turn_with(driver, deadline, -1, diag);
 }
 
+/* When an answer that is asked for now is overdue. */
 static uint64_t timeout_at(const struct lv_driver *driver)
 {
     assert(driver->options.timeout_ms > 0);
     return lv_clock_now() + driver->options.timeout_ms * LV_NS_PER_MS;
 }
 
+/* The broker is there but does not answer: it says so, with what was asked. */
 static int timed_out(const struct lv_driver *driver, const char *what, struct lv_diag *diag)
 {
     assert(what != NULL);
@@ -243,6 +250,7 @@ static int log_in(struct lv_driver *driver, uint64_t deadline, struct lv_diag *d
     return rc < 0 ? rc : check(driver, 0, diag);
 }
 
+/* Memory for the connection; on failure what there is goes with the driver. */
 static int make_engine(struct lv_driver *driver)
 {
     const struct lv_engine_config config = {

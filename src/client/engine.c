@@ -48,12 +48,14 @@ struct lv_engine {
     char server[128];
 };
 
+/* The one place where the state changes; a way that is not in the table is a mistake of ours. */
 static void move_to(struct lv_engine *engine, enum state state)
 {
     assert(allowed[engine->state] & (1u << state));
     engine->state = state;
 }
 
+/* Events go out in the order in which things happened on the wire. */
 static void tell(struct lv_engine *engine, const struct lv_engine_event *event)
 {
     assert(event->kind <= LV_ENGINE_CLOSED);
@@ -73,6 +75,7 @@ static void end(struct lv_engine *engine, int error, uint16_t reply_code, const 
     tell(engine, &event);
 }
 
+/* NULL for a number that was never opened. */
 static struct lv_engine_channel *find_channel(const struct lv_engine *engine, uint16_t number)
 {
     assert(engine->channel_count <= UINT16_MAX + 1u);
@@ -102,6 +105,7 @@ static int begin_frame(struct lv_engine *engine, size_t size, struct room *ret_r
     return 0;
 }
 
+/* What the frame holds has been written to its room: it becomes part of the output. */
 static int end_frame(struct lv_engine *engine, struct room *room)
 {
     int rc = 0;
@@ -116,6 +120,7 @@ static int end_frame(struct lv_engine *engine, struct room *room)
     return rc;
 }
 
+/* -LV_E_RESOURCE when the method is longer than frames may be. */
 static int put_method(struct lv_engine *engine, uint16_t channel,
                       const struct lv_amqp091_method *method)
 {
@@ -158,6 +163,7 @@ static void give_up(struct lv_engine *engine, int error, const char *text)
     end(engine, error, 0, text);
 }
 
+/* Logs in. Brokers tell a refusal either by connection.close or by closing the socket. */
 static void answer_start(struct lv_engine *engine, const struct lv_amqp091_connection_start *start)
 {
     uint8_t entries[LV_HANDSHAKE_PROPERTIES_SIZE];
@@ -189,6 +195,7 @@ static void answer_start(struct lv_engine *engine, const struct lv_amqp091_conne
     put_or_end(engine, 0, &method);
 }
 
+/* tune-ok and open go out together: open needs no answer to tune-ok (0-9-1 §2.2.4). */
 static void answer_tune(struct lv_engine *engine, const struct lv_amqp091_connection_tune *offer)
 {
     struct lv_amqp091_method method = {
@@ -227,6 +234,7 @@ static void take_close(struct lv_engine *engine, const struct lv_amqp091_connect
     end(engine, lv_handshake_error(close->reply_code), close->reply_code, text);
 }
 
+/* RabbitMQ's word for "publishing has to wait": the broker stops reading, calls included. */
 static void take_blocked(struct lv_engine *engine, const struct lv_amqp091_method *method,
                          bool blocked)
 {
@@ -238,6 +246,7 @@ static void take_blocked(struct lv_engine *engine, const struct lv_amqp091_metho
     tell(engine, &event);
 }
 
+/* Methods that come once, before the connection is open. */
 static bool is_handshake(uint32_t id)
 {
     return id == LV_AMQP091_CONNECTION_START || id == LV_AMQP091_CONNECTION_TUNE ||
@@ -260,6 +269,7 @@ static bool is_in_turn(const struct lv_engine *engine, uint32_t id)
     }
 }
 
+/* A well-formed method that has no place here. */
 static void unexpected(struct lv_engine *engine, uint32_t id)
 {
     char text[TEXT_SIZE];
@@ -269,6 +279,7 @@ static void unexpected(struct lv_engine *engine, uint32_t id)
     give_up(engine, -LV_E_COMMAND_INVALID, text);
 }
 
+/* Channel 0. A close may come in any state; all else has its turn. */
 static void take_connection_method(struct lv_engine *engine, const struct lv_amqp091_method *method)
 {
     const struct lv_engine_event opened = {.kind = LV_ENGINE_OPENED};
@@ -333,6 +344,7 @@ struct settling {
     bool refused;
 };
 
+/* One run of tags: a broker that confirms many at once is told of by one event. */
 static void settled(void *ctx, uint64_t first, uint64_t last)
 {
     const struct settling *settling = ctx;
@@ -346,6 +358,8 @@ static void settled(void *ctx, uint64_t first, uint64_t last)
     tell(settling->engine, &event);
 }
 
+/* A confirm for a tag that is not open means that we and the broker count differently: nothing
+ * can be trusted after that. */
 static void take_confirm(struct lv_engine *engine, uint16_t number,
                          struct lv_engine_channel *channel, const struct lv_amqp091_method *method)
 {
@@ -382,6 +396,7 @@ static void take_answer(struct lv_engine *engine, uint16_t number,
     tell(engine, &event);
 }
 
+/* What a broker may say by itself on an open channel; the rest are answers. */
 static void take_channel_method(struct lv_engine *engine, uint16_t number,
                                 struct lv_engine_channel *channel,
                                 const struct lv_amqp091_method *method)
@@ -411,6 +426,7 @@ static void take_channel_method(struct lv_engine *engine, uint16_t number,
     }
 }
 
+/* A whole message: its method says what it is for. */
 static void take_message(struct lv_engine *engine, uint16_t number,
                          struct lv_engine_channel *channel, const struct lv_engine_message *message)
 {
@@ -436,6 +452,7 @@ static void take_message(struct lv_engine *engine, uint16_t number,
     tell(engine, &event);
 }
 
+/* Methods with content wait in the assembly until their body has come. */
 static void take_method_frame(struct lv_engine *engine, const struct lv_amqp091_frame *frame,
                               struct lv_engine_channel *channel)
 {
@@ -459,6 +476,8 @@ static void take_method_frame(struct lv_engine *engine, const struct lv_amqp091_
     }
 }
 
+/* Content for a channel that was closed meanwhile is passed over: the broker sent it before it
+ * knew. */
 static void take_content_frame(struct lv_engine *engine, const struct lv_amqp091_frame *frame,
                                struct lv_engine_channel *channel)
 {
@@ -483,6 +502,7 @@ static void take_content_frame(struct lv_engine *engine, const struct lv_amqp091
         take_message(engine, frame->channel, channel, &message);
 }
 
+/* 0-9-1 §4.2.3; the type was checked when the frame was decoded. */
 static void take_frame(struct lv_engine *engine, const struct lv_amqp091_frame *frame)
 {
     struct lv_engine_channel *channel = find_channel(engine, frame->channel);
@@ -671,6 +691,7 @@ static int check_channel(struct lv_engine *engine, uint16_t number, bool opens,
     return lv_fail(diag, -LV_E_CHANNEL, "channel %u is %s", number, open ? "open" : "not open");
 }
 
+/* Only connection.close: nothing else goes to channel 0 once the connection is open. */
 static int call_connection(struct lv_engine *engine, const struct lv_amqp091_method *method,
                            struct lv_diag *diag)
 {
@@ -730,6 +751,7 @@ static int put_header(struct lv_engine *engine, uint16_t channel,
     return end_frame(engine, &room);
 }
 
+/* 0-9-1 §4.2.6.2: a body is cut into frames of at most frame-max; an empty one has none. */
 static int put_body(struct lv_engine *engine, uint16_t channel, struct lv_bytes body)
 {
     size_t most = engine->frame_max == 0 ? HANDSHAKE_FRAME_MAX : engine->frame_max;

@@ -7,6 +7,7 @@
 
 #define NAME_MAX_SIZE 255u
 
+/* One field of the table: RabbitMQ shows these in its lists of connections. */
 static uint8_t *put_text(uint8_t *p, const char *name, struct lv_bytes value)
 {
     p = lv_amqp091_write_shortstr(p, lv_text(name));

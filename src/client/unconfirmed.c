@@ -17,17 +17,20 @@ void lv_unconfirmed_fini(struct lv_unconfirmed *confirms)
     lv_unconfirmed_init(confirms);
 }
 
+/* Where the tag's bit lies; tags further apart than the window share one, so they never meet. */
 static uint64_t *word(const struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(confirms->bit_count > 0);
     return &confirms->words[(tag & (confirms->bit_count - 1)) / 64];
 }
 
+/* Its place in the word. */
 static uint64_t bit(uint64_t tag)
 {
     return (uint64_t)1 << (tag & 63);
 }
 
+/* Settled while a lower tag is still open. */
 static bool is_early(const struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(tag >= confirms->lowest);
@@ -35,6 +38,7 @@ static bool is_early(const struct lv_unconfirmed *confirms, uint64_t tag)
     return confirms->early > 0 && (*word(confirms, tag) & bit(tag)) != 0;
 }
 
+/* A tag that is settled out of order. */
 static void mark(struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(!is_early(confirms, tag));
@@ -42,6 +46,7 @@ static void mark(struct lv_unconfirmed *confirms, uint64_t tag)
     confirms->early++;
 }
 
+/* Its bit will stand for another tag. */
 static void unmark(struct lv_unconfirmed *confirms, uint64_t tag)
 {
     assert(is_early(confirms, tag));
@@ -49,6 +54,7 @@ static void unmark(struct lv_unconfirmed *confirms, uint64_t tag)
     confirms->early--;
 }
 
+/* Twice the window; only what is open has to be carried over. */
 static int grow(struct lv_unconfirmed *confirms)
 {
     struct lv_unconfirmed wider = *confirms;
@@ -97,6 +103,7 @@ static void advance(struct lv_unconfirmed *confirms)
     }
 }
 
+/* Runs between tags that were settled early already. */
 static void settle_up_to(struct lv_unconfirmed *confirms, uint64_t tag, lv_unconfirmed_fn *settled,
                          void *ctx)
 {

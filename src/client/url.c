@@ -14,6 +14,7 @@ struct piece {
     const char *end;
 };
 
+/* Bytes of a piece. */
 static size_t size_of(struct piece piece)
 {
     assert(piece.at <= piece.end);
@@ -31,6 +32,7 @@ static const char *find(struct piece piece, const char *characters)
     return p;
 }
 
+/* -1 for what is none. */
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -73,6 +75,7 @@ static int decode(struct piece piece, const char *what, struct lv_diag *diag, ch
     return 0;
 }
 
+/* A whole decimal number up to 65535, as ports and heartbeats are. */
 static int parse_number(struct piece piece, const char *what, uint16_t lowest, struct lv_diag *diag,
                         uint16_t *ret_number)
 {
@@ -91,6 +94,7 @@ static int parse_number(struct piece piece, const char *what, uint16_t lowest, s
     return 0;
 }
 
+/* user[:password] */
 static int parse_login(struct piece login, struct lv_diag *diag, struct lv_url *url)
 {
     struct piece user = {login.at, find(login, ":")};
@@ -130,6 +134,7 @@ static int parse_address(struct piece address, struct lv_diag *diag, struct lv_u
     return parse_number(port, "port", 1, diag, &url->port);
 }
 
+/* /vhost, percent-decoded; without it, or with the slash alone, the default one. */
 static int parse_vhost(struct piece path, struct lv_diag *diag, struct lv_url *url)
 {
     if (size_of(path) <= 1)
@@ -143,6 +148,7 @@ static int parse_vhost(struct piece path, struct lv_diag *diag, struct lv_url *u
     return decode(path, "vhost", diag, url->vhost);
 }
 
+/* ?heartbeat=SECONDS and nothing else: options that are not known must not be swallowed. */
 static int parse_query(struct piece query, struct lv_diag *diag, struct lv_url *url)
 {
     size_t key_size = strlen(HEARTBEAT_KEY);
@@ -158,6 +164,7 @@ static int parse_query(struct piece query, struct lv_diag *diag, struct lv_url *
     return parse_number(query, "heartbeat", 0, diag, &url->heartbeat_s);
 }
 
+/* Where the login ends, or NULL. */
 static const char *last_at_sign(struct piece piece)
 {
     const char *p = piece.end;
