@@ -297,6 +297,13 @@ def aligned(text):
                      for row in rows)
 
 
+def record_table(path, text):
+    """Replaces what stands between the two comments of a page."""
+    begin, end = '<!-- table -->\n', '<!-- end of table -->'
+    before, rest = path.read_text().split(begin, 1)
+    path.write_text(before + begin + text + end + rest.split(end, 1)[1])
+
+
 def machine():
     model = platform.machine()
     for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
@@ -316,6 +323,8 @@ def parse():
     parser.add_argument('--runs', type=int, help='rounds [3]')
     parser.add_argument('--seconds', type=float, help='measured in each run [4]')
     parser.add_argument('--only', help='rows, separated by commas')
+    parser.add_argument('--record', type=pathlib.Path, metavar='FILE',
+                        help='put the table into FILE, between its comments `table` and `end of table`')
     parser.add_argument('--list', action='store_true', help='name the rows and end')
     options = parser.parse_args()
     options.runs = options.runs or (1 if options.quick else 3)
@@ -352,6 +361,8 @@ def main():
     command = f'make bench{" QUICK=1" if options.quick else ""}'
     (output / 'table.md').write_text(
         f'{text}\n\n{machine()}; {options.runs} rounds of {options.seconds:g} s; `{command}`.\n')
+    if options.record:
+        record_table(options.record, (output / 'table.md').read_text())
     print('\n' + aligned(text) + f'\n\n{output}/results.jsonl, {output}/table.md')
     failed = any(figure is None for figures in all_figures.values()
                  for values in figures.values() for figure in values)
