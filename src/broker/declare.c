@@ -174,6 +174,8 @@ static struct lv_op *ask_op(struct lv_channel *channel, enum lv_command command,
     if (subscribes && entry->home != broker->config.shard &&
         lv_channel_expect(channel, entry->home) < 0)
         return NULL;
+    if (command == LV_COMMAND_GET && lv_channel_reserve_tag(channel) < 0)
+        return NULL; /* better no answer than one that cannot be told */
     struct lv_pending *pending = lv_pending_new(channel->client, channel, command);
     if (pending == NULL)
         return NULL;

@@ -12,7 +12,8 @@ static void send_op(void *ctx, uint32_t to, struct lv_op *op)
     struct lv_sim_shard *shard = ctx;
     struct lv_sim_road *road = &shard->roads[to];
 
-    assert(to < shard->sim->shard_count && op != NULL);
+    assert(to < shard->sim->shard_count);
+    assert(op != NULL);
     if (road->end == road->capacity) {
         /* The road itself is no part of what is tested: it never runs out of memory. */
         road->capacity = road->capacity == 0 ? 64 : 2 * road->capacity;
@@ -28,7 +29,8 @@ bool lv_sim_carry(struct lv_sim *sim, uint32_t from, uint32_t to)
 {
     struct lv_sim_road *road = &sim->shards[from].roads[to];
 
-    assert(from < sim->shard_count && to < sim->shard_count);
+    assert(from < sim->shard_count);
+    assert(to < sim->shard_count);
     if (road->begin == road->end)
         return false;
     struct lv_op *op = road->ops[road->begin++];
@@ -392,7 +394,8 @@ void lv_sim_client_fini(struct lv_sim_client *client)
 
 struct lv_sim_channel *lv_sim_channel(struct lv_sim_client *client, uint32_t number)
 {
-    assert(number >= 1 && number <= LV_SIM_CHANNELS_MAX);
+    assert(number >= 1);
+    assert(number <= LV_SIM_CHANNELS_MAX);
     return &client->channels[number - 1];
 }
 
