@@ -27,6 +27,16 @@ bool lv_address_is_loopback(const struct lv_address *address)
     return memcmp(address->ip, one, sizeof one) == 0;
 }
 
+bool lv_address_is_any(const struct lv_address *address)
+{
+    static const uint8_t zeros[16];
+
+    assert(address != NULL);
+    if (lv_address_is_ipv4(address))
+        return memcmp(address->ip + sizeof mapped_prefix, zeros, 4) == 0;
+    return memcmp(address->ip, zeros, sizeof zeros) == 0;
+}
+
 const char *lv_address_text(const struct lv_address *address, char text[LV_ADDRESS_TEXT_SIZE])
 {
     char ip[INET6_ADDRSTRLEN];

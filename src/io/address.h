@@ -25,6 +25,9 @@ bool lv_address_is_loopback(const struct lv_address *address);
 /* Whether it is written, listened on and connected to as IPv4. */
 bool lv_address_is_ipv4(const struct lv_address *address);
 
+/* 0.0.0.0 or ::, which listen on all addresses; :: takes IPv4 too. */
+bool lv_address_is_any(const struct lv_address *address);
+
 struct lv_endpoint {
     char host[256]; /* "": all addresses of this machine */
     uint16_t port;

@@ -46,6 +46,22 @@ static void loopback_is_all_of_127_and_one_ipv6_address(void **state)
     }
 }
 
+static void all_addresses_are_those_of_zeros(void **state)
+{
+    static const char *const any[] = {"0.0.0.0", "::", "::ffff:0.0.0.0"};
+    static const char *const one[] = {"0.0.0.1", "::1", "127.0.0.1", "::ffff:10.0.0.1"};
+
+    (void)state;
+    for (size_t i = 0; i < LV_COUNT(any); i++) {
+        struct lv_address address = address_of(any[i], 1);
+        assert_true(lv_address_is_any(&address));
+    }
+    for (size_t i = 0; i < LV_COUNT(one); i++) {
+        struct lv_address address = address_of(one[i], 1);
+        assert_false(lv_address_is_any(&address));
+    }
+}
+
 static void endpoints_are_host_and_port(void **state)
 {
     static const struct {
@@ -136,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_written_as_people_do),
         cmocka_unit_test(loopback_is_all_of_127_and_one_ipv6_address),
+        cmocka_unit_test(all_addresses_are_those_of_zeros),
         cmocka_unit_test(endpoints_are_host_and_port),
         cmocka_unit_test(bad_endpoints_are_refused_with_an_example),
         cmocka_unit_test(a_host_longer_than_names_are_is_refused),

@@ -77,15 +77,6 @@ static int open_socket(int family)
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* :: stands for all addresses, those of IPv4 included. */
-static bool is_any(const struct lv_address *address)
-{
-    static const uint8_t zeros[16];
-
-    assert(address != NULL);
-    return memcmp(address->ip, zeros, sizeof zeros) == 0;
-}
-
 /* Says what the operator can do something about: who has the port, or that it is not ours. */
 static int fail_listen(const struct lv_address *address, int error, struct lv_diag *diag)
 {
@@ -103,34 +94,38 @@ static int fail_listen(const struct lv_address *address, int error, struct lv_di
                    error == EACCES ? " (ports below 1024 need the right to them)" : "");
 }
 
-/* SO_REUSEADDR lets a restarted program have its port although old connections linger; a second
- * one that listens is refused all the same. */
+/* 0, or the errno that it ended with. SO_REUSEADDR lets a restarted program have its port although
+ * old connections linger; a second one that listens is refused all the same. */
+static int listen_family(const struct lv_address *address, int family, int *ret_fd)
+{
+    union sockaddr_any system;
+    socklen_t size = to_system(address, family, &system);
+    int error = 0, fd = open_socket(family);
+
+    if (fd < 0)
+        return errno;
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !lv_address_is_any(address));
+    if (bind(fd, &system.any, size) < 0 || listen(fd, BACKLOG) < 0)
+        error = errno;
+    if (error != 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return error;
+}
+
+/* On a machine without IPv6, all addresses are those of IPv4. */
 int lv_socket_listen(const struct lv_address *address, int *ret_fd, struct lv_diag *diag)
 {
     int family = lv_address_is_ipv4(address) ? AF_INET : AF_INET6;
-    union sockaddr_any system;
-    socklen_t size;
-    int fd = open_socket(family);
+    int error = listen_family(address, family, ret_fd);
 
-    assert(address != NULL);
-    assert(ret_fd != NULL);
-    if (fd < 0 && errno == EAFNOSUPPORT && is_any(address)) {
-        family = AF_INET; /* a machine without IPv6 */
-        fd = open_socket(family);
-    }
-    if (fd < 0)
-        return fail_listen(address, errno, diag);
-    size = to_system(address, family, &system);
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_any(address));
-    if (bind(fd, &system.any, size) < 0 || listen(fd, BACKLOG) < 0) {
-        int error = errno;
-        close(fd);
-        return fail_listen(address, error, diag);
-    }
-    *ret_fd = fd;
-    return 0;
+    if (lv_address_is_any(address) && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL))
+        error = listen_family(address, AF_INET, ret_fd);
+    assert(error >= 0);
+    return error == 0 ? 0 : fail_listen(address, error, diag);
 }
 
 /* accept4() also reports errors of the connection it was about to give (accept(2)); these are the

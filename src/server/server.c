@@ -224,10 +224,15 @@ static void print_login(const struct lv_settings *settings)
 static void print_next(const struct lv_address *address)
 {
     char text[LV_ADDRESS_TEXT_SIZE], url[LV_ADDRESS_TEXT_SIZE + 16] = "";
+    bool is_usual = lv_address_is_any(address) || lv_address_is_loopback(address);
 
     assert(address->port != 0);
-    if (address->port != USUAL_PORT)
-        snprintf(url, sizeof url, " --url amqp://%s", lv_address_text(address, text));
+    if (lv_address_is_any(address)) /* nobody can connect to that one */
+        snprintf(text, sizeof text, "127.0.0.1:%u", address->port);
+    else
+        lv_address_text(address, text);
+    if (!is_usual || address->port != USUAL_PORT)
+        snprintf(url, sizeof url, " --url amqp://%s", text);
     printf("try in a second terminal: leveret publish%s --declare hello 'Hello, world'\n"
            "                          leveret get%s hello\n",
            url, url);
