@@ -207,17 +207,30 @@ static int make(struct server *server, struct lv_diag *diag)
     return start_shards(server, diag);
 }
 
-/* ---- what operators are told ---- */
-
-static void print_login(const struct lv_settings *settings)
+/* Whether somebody from elsewhere can reach it. */
+static bool is_exposed(const struct lv_shared *shared)
 {
+    bool exposed = false;
+
+    assert(shared->listener_count <= ADDRESSES_MAX);
+    for (unsigned i = 0; i < shared->listener_count; i++)
+        exposed = exposed || !lv_address_is_loopback(&shared->listeners[i].address);
+    return exposed;
+}
+
+/* The password only if it is the one that everybody knows. */
+static void print_login(const struct lv_shared *shared)
+{
+    const struct lv_settings *settings = shared->settings;
     const char *user = settings->default_user;
     bool local = lv_names_have(&settings->loopback_users, user, strlen(user));
 
-    assert(settings->default_user != NULL);
+    assert(user != NULL);
     printf("user %s may log in%s%s\n", user,
            strcmp(settings->default_pass, "guest") == 0 ? " with password guest" : "",
-           local ? ", from this machine only" : "");
+           local ? ", from this machine only (via localhost)" : "");
+    if (local && is_exposed(shared))
+        printf("for clients from elsewhere set default_user and default_pass, or loopback_users\n");
 }
 
 /* Commands to try next; on another port than the usual one they have to be told. */
@@ -251,7 +264,7 @@ static void print_start(const struct server *server)
     printf("data in %s; everything is kept in memory: messages, queues and exchanges are gone when "
            "it stops\n",
            server->dir.path);
-    print_login(shared->settings);
+    print_login(shared);
     if (shared->listener_count > 0)
         print_next(&shared->listeners[0].address);
     printf("ready");
