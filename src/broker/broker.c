@@ -18,6 +18,7 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
         return NULL;
     broker->config = *config;
     lv_refs_pool_init(&broker->refs_pool);
+    lv_router_init(&broker->router);
     lv_map_init(&broker->homes, &broker->config.hash_key);
     lv_map_init(&broker->clients, &broker->config.hash_key);
     lv_map_init(&broker->reply_tos, &broker->config.hash_key);

@@ -34,13 +34,14 @@ struct lv_op; /* a message between shards, broker/op.h */
 typedef void lv_op_send_fn(void *ctx, uint32_t to, struct lv_op *op);
 
 struct lv_broker_config {
-    uint32_t shard;              /* this one's number */
-    uint32_t shard_count;        /* 1 … 64 */
-    struct lv_store *store;      /* view  outlives the broker */
-    struct lv_hash_key hash_key; /*      the same on every shard */
-    uint64_t seed;               /*       for generated names; different on every shard */
-    lv_op_send_fn *send;         /*       may be NULL with one shard */
-    void *send_ctx;              /* view */
+    uint32_t shard;                         /* this one's number */
+    uint32_t shard_count;                   /* 1 … 64 */
+    struct lv_store *store;                 /* view  outlives the broker */
+    const struct lv_properties *properties; /* view  NULL: no message has any headers */
+    struct lv_hash_key hash_key;            /*      the same on every shard */
+    uint64_t seed;       /*       for generated names; different on every shard */
+    lv_op_send_fn *send; /*       may be NULL with one shard */
+    void *send_ctx;      /* view */
 };
 
 struct lv_broker *lv_broker_new(const struct lv_broker_config *config) LV_MUST_CHECK;
@@ -152,8 +153,16 @@ struct lv_bind {
     const struct lv_table *arguments;
 };
 
+/* The same with an exchange at both ends. Answered as LV_COMMAND_BIND and LV_COMMAND_UNBIND. */
+struct lv_exchange_bind {
+    struct lv_bytes destination, source, key;
+    const struct lv_table *arguments;
+};
+
 void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_declare *declare);
 void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused);
+void lv_exchange_bind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind);
+void lv_exchange_unbind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind);
 void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare *declare);
 void lv_queue_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused,
                      bool if_empty);
@@ -166,8 +175,8 @@ void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind);
 /* Confirms count from here, from 1. Doing it again changes nothing. */
 void lv_channel_confirm_select(struct lv_channel *channel);
 
-/* Copies the message into the queues it is routed to. Fails with the channel error to tell the
- * publisher (404, 403, 506); a failed publish gets no confirm. */
+/* Copies the message, without its BCC, into the queues it is routed to. Fails with the channel
+ * error to tell the publisher (403, 404, 406, 506); a failed publish gets no confirm. */
 int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                        struct lv_diag *diag) LV_MUST_CHECK;
 

@@ -18,7 +18,6 @@ static const char *const unknown_to_queues[] = {
     "x-single-active-consumer",
     "x-delivery-limit",
 };
-static const char *const unknown_to_exchanges[] = {"alternate-exchange"};
 
 /* The first argument that is in the list is refused. */
 static int check_arguments(const struct lv_table *arguments, const char *const *unknown,
@@ -82,6 +81,20 @@ static void submit(struct lv_channel *channel, enum lv_command command, struct l
     lv_broker_settle_local(broker);
 }
 
+static int check_alternate(const struct lv_channel *channel,
+                           const struct lv_exchange_declare *declare, struct lv_diag *diag)
+{
+    const struct lv_value *value = lv_table_get(declare->arguments, LV_ALTERNATE_EXCHANGE);
+
+    if (value == NULL || value->type == LV_TYPE_STRING)
+        return 0;
+    return lv_fail(diag, -LV_E_PRECONDITION,
+                   "invalid type '%s' for arg 'alternate-exchange' in exchange '%.*s' in vhost "
+                   "'%.*s'",
+                   lv_type_name(value->type), LV_FMT(declare->name),
+                   LV_FMT(lv_vhost_name(channel->client->vhost)));
+}
+
 /* What can be said of a declare before anything changes; > 0: go on, 0: it is there and the same.
  */
 static int check_exchange(struct lv_channel *channel, const struct lv_exchange_declare *declare,
@@ -102,10 +115,7 @@ static int check_exchange(struct lv_channel *channel, const struct lv_exchange_d
         return lv_exchange_check_same(exchange, change, diag);
     if (is_reserved(declare->name))
         return reserved(diag, "exchange", declare->name);
-    if (type == LV_EXCHANGE_TOPIC || type == LV_EXCHANGE_HEADERS)
-        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "exchange type '%.*s'", LV_FMT(declare->type));
-    rc = check_arguments(declare->arguments, unknown_to_exchanges, LV_COUNT(unknown_to_exchanges),
-                         diag);
+    rc = check_alternate(channel, declare, diag);
     return rc < 0 ? rc : 1;
 }
 
@@ -400,4 +410,48 @@ void lv_queue_bind(struct lv_channel *channel, const struct lv_bind *bind)
 void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind)
 {
     bind_or_unbind(channel, bind, LV_CHANGE_UNBIND, LV_COMMAND_UNBIND);
+}
+
+static int check_exchange_bind(const struct lv_channel *channel,
+                               const struct lv_exchange_bind *bind, struct lv_diag *diag)
+{
+    const struct lv_vhost *vhost = channel->client->vhost;
+
+    if (bind->destination.size == 0 || bind->source.size == 0)
+        return not_on_default(diag);
+    if (lv_vhost_exchange(vhost, bind->source) == NULL)
+        return no_such(diag, channel, "exchange", bind->source);
+    if (lv_vhost_exchange(vhost, bind->destination) == NULL)
+        return no_such(diag, channel, "exchange", bind->destination);
+    return 0;
+}
+
+static void bind_or_unbind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind,
+                                    enum lv_change_kind kind, enum lv_command command)
+{
+    struct lv_diag diag;
+    struct lv_change change = {
+        .kind = kind,
+        .name = bind->destination,
+        .other = bind->source,
+        .key = bind->key,
+        .arguments = bind->arguments,
+        .to_exchange = true,
+    };
+    int rc = check_exchange_bind(channel, bind, &diag);
+
+    if (rc < 0)
+        lv_command_refuse(channel, command, rc, &diag);
+    else
+        submit(channel, command, &change);
+}
+
+void lv_exchange_bind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind)
+{
+    bind_or_unbind_exchange(channel, bind, LV_CHANGE_BIND, LV_COMMAND_BIND);
+}
+
+void lv_exchange_unbind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind)
+{
+    bind_or_unbind_exchange(channel, bind, LV_CHANGE_UNBIND, LV_COMMAND_UNBIND);
 }

@@ -19,7 +19,13 @@ struct lv_exchange *lv_exchange_new(struct lv_broker *broker, struct lv_vhost *v
     exchange->type = type;
     exchange->is_default = name.size == 0;
     lv_list_init(&exchange->bindings);
+    lv_list_init(&exchange->target.incoming);
+    exchange->target.is_exchange = true;
     lv_map_init(&exchange->keys, &broker->config.hash_key);
+    if (type == LV_EXCHANGE_TOPIC)
+        lv_trie_init(&exchange->topics, &broker->config.hash_key);
+    else if (type == LV_EXCHANGE_HEADERS)
+        lv_headers_init(&exchange->headers, &broker->config.hash_key);
     exchange->name_size = (uint8_t)name.size;
     lv_put_bytes((uint8_t *)exchange->name, name);
     return exchange;
@@ -31,8 +37,14 @@ void lv_exchange_free(struct lv_exchange *exchange)
         return;
     LV_LIST_EACH(&exchange->bindings, link)
     lv_binding_free(lv_container(link, struct lv_binding, source_link));
+    LV_LIST_EACH(&exchange->target.incoming, link)
+    lv_binding_free(lv_container(link, struct lv_binding, target_link));
     assert(exchange->keys.count == 0);
     lv_map_fini(&exchange->keys);
+    if (exchange->type == LV_EXCHANGE_TOPIC)
+        lv_trie_fini(&exchange->topics);
+    else if (exchange->type == LV_EXCHANGE_HEADERS)
+        lv_headers_fini(&exchange->headers);
     lv_free(exchange->arguments);
     lv_free(exchange);
 }
@@ -46,7 +58,8 @@ static struct lv_bytes key_bytes(const struct lv_binding_key *key)
 
 struct lv_binding_key *lv_exchange_key(const struct lv_exchange *exchange, struct lv_bytes key)
 {
-    return lv_map_get(&exchange->keys, key);
+    return exchange->type == LV_EXCHANGE_TOPIC ? lv_trie_get(&exchange->topics, key)
+                                               : lv_map_get(&exchange->keys, key);
 }
 
 /* The key's object, made when it is new; NULL: out of memory. */
@@ -64,7 +77,10 @@ static struct lv_binding_key *need_key(struct lv_exchange *exchange, struct lv_b
     lv_list_init(&key->bindings);
     key->size = (uint8_t)bytes.size;
     lv_put_bytes(key->bytes, bytes);
-    if (lv_map_put(&exchange->keys, key_bytes(key), key) < 0) {
+    int rc = exchange->type == LV_EXCHANGE_TOPIC
+                 ? lv_trie_add(&exchange->topics, key_bytes(key), key)
+                 : lv_map_put(&exchange->keys, key_bytes(key), key);
+    if (rc < 0) {
         lv_free(key);
         return NULL;
     }
@@ -77,7 +93,10 @@ static void drop_key(struct lv_binding_key *key)
     if (!lv_list_is_empty(&key->bindings))
         return;
     assert(key->count == 0);
-    lv_map_remove(&key->exchange->keys, key_bytes(key));
+    if (key->exchange->type == LV_EXCHANGE_TOPIC)
+        lv_trie_remove(&key->exchange->topics, key_bytes(key));
+    else
+        lv_map_remove(&key->exchange->keys, key_bytes(key));
     if (key->index != NULL)
         lv_map_fini(key->index);
     lv_free(key->index);
@@ -139,9 +158,8 @@ static struct lv_binding *look_up(const struct lv_binding_key *key,
     return NULL;
 }
 
-struct lv_binding *lv_exchange_find(const struct lv_exchange *exchange,
-                                    struct lv_queue_entry *target, struct lv_bytes key,
-                                    const struct lv_table *arguments)
+struct lv_binding *lv_exchange_find(const struct lv_exchange *exchange, struct lv_target *target,
+                                    struct lv_bytes key, const struct lv_table *arguments)
 {
     const struct lv_binding_key *found = lv_exchange_key(exchange, key);
     struct lv_binding_identity identity = {.target = target};
@@ -153,15 +171,38 @@ struct lv_binding *lv_exchange_find(const struct lv_exchange *exchange,
     return binding != NULL && lv_arguments_same(binding->arguments, arguments) ? binding : NULL;
 }
 
-int lv_exchange_bind(struct lv_exchange *exchange, struct lv_queue_entry *target,
-                     struct lv_bytes key_text, const struct lv_table *arguments)
+/* Enters what is complete but for the lists, or nothing. */
+static int enter_all(struct lv_exchange *exchange, struct lv_binding *binding)
 {
-    struct lv_binding_key *key = need_key(exchange, key_text);
-    int rc;
+    bool has_headers = exchange->type == LV_EXCHANGE_HEADERS;
+    int rc = 0;
 
+    if (look_up(binding->key, &binding->identity) != NULL)
+        return -LV_E_INTERNAL; /* other arguments with the same hash */
+    if (has_headers)
+        rc = lv_headers_add(&exchange->headers, binding->arguments, binding, &binding->headers[0]);
+    if (rc < 0)
+        return rc;
+    rc = enter(binding->key, binding);
+    if (rc < 0 && has_headers)
+        lv_headers_remove(&exchange->headers, binding->headers[0]);
+    return rc;
+}
+
+int lv_exchange_bind(struct lv_exchange *exchange, struct lv_target *target,
+                     struct lv_bytes key_text, const struct lv_table *arguments,
+                     struct lv_diag *diag)
+{
+    int rc = exchange->type == LV_EXCHANGE_HEADERS ? lv_headers_check(arguments, diag) : 0;
+
+    assert(target != NULL);
+    if (rc < 0)
+        return rc;
+    struct lv_binding_key *key = need_key(exchange, key_text);
     if (key == NULL)
         return -LV_E_NOMEM;
-    struct lv_binding *binding = lv_calloc(1, sizeof *binding);
+    size_t extra = exchange->type == LV_EXCHANGE_HEADERS ? sizeof(struct lv_headers_binding *) : 0;
+    struct lv_binding *binding = lv_calloc(1, sizeof *binding + extra);
     if (binding == NULL) {
         drop_key(key);
         return -LV_E_NOMEM;
@@ -170,10 +211,8 @@ int lv_exchange_bind(struct lv_exchange *exchange, struct lv_queue_entry *target
     binding->identity.target = target;
     binding->identity.arguments_hash = lv_arguments_hash(arguments, exchange->keys.key);
     rc = lv_arguments_copy(arguments, &binding->arguments);
-    if (rc == 0 && look_up(key, &binding->identity) != NULL)
-        rc = -LV_E_INTERNAL; /* other arguments with the same hash */
     if (rc == 0)
-        rc = enter(key, binding);
+        rc = enter_all(exchange, binding);
     if (rc < 0) {
         lv_free(binding->arguments);
         lv_free(binding);
@@ -181,7 +220,7 @@ int lv_exchange_bind(struct lv_exchange *exchange, struct lv_queue_entry *target
         return rc;
     }
     lv_list_push_back(&exchange->bindings, &binding->source_link);
-    lv_list_push_back(&target->bindings, &binding->target_link);
+    lv_list_push_back(&target->incoming, &binding->target_link);
     lv_list_push_back(&key->bindings, &binding->key_link);
     key->count++;
     return 0;
@@ -194,6 +233,8 @@ void lv_binding_free(struct lv_binding *binding)
     assert(key->count > 0);
     if (key->index != NULL)
         lv_map_remove(key->index, identity_bytes(&binding->identity));
+    if (key->exchange->type == LV_EXCHANGE_HEADERS)
+        lv_headers_remove(&key->exchange->headers, binding->headers[0]);
     lv_link_remove(&binding->source_link);
     lv_link_remove(&binding->target_link);
     lv_link_remove(&binding->key_link);

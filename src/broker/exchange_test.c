@@ -25,7 +25,7 @@ static void begin(enum lv_exchange_type type)
     for (int i = 0; i < MANY; i++) {
         scene.entries[i] = lv_calloc(1, sizeof(struct lv_queue_entry));
         assert_non_null(scene.entries[i]);
-        lv_list_init(&scene.entries[i]->bindings);
+        lv_list_init(&scene.entries[i]->target.incoming);
     }
 }
 
@@ -33,7 +33,7 @@ static void end(void)
 {
     lv_exchange_free(scene.exchange);
     for (int i = 0; i < MANY; i++) {
-        assert_true(lv_list_is_empty(&scene.entries[i]->bindings));
+        assert_true(lv_list_is_empty(&scene.entries[i]->target.incoming));
         lv_free(scene.entries[i]);
     }
     lv_sim_fini(&scene.sim);
@@ -41,13 +41,15 @@ static void end(void)
 
 static struct lv_binding *find(int queue, const char *key)
 {
-    return lv_exchange_find(scene.exchange, scene.entries[queue], lv_text(key), NULL);
+    return lv_exchange_find(scene.exchange, &scene.entries[queue]->target, lv_text(key), NULL);
 }
 
 static void bind(int queue, const char *key)
 {
     assert_null(find(queue, key));
-    assert_int_equal(lv_exchange_bind(scene.exchange, scene.entries[queue], lv_text(key), NULL), 0);
+    assert_int_equal(
+        lv_exchange_bind(scene.exchange, &scene.entries[queue]->target, lv_text(key), NULL, NULL),
+        0);
     assert_non_null(find(queue, key));
 }
 
@@ -121,16 +123,18 @@ static void arguments_tell_bindings_apart(void **state)
     bind(0, "k");
     for (int i = 0; i < MANY; i++) {
         arguments = lv_sim_table(&memory, "n", lv_sim_integer(LV_TYPE_I32, i));
-        assert_null(lv_exchange_find(scene.exchange, scene.entries[0], lv_text("k"), arguments));
-        assert_int_equal(
-            lv_exchange_bind(scene.exchange, scene.entries[0], lv_text("k"), arguments), 0);
+        assert_null(
+            lv_exchange_find(scene.exchange, &scene.entries[0]->target, lv_text("k"), arguments));
+        assert_int_equal(lv_exchange_bind(scene.exchange, &scene.entries[0]->target, lv_text("k"),
+                                          arguments, NULL),
+                         0);
     }
     assert_int_equal(count("k"), MANY + 1);
     unbind(0, "k");
     for (int i = 0; i < MANY; i++) {
         arguments = lv_sim_table(&memory, "n", lv_sim_integer(LV_TYPE_I64, i));
         lv_binding_free(
-            lv_exchange_find(scene.exchange, scene.entries[0], lv_text("k"), arguments));
+            lv_exchange_find(scene.exchange, &scene.entries[0]->target, lv_text("k"), arguments));
     }
     assert_int_equal(count("k"), 0);
     end();
@@ -148,7 +152,8 @@ static void a_bind_without_memory_changes_nothing(void **state)
         const char *key = i < 20 ? "k" : "l";
         for (uint64_t after = 1;; after++) {
             lv_alloc_fail_after(after, 1);
-            int rc = lv_exchange_bind(scene.exchange, scene.entries[i], lv_text(key), arguments);
+            int rc = lv_exchange_bind(scene.exchange, &scene.entries[i]->target, lv_text(key),
+                                      arguments, NULL);
             lv_alloc_fail_after(0, 0);
             assert_int_equal(count(key), (rc == 0) + i % 20);
             if (rc == 0)

@@ -8,11 +8,14 @@
  */
 #pragma once
 
-#include "base/bytes.h"
+#include "base/value.h"
 
 enum lv_message_format { LV_MESSAGE_AMQP091 /* 0-9-1 §4.2.6.1: property flags and list, raw */ };
 
-enum lv_message_flag { LV_MESSAGE_PERSISTENT = 1u << 0 };
+enum lv_message_flag {
+    LV_MESSAGE_PERSISTENT = 1u << 0,
+    LV_MESSAGE_EXTRA_KEYS = 1u << 1 /* the headers have CC or BCC: routing keys besides the one */
+};
 
 struct lv_message {
     struct lv_bytes exchange;   /* ≤ 255 bytes */
@@ -72,3 +75,14 @@ static inline struct lv_message lv_message_view(const void *record)
     message.body = lv_bytes(p + head.properties_size, head.body_size);
     return message;
 }
+
+/* How to look into properties, for the few rules that need it; the rest of the core doesn't know
+ * their encoding. */
+struct lv_properties {
+    /* The headers, in the arena and in the message; NULL when there are none. -LV_E_NOMEM. */
+    int (*headers)(const struct lv_message *message, struct lv_arena *arena,
+                   const struct lv_table **ret_headers);
+    /* Properties like the message's, in the arena, without the header of this name. -LV_E_NOMEM. */
+    int (*without_header)(const struct lv_message *message, const char *name,
+                          struct lv_arena *arena, struct lv_bytes *ret_properties);
+};

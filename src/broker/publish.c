@@ -221,35 +221,58 @@ int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message
     struct lv_targets targets;
 
     assert(!channel->closing);
-    return lv_route(channel->broker, channel->client->vhost, message->exchange, message->key, diag,
-                    &targets);
+    return lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
+}
+
+/* The route is known; now the message goes along it. */
+static inline int publish_to(struct lv_channel *channel, const struct lv_message *message,
+                             bool mandatory, const struct lv_targets *targets, struct lv_diag *diag)
+{
+    int rc = 0;
+
+    channel->broker->stats.published++;
+    if (LV_UNLIKELY(channel->tx != NULL))
+        return lv_tx_publish(channel, message, targets, mandatory, diag);
+    if (LV_UNLIKELY(targets->count == 0)) {
+        rc = publish_nowhere(channel, message, mandatory);
+        return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
+    }
+    uint64_t homes = other_homes(targets);
+    if (targets->local_count > 0)
+        rc = publish_here(channel, message, targets);
+    /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
+    if (rc == 0 && channel->confirm)
+        rc = begin_confirm(channel, (uint32_t)__builtin_popcountll(homes));
+    if (rc == 0 && homes != 0)
+        rc = publish_out(channel, message, targets, homes);
+    return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
+}
+
+/* BCC is nobody's business but the broker's: neither receivers see it nor who gets it back. */
+static int publish_visible(struct lv_channel *channel, const struct lv_message *message,
+                           bool mandatory, const struct lv_targets *targets, struct lv_diag *diag)
+{
+    struct lv_message visible = *message;
+    int rc = lv_route_visible(channel->broker, message, &visible.properties);
+
+    if (rc < 0)
+        lv_fail(diag, rc, "out of memory for a message");
+    else
+        rc = publish_to(channel, &visible, mandatory, targets, diag);
+    lv_route_forget(channel->broker);
+    return rc;
 }
 
 int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                        struct lv_diag *diag)
 {
-    struct lv_client *client = channel->client;
     struct lv_targets targets;
-    int rc =
-        lv_route(channel->broker, client->vhost, message->exchange, message->key, diag, &targets);
+    int rc = lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
 
     assert(!channel->closing);
     if (rc < 0)
         return rc;
-    channel->broker->stats.published++;
-    if (LV_UNLIKELY(channel->tx != NULL))
-        return lv_tx_publish(channel, message, &targets, mandatory, diag);
-    if (LV_UNLIKELY(targets.count == 0)) {
-        rc = publish_nowhere(channel, message, mandatory);
-        return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
-    }
-    uint64_t homes = other_homes(&targets);
-    if (targets.local_count > 0)
-        rc = publish_here(channel, message, &targets);
-    /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
-    if (rc == 0 && channel->confirm)
-        rc = begin_confirm(channel, (uint32_t)__builtin_popcountll(homes));
-    if (rc == 0 && homes != 0)
-        rc = publish_out(channel, message, &targets, homes);
-    return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
+    if (LV_UNLIKELY(message->flags & LV_MESSAGE_EXTRA_KEYS))
+        return publish_visible(channel, message, mandatory, &targets, diag);
+    return publish_to(channel, message, mandatory, &targets, diag);
 }

@@ -18,19 +18,25 @@ static void end(void)
     lv_sim_fini(&sim);
 }
 
+static int find(const char *exchange, const char *key, struct lv_targets *ret_targets)
+{
+    struct lv_broker *broker = sim.shards[0].broker;
+    struct lv_message message = {.exchange = lv_text(exchange), .key = lv_text(key)};
+
+    return lv_route(broker, lv_topology_vhost(&broker->topology, lv_text("/")), &message, NULL,
+                    ret_targets);
+}
+
 /* The names of the queues, in order of the route, as one text. */
 static const char *route(const char *exchange, const char *key)
 {
     static char text[4096];
-    struct lv_broker *broker = sim.shards[0].broker;
     struct lv_targets targets;
     size_t used = 0;
 
     text[0] = '\0';
     lv_sim_settle(&sim);
-    assert_int_equal(lv_route(broker, lv_topology_vhost(&broker->topology, lv_text("/")),
-                              lv_text(exchange), lv_text(key), NULL, &targets),
-                     0);
+    assert_int_equal(find(exchange, key, &targets), 0);
     for (uint32_t i = 0; i < targets.count; i++) {
         const struct lv_queue_entry *entry = targets.entries[i];
         assert_int_equal(entry->home == 0, i < targets.local_count);
@@ -133,9 +139,7 @@ static void long_names_and_wide_routes_are_found_anew(void **state)
     }
     lv_sim_settle(&sim);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(lv_route(broker, lv_topology_vhost(&broker->topology, lv_text("/")),
-                                  lv_text("amq.fanout"), lv_text("k"), NULL, &targets),
-                         0);
+        assert_int_equal(find("amq.fanout", "k", &targets), 0);
         assert_int_equal(targets.count, 300);
         assert_ptr_equal(targets.entries, broker->router.entries); /* not from a slot */
     }
@@ -144,31 +148,26 @@ static void long_names_and_wide_routes_are_found_anew(void **state)
 
 static void a_route_without_memory_is_an_error_or_just_not_kept(void **state)
 {
-    struct lv_broker *broker;
     struct lv_targets targets;
     char name[16];
     int refused = 0;
 
     (void)state;
     begin(1);
-    broker = sim.shards[0].broker;
     for (int i = 0; i < 20; i++) {
         (void)snprintf(name, sizeof name, "%d", i);
         lv_sim_declare(&client, name, "");
         lv_sim_bind(&client, name, "amq.fanout", "");
         lv_sim_settle(&sim);
         lv_alloc_fail_after(1, 1);
-        int rc = lv_route(broker, lv_topology_vhost(&broker->topology, lv_text("/")),
-                          lv_text("amq.fanout"), lv_text("k"), NULL, &targets);
+        int rc = find("amq.fanout", "k", &targets);
         lv_alloc_fail_after(0, 0);
         if (rc == 0)
             assert_int_equal(targets.count, i + 1);
         else
             assert_int_equal(rc, -LV_E_NOMEM);
         refused += rc < 0;
-        assert_int_equal(lv_route(broker, lv_topology_vhost(&broker->topology, lv_text("/")),
-                                  lv_text("amq.fanout"), lv_text("k"), NULL, &targets),
-                         0);
+        assert_int_equal(find("amq.fanout", "k", &targets), 0);
         assert_int_equal(targets.count, i + 1);
     }
     assert_in_range(refused, 1, 3);

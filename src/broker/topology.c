@@ -127,6 +127,11 @@ static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
         return rc;
     }
     broker->topology.arguments_size += lv_arguments_size(exchange->arguments);
+    const struct lv_value *alternate = lv_table_get(exchange->arguments, LV_ALTERNATE_EXCHANGE);
+    if (alternate != NULL) {
+        assert(alternate->type == LV_TYPE_STRING);
+        exchange->alternate = alternate->bytes;
+    }
     return 0;
 }
 
@@ -140,7 +145,19 @@ static void remove_binding(struct lv_broker *broker, struct lv_binding *binding)
     lv_binding_free(binding);
 }
 
-static void remove_exchange(struct lv_broker *broker, struct lv_exchange *exchange)
+/* A binding goes, and with the last one of its source an auto-delete exchange: but not at once,
+ * since that one's going may end more bindings and exchanges, as far as they reach. */
+static void unbind(struct lv_broker *broker, struct lv_binding *binding)
+{
+    struct lv_exchange *source = binding->key->exchange;
+
+    remove_binding(broker, binding);
+    if (source->auto_delete && lv_list_is_empty(&source->bindings))
+        lv_list_push_back(&broker->topology.doomed, &source->doomed_link);
+}
+
+/* The exchange alone; lv_topology.doomed has what follows from it. */
+static void remove_one_exchange(struct lv_broker *broker, struct lv_exchange *exchange)
 {
     lv_map_remove(&exchange->vhost->exchanges, lv_exchange_name(exchange));
     broker->topology.exchange_count--;
@@ -148,7 +165,17 @@ static void remove_exchange(struct lv_broker *broker, struct lv_exchange *exchan
     broker->topology.arguments_size -= lv_arguments_size(exchange->arguments);
     LV_LIST_EACH(&exchange->bindings, link)
     remove_binding(broker, lv_container(link, struct lv_binding, source_link));
+    LV_LIST_EACH(&exchange->target.incoming, link)
+    unbind(broker, lv_container(link, struct lv_binding, target_link));
     lv_exchange_free(exchange);
+}
+
+static void remove_doomed(struct lv_broker *broker)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(&broker->topology.doomed)) != NULL)
+        remove_one_exchange(broker, lv_container(link, struct lv_exchange, doomed_link));
 }
 
 static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
@@ -164,17 +191,9 @@ static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
     if (change->if_unused && !lv_list_is_empty(&exchange->bindings))
         return lv_fail(diag, -LV_E_PRECONDITION, RESOURCE " in use", "exchange",
                        LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)));
-    remove_exchange(broker, exchange);
+    remove_one_exchange(broker, exchange);
+    remove_doomed(broker);
     return 0;
-}
-
-static void unbind(struct lv_broker *broker, struct lv_binding *binding)
-{
-    struct lv_exchange *source = binding->key->exchange;
-
-    remove_binding(broker, binding);
-    if (source->auto_delete && lv_list_is_empty(&source->bindings))
-        remove_exchange(broker, source);
 }
 
 static void entry_free(struct lv_queue_entry *entry)
@@ -208,8 +227,9 @@ static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 
 static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 {
-    LV_LIST_EACH(&entry->bindings, link)
+    LV_LIST_EACH(&entry->target.incoming, link)
     unbind(broker, lv_container(link, struct lv_binding, target_link));
+    remove_doomed(broker);
     lv_map_remove(&entry->vhost->queues, lv_entry_name(entry));
     if (entry->queue != NULL)
         lv_map_remove(&broker->homes, lv_bytes(&entry->id, sizeof entry->id));
@@ -234,7 +254,7 @@ static struct lv_queue_entry *entry_new(struct lv_broker *broker, struct lv_vhos
     entry->owner = change->exclusive ? change->client : 0;
     entry->durable = change->durable && !change->exclusive;
     entry->auto_delete = change->auto_delete;
-    lv_list_init(&entry->bindings);
+    lv_list_init(&entry->target.incoming);
     entry->name_size = (uint8_t)change->name.size;
     lv_put_bytes((uint8_t *)entry->name, change->name);
     if (lv_arguments_copy(change->arguments, &entry->arguments) < 0)
@@ -297,30 +317,49 @@ static int no_such(struct lv_diag *diag, const char *kind, struct lv_bytes name,
                    LV_FMT(lv_vhost_name(vhost)));
 }
 
-static int bind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
+/* The two ends of a binding. */
+static int find_ends(const struct lv_vhost *vhost, const struct lv_change *change,
+                     struct lv_diag *diag, struct lv_exchange **ret_source,
+                     struct lv_target **ret_target)
+{
+    struct lv_exchange *source = lv_vhost_exchange(vhost, change->other);
+    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
+    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
+
+    if (!change->to_exchange && entry == NULL)
+        return no_such(diag, "queue", change->name, vhost);
+    if (source == NULL)
+        return no_such(diag, "exchange", change->other, vhost);
+    if (change->to_exchange && exchange == NULL)
+        return no_such(diag, "exchange", change->name, vhost);
+    *ret_source = source;
+    *ret_target = change->to_exchange ? &exchange->target : &entry->target;
+    return 0;
+}
+
+static int check_room(const struct lv_broker *broker, const struct lv_vhost *vhost,
                       const struct lv_change *change, struct lv_diag *diag)
 {
-    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
-    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->other);
-    int rc;
-
-    if (entry == NULL)
-        return no_such(diag, "queue", change->name, vhost);
-    if (exchange == NULL)
-        return no_such(diag, "exchange", change->other, vhost);
-    if (exchange->type != LV_EXCHANGE_DIRECT && exchange->type != LV_EXCHANGE_FANOUT)
-        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "bindings of %s exchanges",
-                       lv_exchange_type_word(exchange->type));
-    if (lv_exchange_find(exchange, entry, change->key, change->arguments) != NULL)
-        return 0;
     if (broker->topology.binding_count >= broker->topology.limits.bindings)
         return lv_fail(diag, -LV_E_PRECONDITION,
-                       "cannot bind " RESOURCE ": binding limit of %u is reached", "queue",
-                       LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)),
-                       broker->topology.limits.bindings);
-    rc = check_arguments_size(broker, change, diag);
+                       "cannot bind " RESOURCE ": binding limit of %u is reached",
+                       change->to_exchange ? "exchange" : "queue", LV_FMT(change->name),
+                       LV_FMT(lv_vhost_name(vhost)), broker->topology.limits.bindings);
+    return check_arguments_size(broker, change, diag);
+}
+
+static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
+                const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_exchange *source = NULL;
+    struct lv_target *target = NULL;
+    int rc = find_ends(vhost, change, diag, &source, &target);
+
+    if (rc < 0 || lv_exchange_find(source, target, change->key, change->arguments) != NULL)
+        return rc;
+    rc = check_room(broker, vhost, change, diag);
     if (rc == 0)
-        rc = lv_exchange_bind(exchange, entry, change->key, change->arguments);
+        rc = lv_exchange_bind(source, target, change->key, change->arguments, diag);
     if (rc < 0)
         return rc;
     broker->topology.arguments_size += lv_arguments_size(change->arguments);
@@ -329,19 +368,19 @@ static int bind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
     return 0;
 }
 
-static int unbind_queue(struct lv_broker *broker, struct lv_vhost *vhost,
-                        const struct lv_change *change, struct lv_diag *diag)
+static int unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost,
+                         const struct lv_change *change, struct lv_diag *diag)
 {
-    struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
-    struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->other);
+    struct lv_exchange *source = NULL;
+    struct lv_target *target = NULL;
+    int rc = find_ends(vhost, change, diag, &source, &target);
 
-    if (entry == NULL)
-        return no_such(diag, "queue", change->name, vhost);
-    if (exchange == NULL)
-        return no_such(diag, "exchange", change->other, vhost);
-    struct lv_binding *binding = lv_exchange_find(exchange, entry, change->key, change->arguments);
+    if (rc < 0)
+        return rc;
+    struct lv_binding *binding = lv_exchange_find(source, target, change->key, change->arguments);
     if (binding != NULL)
         unbind(broker, binding);
+    remove_doomed(broker);
     return 0;
 }
 
@@ -366,10 +405,10 @@ int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
         delete_queue(broker, vhost, change, ret_result);
         break;
     case LV_CHANGE_BIND:
-        rc = bind_queue(broker, vhost, change, diag);
+        rc = bind(broker, vhost, change, diag);
         break;
     case LV_CHANGE_UNBIND:
-        rc = unbind_queue(broker, vhost, change, diag);
+        rc = unbind_change(broker, vhost, change, diag);
         break;
     }
     if (rc == -LV_E_NOMEM && broker->config.shard_count > 1)
@@ -438,6 +477,7 @@ int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
                 .arguments_size = LV_ARGUMENTS_SIZE_MAX,
             },
     };
+    lv_list_init(&topology->doomed);
     lv_map_init(&topology->vhosts, &broker->config.hash_key);
     return vhost_new(broker, lv_text("/"));
 }

@@ -13,6 +13,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/value.h"
+#include "broker/headers.h"
+#include "broker/trie.h"
 
 struct lv_broker;
 struct lv_client;
@@ -25,11 +27,21 @@ enum lv_exchange_type {
     LV_EXCHANGE_HEADERS
 };
 
+/* The argument that names who takes what an exchange can't route. */
+#define LV_ALTERNATE_EXCHANGE "alternate-exchange"
+
 struct lv_vhost {
     struct lv_map exchanges; /* own  by name */
     struct lv_map queues;    /* own  by name: struct lv_queue_entry */
     uint8_t name_size;
     char name[];
+};
+
+/* Where a binding leads: to a queue or an exchange, of which this is a part. */
+struct lv_target {
+    struct lv_list incoming; /* own   of lv_binding.target_link */
+    uint64_t mark;           /*       last routing that chose it */
+    bool is_exchange;
 };
 
 struct lv_exchange {
@@ -38,21 +50,28 @@ struct lv_exchange {
     bool durable, auto_delete, internal, predeclared;
     bool is_default;            /*       the one without a name: routes by queue name */
     struct lv_table *arguments; /* own  may be NULL */
-    struct lv_list bindings;    /* own   with it as source; of lv_binding.source_link */
-    struct lv_map keys;         /* own   struct lv_binding_key by key */
+    struct lv_bytes alternate; /* view  in the arguments: takes what no binding takes; or no data */
+    struct lv_target target;   /*       for bindings that lead to it */
+    struct lv_list bindings;   /* own   with it as source; of lv_binding.source_link */
+    struct lv_map keys;        /* own   struct lv_binding_key by key; not of topic */
+    union {
+        struct lv_trie topics;     /* own   topic: the same by pattern */
+        struct lv_headers headers; /* view  headers: bindings by their arguments */
+    };
+    struct lv_exchange *next;   /* view  whom that routing visits next */
+    struct lv_link doomed_link; /* view  in lv_topology.doomed */
     uint8_t name_size;
     char name[];
 };
 
 /* One queue by name, on every shard. */
 struct lv_queue_entry {
+    struct lv_target target;    /*       for bindings that lead to it */
     struct lv_vhost *vhost;     /* view */
     struct lv_queue *queue;     /* own   on the home shard, else NULL */
     uint64_t id;                /*       never reused */
     uint64_t owner;             /*       id of the client it is exclusive to, or 0 */
-    uint64_t mark;              /*       last routing that chose it */
     struct lv_table *arguments; /* own  may be NULL */
-    struct lv_list bindings;    /* view  of lv_binding.target_link */
     struct lv_link owned_link;  /* view  in lv_client.owned, on the owner's shard */
     uint32_t home;              /*       shard */
     bool durable, auto_delete;
@@ -72,17 +91,18 @@ struct lv_binding_key {
 
 /* What tells a binding from others with its key. */
 struct lv_binding_identity {
-    struct lv_queue_entry *target; /* view */
+    struct lv_target *target; /* view */
     uint64_t arguments_hash;
 };
 
 struct lv_binding {
-    struct lv_binding_key *key;          /* view */
-    struct lv_binding_identity identity; /*       its address is the key in lv_binding_key.index */
-    struct lv_link source_link;          /* view  in lv_exchange.bindings */
-    struct lv_link target_link;          /* view  in lv_queue_entry.bindings */
-    struct lv_link key_link;             /* view  in lv_binding_key.bindings */
-    struct lv_table *arguments;          /* own   may be NULL */
+    struct lv_binding_key *key;           /* view */
+    struct lv_binding_identity identity;  /*       its address is the key in lv_binding_key.index */
+    struct lv_link source_link;           /* view  in lv_exchange.bindings */
+    struct lv_link target_link;           /* view  in lv_target.incoming */
+    struct lv_link key_link;              /* view  in lv_binding_key.bindings */
+    struct lv_table *arguments;           /* own   may be NULL */
+    struct lv_headers_binding *headers[]; /* own  one in a headers exchange, none in others */
 };
 
 /* What peers can make is bounded: memory is for messages. */
@@ -97,8 +117,9 @@ struct lv_topology_limits {
 };
 
 struct lv_topology {
-    struct lv_map vhosts; /* own  by name */
-    uint64_t version;     /*      of all that routing depends on; under another a route is stale */
+    struct lv_map vhosts;  /* own  by name */
+    struct lv_list doomed; /* view auto-delete exchanges that have lost their last binding */
+    uint64_t version;      /*      of all that routing depends on; under another a route is stale */
     uint64_t arguments_size;
     uint32_t exchange_count, queue_count, binding_count;
     struct lv_topology_limits limits; /* the same on every shard */
@@ -117,14 +138,15 @@ enum lv_change_kind {
 struct lv_change {
     enum lv_change_kind kind;
     struct lv_bytes vhost;
-    struct lv_bytes name;  /* exchange or queue; of a binding the queue */
-    struct lv_bytes other; /* exchange type; of a binding the exchange */
+    struct lv_bytes name;  /* exchange or queue; of a binding the target */
+    struct lv_bytes other; /* exchange type; of a binding the source */
     struct lv_bytes key;
     const struct lv_table *arguments;
     uint64_t client;   /* id of the client that wants it, or 0 */
     uint64_t queue_id; /* declare: of the new queue; delete: of the one meant, or 0 for any */
     uint32_t home;     /* declare: shard of the new queue */
     bool durable, exclusive, auto_delete, internal, if_unused;
+    bool to_exchange; /* of a binding: its target is an exchange */
 };
 
 struct lv_change_result {

@@ -6,10 +6,10 @@
 #define CAPACITY_MIN 16u
 #define FRONT_MIN    16u
 
-/* A node with a word of up to ten bytes takes 48. */
+/* A node with a word of up to 17 bytes takes 48. */
 struct lv_trie_node {
     struct lv_trie_node *parent; /* view  NULL: the root */
-    struct lv_list links;        /* view  what is bound exactly here */
+    void *value;                 /* view  of the pattern that ends here, or NULL */
     uint64_t mark;               /*       `#`: the last match that reached it */
     uint32_t child_count;        /*       wildcards included */
     bool has_star, has_hash;
@@ -142,7 +142,6 @@ static struct lv_trie_node *node_new(struct lv_trie_node *parent, struct lv_byte
     if (node == NULL)
         return NULL;
     *node = (struct lv_trie_node){.parent = parent, .word_size = (uint8_t)word.size};
-    lv_list_init(&node->links);
     lv_put_bytes(node->word, word);
     return node;
 }
@@ -173,7 +172,7 @@ static struct lv_trie_node *add_child(struct lv_trie *trie, struct lv_trie_node 
 /* Removes the node and those above it that nothing needs any more. */
 static void prune(struct lv_trie *trie, struct lv_trie_node *node)
 {
-    while (lv_list_is_empty(&node->links) && node->child_count == 0) {
+    while (node->value == NULL && node->child_count == 0) {
         struct lv_trie_node *parent = node->parent;
         if (parent == NULL) {
             trie->root = NULL;
@@ -208,12 +207,31 @@ void lv_trie_fini(struct lv_trie *trie)
     *trie = (struct lv_trie){.key = NULL};
 }
 
-int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, struct lv_link *link)
+/* The node where the pattern ends, NULL when there is none. */
+static struct lv_trie_node *node_of(const struct lv_trie *trie, struct lv_bytes pattern)
+{
+    struct lv_bytes rest = all_words(pattern), word;
+    struct lv_trie_node *node = trie->root;
+
+    while (node != NULL && trie->count > 0 && take_word(&rest, &word))
+        node = find(trie, node, lv_siphash(trie->key, word), word);
+    return rest.data == NULL ? node : NULL;
+}
+
+void *lv_trie_get(const struct lv_trie *trie, struct lv_bytes pattern)
+{
+    const struct lv_trie_node *node = node_of(trie, pattern);
+
+    return node == NULL ? NULL : node->value;
+}
+
+int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, void *value)
 {
     struct lv_bytes rest = all_words(pattern), word;
     struct lv_trie_node *node;
 
     assert(pattern.size <= UINT8_MAX);
+    assert(value != NULL);
     if (trie->root == NULL) {
         trie->root = node_new(NULL, lv_bytes(NULL, 0));
         if (trie->root == NULL)
@@ -228,20 +246,18 @@ int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, struct lv_link *l
         }
         node = child;
     }
-    lv_list_push_back(&node->links, link);
+    assert(node->value == NULL);
+    node->value = value;
     return 0;
 }
 
-void lv_trie_remove(struct lv_trie *trie, struct lv_bytes pattern, struct lv_link *link)
+void lv_trie_remove(struct lv_trie *trie, struct lv_bytes pattern)
 {
-    struct lv_bytes rest = all_words(pattern), word;
-    struct lv_trie_node *node = trie->root;
+    struct lv_trie_node *node = node_of(trie, pattern);
 
-    while (take_word(&rest, &word)) {
-        node = find(trie, node, lv_siphash(trie->key, word), word);
-        assert(node != NULL);
-    }
-    lv_link_remove(link);
+    assert(node != NULL);
+    assert(node->value != NULL);
+    node->value = NULL;
     prune(trie, node);
 }
 
@@ -324,7 +340,7 @@ int lv_trie_match(struct lv_trie *trie, struct lv_bytes key, lv_trie_visit_fn *v
     while (rc == 0 && trie->front_count > 0 && take_word(&rest, &word))
         rc = advance(trie, word);
     for (uint32_t i = 0; rc == 0 && i < trie->front_count; i++)
-        if (!lv_list_is_empty(&trie->front[i]->links))
-            rc = visit(ctx, &trie->front[i]->links);
+        if (trie->front[i]->value != NULL)
+            rc = visit(ctx, trie->front[i]->value);
     return rc;
 }

@@ -5,13 +5,10 @@
  * none included. The empty key has no words, `a..b` has an empty one in the middle. A node is found
  * by its parent and its word in one hash table for the whole trie, so it costs its word, a place in
  * the table and little more, and a match costs no more than the nodes that can still lead to a
- * pattern. What is bound stays the caller's: its link hangs at the node where its pattern ends.
- * Owning shard only.
+ * pattern. A pattern has one value, which is the caller's. Owning shard only.
  */
 #pragma once
 
-#include "base/bytes.h"
-#include "base/list.h"
 #include "base/map.h"
 
 struct lv_trie_node;
@@ -33,16 +30,18 @@ void lv_trie_init(struct lv_trie *trie, const struct lv_hash_key *key);
 /* Nothing may be bound any more. */
 void lv_trie_fini(struct lv_trie *trie);
 
-/* O(words), as is removal. -LV_E_NOMEM changes nothing. */
-int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, struct lv_link *link) LV_MUST_CHECK;
-/* The link was added with this pattern. */
-void lv_trie_remove(struct lv_trie *trie, struct lv_bytes pattern, struct lv_link *link);
+/* NULL when nothing is bound with just this pattern. O(words), as are adding and removal. */
+void *lv_trie_get(const struct lv_trie *trie, struct lv_bytes pattern);
+/* The pattern must be absent. Keeps a view of `value` (not NULL). -LV_E_NOMEM changes nothing. */
+int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, void *value) LV_MUST_CHECK;
+/* The pattern must be there. */
+void lv_trie_remove(struct lv_trie *trie, struct lv_bytes pattern);
 
-/* What is bound with one matching pattern; not to be changed. An error ends the match. */
-typedef int lv_trie_visit_fn(void *ctx, const struct lv_list *links);
+/* An error ends the match. */
+typedef int lv_trie_visit_fn(void *ctx, void *value);
 
-/* Visits every matching pattern once, in no particular order. However many `#` there are, each node
- * is looked at no more than once for each word of the key, so the work has a bound. Returns 0,
- * -LV_E_NOMEM, or the error of `visit`, which may not use this trie. */
+/* Visits the value of every matching pattern once, in no particular order. However many `#` there
+ * are, each node is looked at no more than once for each word of the key, so the work has a bound.
+ * Returns 0, -LV_E_NOMEM, or the error of `visit`, which may not use this trie. */
 int lv_trie_match(struct lv_trie *trie, struct lv_bytes key, lv_trie_visit_fn *visit, void *ctx)
     LV_MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "io/socket.h"
 #include "server/connection.h"
 #include "server/listener.h"
+#include "session/amqp091/properties.h"
 
 #include <stdio.h>
 
@@ -265,6 +266,7 @@ static struct lv_broker *new_broker(struct lv_shard *shard)
         .shard = shard->number,
         .shard_count = shard->shared->shard_count,
         .store = shard->store,
+        .properties = &lv_session_properties,
         .hash_key = shard->shared->hash_key,
         .seed = lv_machine_random(),
         .send = send_op,

@@ -60,13 +60,6 @@ static int decode_arguments(struct step *step, struct lv_bytes entries)
     return lv_amqp091_table_decode(entries, &step->arena, &step->arguments, &step->fault->diag);
 }
 
-static int not_implemented(const struct step *step)
-{
-    assert(lv_amqp091_method_name(step->method->id) != NULL);
-    return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "%s",
-                   lv_amqp091_method_name(step->method->id));
-}
-
 static void send(const struct step *step, uint32_t id)
 {
     struct lv_amqp091_method method = {.id = id};
@@ -124,6 +117,48 @@ static int exchange_delete(struct step *step)
     strip(&step->names[0], method->exchange);
     await_reply(step, method->no_wait);
     lv_exchange_delete(step->channel->core, step->names[0].bytes, method->if_unused);
+    return 0;
+}
+
+static int exchange_bind(struct step *step)
+{
+    const struct lv_amqp091_exchange_bind *method = &step->method->exchange_bind;
+    struct lv_exchange_bind bind;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    strip(&step->names[0], method->destination);
+    strip(&step->names[1], method->source);
+    bind = (struct lv_exchange_bind){
+        .destination = step->names[0].bytes,
+        .source = step->names[1].bytes,
+        .key = method->routing_key,
+        .arguments = step->arguments,
+    };
+    await_reply(step, method->no_wait);
+    lv_exchange_bind_exchange(step->channel->core, &bind);
+    return 0;
+}
+
+static int exchange_unbind(struct step *step)
+{
+    const struct lv_amqp091_exchange_unbind *method = &step->method->exchange_unbind;
+    struct lv_exchange_bind bind;
+    int rc = decode_arguments(step, method->arguments);
+
+    if (rc < 0)
+        return rc;
+    strip(&step->names[0], method->destination);
+    strip(&step->names[1], method->source);
+    bind = (struct lv_exchange_bind){
+        .destination = step->names[0].bytes,
+        .source = step->names[1].bytes,
+        .key = method->routing_key,
+        .arguments = step->arguments,
+    };
+    await_reply(step, method->no_wait);
+    lv_exchange_unbind_exchange(step->channel->core, &bind);
     return 0;
 }
 
@@ -389,6 +424,10 @@ static int run(struct step *step)
         return exchange_declare(step);
     case LV_AMQP091_EXCHANGE_DELETE:
         return exchange_delete(step);
+    case LV_AMQP091_EXCHANGE_BIND:
+        return exchange_bind(step);
+    case LV_AMQP091_EXCHANGE_UNBIND:
+        return exchange_unbind(step);
     case LV_AMQP091_QUEUE_DECLARE:
         return queue_declare(step);
     case LV_AMQP091_QUEUE_DELETE:
@@ -427,9 +466,6 @@ static int run(struct step *step)
         return tx_commit(step);
     case LV_AMQP091_TX_ROLLBACK:
         return tx_rollback(step);
-    case LV_AMQP091_EXCHANGE_BIND:
-    case LV_AMQP091_EXCHANGE_UNBIND:
-        return not_implemented(step);
     default: /* a server's method, or one of connection */
         return lv_fail(&step->fault->diag, -LV_E_COMMAND_INVALID, "unimplemented method");
     }

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "codec/amqp091/frame.h"
 #include "session/amqp091/machine.h"
+#include "session/amqp091/properties.h"
 
 /* A body's first buffer; it doubles as bytes arrive. */
 #define BODY_CAPACITY_MIN 4096u
@@ -52,21 +53,24 @@ static void publish(struct lv_session_channel *channel, const struct lv_message 
         block(session);
 }
 
-/* Persistence is all that the core wants to know of the properties. */
+/* What the core wants to know of the properties at once: it asks for more only where it must. */
 static uint8_t message_flags(struct lv_bytes properties)
 {
     struct lv_bytes mode;
     uint16_t flags = lv_get16(properties.data);
+    uint8_t result = 0;
 
     assert(properties.size >= 2);
+    if (LV_UNLIKELY(flags & LV_AMQP091_PROPERTY_HEADERS) && lv_session_has_extra_keys(properties))
+        result = LV_MESSAGE_EXTRA_KEYS;
     if ((flags & LV_AMQP091_PROPERTY_DELIVERY_MODE) == 0)
-        return 0;
+        return result;
     if (flags < LV_AMQP091_PROPERTY_DELIVERY_MODE * 2) /* nothing stands before it */
         return properties.data[2] == 2 ? LV_MESSAGE_PERSISTENT : 0;
     if (lv_amqp091_property_find(properties, LV_AMQP091_PROPERTY_DELIVERY_MODE, &mode) &&
         mode.data[0] == 2)
-        return LV_MESSAGE_PERSISTENT;
-    return 0;
+        result |= LV_MESSAGE_PERSISTENT;
+    return result;
 }
 
 /* ---- the whole in one piece ---- */

@@ -28,9 +28,9 @@ static const char mechanism_list[] = "AMQPLAIN PLAIN";
 
 /* What clients may rely on (server-properties, RabbitMQ's names). */
 static const char *const server_capabilities[] = {
-    "publisher_confirms",  "basic.nack",       "consumer_cancel_notify",
-    "connection.blocked",  "per_consumer_qos", "authentication_failure_close",
-    "consumer_priorities", "direct_reply_to",
+    "publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
+    "consumer_cancel_notify",       "connection.blocked",         "per_consumer_qos",
+    "authentication_failure_close", "consumer_priorities",        "direct_reply_to",
 };
 
 static const struct {

@@ -1,7 +1,7 @@
 #include "session/amqp091/scene.h"
 
 #define START                                                                                      \
-    "0 connection.start version_major=0 version_minor=9 server_properties=(337 bytes) "            \
+    "0 connection.start version_major=0 version_minor=9 server_properties=(366 bytes) "            \
     "mechanisms=\"AMQPLAIN PLAIN\" locales=\"en_US\"\n"
 #define TUNE    "0 connection.tune channel_max=2047 frame_max=131072 heartbeat=60\n"
 #define OPEN_OK "0 connection.open-ok\n"

@@ -45,8 +45,8 @@ static void cancel(struct lv_session_channel *channel, struct lv_bytes tag)
         lv_session_consumer_remove(channel, consumer);
 }
 
-/* Flat: the answer to each command. */
-static struct lv_amqp091_method answer(const struct lv_reply *reply)
+/* Flat: the answer to each command. `asked` is the method that gave it. */
+static struct lv_amqp091_method answer(const struct lv_reply *reply, uint32_t asked)
 {
     struct lv_amqp091_method method = {.id = 0};
 
@@ -72,10 +72,12 @@ static struct lv_amqp091_method answer(const struct lv_reply *reply)
         method.queue_purge_ok.message_count = clip(reply->message_count);
         return method;
     case LV_COMMAND_BIND:
-        method.id = LV_AMQP091_QUEUE_BIND_OK;
+        method.id = asked == LV_AMQP091_EXCHANGE_BIND ? LV_AMQP091_EXCHANGE_BIND_OK
+                                                      : LV_AMQP091_QUEUE_BIND_OK;
         return method;
     case LV_COMMAND_UNBIND:
-        method.id = LV_AMQP091_QUEUE_UNBIND_OK;
+        method.id = asked == LV_AMQP091_EXCHANGE_UNBIND ? LV_AMQP091_EXCHANGE_UNBIND_OK
+                                                        : LV_AMQP091_QUEUE_UNBIND_OK;
         return method;
     case LV_COMMAND_CONSUME:
         method.id = LV_AMQP091_BASIC_CONSUME_OK;
@@ -112,7 +114,7 @@ static void succeed(struct lv_session_channel *channel, const struct lv_session_
         cancel(channel, reply->name);
     if (pending->no_wait)
         return;
-    method = answer(reply);
+    method = answer(reply, pending->method);
     lv_session_send(channel->session, channel->number, &method);
 }
 

@@ -4,6 +4,7 @@
 #include "codec/amqp091/content.h"
 #include "codec/amqp091/table.h"
 #include "session/amqp091/limits.h"
+#include "session/amqp091/properties.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -69,6 +70,7 @@ static void shard_init(struct lv_world *world, uint32_t number)
         .shard = number,
         .shard_count = world->shard_count,
         .store = shard->store,
+        .properties = &lv_session_properties,
         .hash_key = {1, 2},
         .seed = 100 + number,
         .send = send_op,
