@@ -3,7 +3,9 @@
 const assert = require('node:assert/strict');
 const net = require('node:net');
 const amqp = require('amqplib');
-const { HOST, PORT, USER, PASSWORD, Inbox, checksOf, event, eventually, unique } = require('./harness');
+const harness = require('./harness');
+
+const { HOST, PORT, USER, PASSWORD, Inbox, checksOf, event, eventually, unique } = harness;
 
 const check = checksOf(__filename);
 

@@ -60,8 +60,10 @@ check 'hosts_are_tried_in_turn' do
   dead = probe.addr[1]
   probe.close
   addresses = ["127.0.0.1:#{dead}", "#{Harness::HOST}:#{Harness::PORT}"]
-  settings = { addresses: addresses, logger: Logger.new(File::NULL), hosts_shuffle_strategy: :itself.to_proc }
-  connection = Bunny.new(settings.merge(user: Harness::USER, password: Harness::PASSWORD)).start
+  connection = Bunny.new(
+    addresses: addresses, hosts_shuffle_strategy: :itself.to_proc, logger: Logger.new(File::NULL),
+    user: Harness::USER, password: Harness::PASSWORD
+  ).start
   expect connection.open?
   connection.close
 end
@@ -117,7 +119,9 @@ end
 
 check 'channel_error_leaves_the_connection_usable' do
   connection = connect
-  expect_raise(Bunny::NotFound) { connection.create_channel.queue(Harness.unique('absent'), passive: true) }
+  expect_raise(Bunny::NotFound) do
+    connection.create_channel.queue(Harness.unique('absent'), passive: true)
+  end
   connection.create_channel.temporary_queue
 end
 
@@ -152,7 +156,8 @@ check 'unknown_tag_closes_the_channel_and_its_handler_is_told' do
   ch.on_error { |_, close| told << close }
   ch.basic_ack(82, false)
   close = told.pop
-  expect_equal [406, 'PRECONDITION_FAILED - unknown delivery tag 82'], [close.reply_code, close.reply_text]
+  expect_equal 406, close.reply_code
+  expect_equal 'PRECONDITION_FAILED - unknown delivery tag 82', close.reply_text
 end
 
 check 'consumer_tag_twice_closes_the_connection' do

@@ -1,8 +1,8 @@
 # Runs checks, each in a process of its own, and reports them one per line: `ok NAME`,
 # `not ok NAME reason`, and at the end `N passed, M failed`.
 #
-# A check is a block; it passes unless it raises. Bunny works in threads, which a check that hangs or
-# dies would leave behind: its process takes them along.
+# A check is a block; it passes unless it raises. Bunny works in threads, which a check that hangs
+# or dies would leave behind: its process takes them along.
 
 require 'bunny'
 require 'securerandom'

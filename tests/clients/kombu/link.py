@@ -1,4 +1,4 @@
-"""kombu and py-amqp, made brief: connections that close with the check, and errors by their code."""
+"""kombu and py-amqp, made brief: connections that close with the check, errors by their code."""
 
 import contextlib
 import logging
@@ -95,7 +95,9 @@ def refused(code, text=None):
 @contextlib.contextmanager
 def raises(*errors):
     """The block ends with one of these errors."""
-    expected = tuple(e for group in errors for e in (group if isinstance(group, tuple) else [group]))
+    expected = ()
+    for group in errors:  # a library gives some as a tuple already
+        expected += group if isinstance(group, tuple) else (group,)
     try:
         yield
     except expected:

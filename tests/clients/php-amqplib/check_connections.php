@@ -41,7 +41,8 @@ check('hosts_are_tried_in_turn', function (): void {
     $probe = stream_socket_server('tcp://127.0.0.1:0');
     $dead = explode(':', stream_socket_get_name($probe, false))[1];
     fclose($probe);
-    $host = ['host' => HOST, 'port' => PORT, 'user' => USER, 'password' => PASSWORD, 'vhost' => '/'];
+    $host = ['host' => HOST, 'port' => PORT, 'user' => USER, 'password' => PASSWORD];
+    $host += ['vhost' => '/'];
     $hosts = [['port' => $dead] + $host, $host];
     $connection = closing(AMQPStreamConnection::create_connection($hosts, []));
     expect($connection->isConnected());
@@ -125,7 +126,8 @@ check('other_properties_are_a_failed_precondition', function (): void {
     $queue = durable_queue($channel);
     $text = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue '$queue' in vhost '/': "
         . "received 'false' but current is 'true'";
-    expect_refused(406, fn () => $channel->queue_declare($queue, false, false, false, false), $text);
+    $again = fn () => $channel->queue_declare($queue, false, false, false, false);
+    expect_refused(406, $again, $text);
 });
 
 check('exclusive_queue_is_locked_for_others', function (): void {

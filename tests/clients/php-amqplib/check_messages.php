@@ -52,7 +52,8 @@ check('headers_come_back', function (): void {
     [$channel, $queue] = ready();
     $headers = [
         'text' => 'ž', 'number' => 3, 'large' => 2 ** 40, 'yes' => true,
-        'no' => false, 'nothing' => null, 'list' => [1, 'two', [3]], 'table' => ['deep' => ['er' => 1]],
+        'no' => false, 'nothing' => null, 'list' => [1, 'two', [3]],
+        'table' => ['deep' => ['er' => 1]],
     ];
     $properties = ['application_headers' => table($headers)];
     $channel->basic_publish(new AMQPMessage('x', $properties), '', $queue);

@@ -67,7 +67,8 @@ final class Harness
 
     private static function reason(Throwable $error): string
     {
-        $places = [['file' => $error->getFile(), 'line' => $error->getLine()], ...$error->getTrace()];
+        $thrown = ['file' => $error->getFile(), 'line' => $error->getLine()];
+        $places = [$thrown, ...$error->getTrace()];
         $place = '';
         foreach ($places as $entry) {
             if ($place === '' && str_starts_with(basename($entry['file'] ?? ''), 'check_')) {

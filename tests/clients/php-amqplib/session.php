@@ -72,10 +72,16 @@ function durable_queue(AMQPChannel $channel): string
     return $channel->queue_declare(queue_name(), false, true, false, false)[0];
 }
 
-function exchange(AMQPChannel $channel, string $type, array $arguments = [], bool $internal = false): string
-{
+/* The name of a durable exchange that is there. */
+function exchange(
+    AMQPChannel $channel,
+    string $type,
+    array $arguments = [],
+    bool $internal = false,
+): string {
     $name = delete_later('exchange_delete', Harness::unique('exchange'));
-    $channel->exchange_declare($name, $type, false, true, false, $internal, false, table($arguments));
+    $options = [false, true, false, $internal, false, table($arguments)];
+    $channel->exchange_declare($name, $type, ...$options);
     return $name;
 }
 

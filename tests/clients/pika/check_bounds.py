@@ -26,7 +26,7 @@ def content(exchange, routing_key, *pieces):
 
 
 def talk(connection, queue, exchange, send):
-    """One of everything on an open channel, said at once by `send`; then all answers are checked."""
+    """One of everything on an open channel, said at once by `send`, with all its answers."""
     send(
         method("queue.declare", queue=queue, durable=True)
         + method("exchange.declare", exchange=exchange, type="direct", arguments={"x-n": [1, "a"]})
