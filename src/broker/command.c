@@ -379,13 +379,18 @@ void lv_command_redeclare(struct lv_broker *broker)
 }
 
 /* The home has answered how much is in the queue, or that it is gone or going. */
-static void answer_declare(struct lv_broker *broker, struct lv_pending *pending)
+static void answer_declare(struct lv_broker *broker, struct lv_pending *pending, bool is_going)
 {
     bool is_gone = pending->error == -LV_E_NOT_FOUND;
 
     if (is_gone && pending->again != NULL && !is_known(pending)) {
         pending->error = 0;
         declare_again(broker, pending);
+    } else if (is_gone && pending->again != NULL && !is_going) {
+        /* Its home has not heard of it yet, or this shard not yet of its end: one of the two will.
+         */
+        pending->error = 0;
+        declared(broker, pending);
     } else if (is_gone && pending->again != NULL) {
         /* Its removal is under way; only behind that is the declare sure to make a new one. */
         pending->error = 0;
@@ -488,7 +493,7 @@ void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
         answer_consumer(pending);
         return;
     case LV_COMMAND_QUEUE_DECLARE:
-        answer_declare(broker, pending);
+        answer_declare(broker, pending, op->answer.found);
         return;
     default:
         lv_pending_finish(pending, NULL);

@@ -40,8 +40,9 @@ static void answer_counts(struct lv_broker *broker, struct lv_op *op, uint64_t m
     answer(broker, op, counts, "");
 }
 
-/* The queue is gone since the other shard looked, or on its way out. */
-static void fail_gone(struct lv_broker *broker, struct lv_op *op)
+/* The queue is on its way out (`is_here`), or unknown: then it has gone since the other shard
+ * looked, or its declare has not arrived here yet. */
+static void fail_gone(struct lv_broker *broker, struct lv_op *op, bool is_here)
 {
     struct lv_bytes name = lv_bytes(op->data, op->command.name_size);
     struct lv_bytes vhost = lv_bytes(op->data + name.size, op->command.vhost_size);
@@ -49,7 +50,7 @@ static void fail_gone(struct lv_broker *broker, struct lv_op *op)
     int rc = lv_fail(&diag, -LV_E_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", LV_FMT(name),
                      LV_FMT(vhost));
 
-    fail(broker, op, rc, &diag);
+    answer(broker, op, (struct lv_op_answer){.error = rc, .found = is_here}, diag.text);
 }
 
 static void fail_refused(struct lv_broker *broker, struct lv_op *op, int error, const char *why)
@@ -224,7 +225,7 @@ void lv_command_run(struct lv_broker *broker, struct lv_op *op)
     else if (queue == NULL && op->kind == LV_OP_DELETE)
         answer_counts(broker, op, 0, 0); /* deleting what is gone succeeds */
     else if (queue == NULL)
-        fail_gone(broker, op);
+        fail_gone(broker, op, entry != NULL);
     else if (op->kind == LV_OP_QUERY)
         answer_counts(broker, op, lv_queue_ready_count(queue), queue->consumer_count);
     else if (op->kind == LV_OP_DELETE)

@@ -83,7 +83,8 @@ struct lv_op_answer {
     int error;
     uint64_t message_count, consumer_count;
     uint64_t tag; /*       GET: the subscriber's tag; 0: awaits no answer */
-    bool found, redelivered;
+    bool found;   /*       GET: a message; an error: the queue, which is on its way out */
+    bool redelivered;
     bool refused; /*       APPLIED: no shard has or will */
 };
 

@@ -268,11 +268,14 @@ static void delivered(struct sim_client *client)
     struct sim_content *content = &client->content;
     struct sim_model *model = model_of(client);
     uint32_t number = sim_message_identify(model, content->body, content->got);
-    struct sim_consumer *consumer = &client->consumers[content->queue];
+    struct sim_consumer *consumer = NULL;
     bool is_get = content->id == LV_AMQP091_BASIC_GET_OK;
 
+    if (content->queue == SIM_UNCOUNTED)
+        return;
     if (client->is_released && content->queue != SIM_LOSSY)
         return; /* back in its queue already */
+    consumer = &client->consumers[content->queue];
     sim_copy_delivered(model, number, content->queue, content->redelivered);
     if (content->queue == SIM_LOSSY) {
         sim_copy_settled(model, number, content->queue);
@@ -294,7 +297,43 @@ static void delivered(struct sim_client *client)
     check_prefetch(client, consumer);
 }
 
-/* ---- churners: topology that comes and goes, and errors ---- */
+/* ---- churners: topology that comes and goes, consumers that lose it, and errors ---- */
+
+static uint32_t churn_tag(struct lv_bytes tag)
+{
+    uint32_t number = 0;
+
+    SIM_RULE(tag.size >= 2 && tag.data[0] == 'x', "a consumer's tag is its own");
+    for (size_t i = 1; i < tag.size; i++)
+        number = number * 10 + (uint32_t)(tag.data[i] - '0');
+    SIM_RULE(number < SIM_TAGS_MAX, "a consumer's tag is its own");
+    return number;
+}
+
+static void churn_consumers(struct sim_client *client, const char *queue)
+{
+    struct sim_model *model = model_of(client);
+    char tag[16];
+
+    if (sim_once_in(model, 2) && client->tag_count < SIM_TAGS_MAX) {
+        snprintf(tag, sizeof tag, "x%u", client->tag_count);
+        client->tags[client->tag_count++] = SIM_TAG_ASKED;
+        ASK(client, BASIC_CONSUME, basic_consume, .queue = lv_text(queue),
+            .consumer_tag = lv_text(tag), .no_ack = sim_once_in(model, 2),
+            .exclusive = sim_once_in(model, 8));
+    } else if (client->tag_count > 0) {
+        snprintf(tag, sizeof tag, "x%u", sim_below(model, client->tag_count));
+        ASK(client, BASIC_CANCEL, basic_cancel, .consumer_tag = lv_text(tag));
+    }
+}
+
+/* The broker says that the queue is gone: nothing may come from there any more. */
+static void take_cancel(struct sim_client *client, struct lv_bytes tag)
+{
+    SIM_RULE(client->role == SIM_CHURNER, "no queue goes that others use");
+    SIM_RULE(client->tags[churn_tag(tag)] == SIM_TAG_LIVE, "only live consumers are cancelled");
+    client->tags[churn_tag(tag)] = SIM_TAG_GONE;
+}
 
 static void churn(struct sim_client *client)
 {
@@ -302,7 +341,12 @@ static void churn(struct sim_client *client)
     char name[16];
 
     snprintf(name, sizeof name, "churn%u", sim_below(model, 3));
-    switch (sim_below(model, 8)) {
+    switch (sim_below(model, 11)) {
+    case 8:
+    case 9:
+    case 10:
+        churn_consumers(client, name);
+        break;
     case 0:
     case 1:
         ASK(client, QUEUE_DECLARE, queue_declare, .queue = lv_text(name),
@@ -335,7 +379,7 @@ static void churn(struct sim_client *client)
 static void take_reply(struct sim_client *client, const struct lv_amqp091_method *method)
 {
     uint32_t id = method->id == LV_AMQP091_BASIC_GET_EMPTY ? LV_AMQP091_BASIC_GET_OK : method->id;
-    const char *tag = (const char *)method->basic_consume_ok.consumer_tag.data;
+    struct lv_bytes tag = method->basic_consume_ok.consumer_tag; /* lies as in cancel-ok */
 
     SIM_RULE(client->expected_count > 0, "nothing is answered that was not asked");
     SIM_RULE(client->expected[0] == id, "questions are answered in their order");
@@ -343,14 +387,18 @@ static void take_reply(struct sim_client *client, const struct lv_amqp091_method
     client->expected_count--;
     memmove(client->expected, client->expected + 1, client->expected_count * sizeof(uint32_t));
     memmove(client->got_queue, client->got_queue + 1, client->expected_count * sizeof(uint32_t));
-    if (id == LV_AMQP091_BASIC_CONSUME_OK) {
-        struct sim_consumer *consumer = &client->consumers[tag[1] - '0'];
+    if (id == LV_AMQP091_BASIC_CONSUME_OK && client->role == SIM_CHURNER) {
+        client->tags[churn_tag(tag)] = SIM_TAG_LIVE;
+    } else if (id == LV_AMQP091_BASIC_CANCEL_OK && client->role == SIM_CHURNER) {
+        client->tags[churn_tag(tag)] = SIM_TAG_GONE;
+    } else if (id == LV_AMQP091_BASIC_CONSUME_OK) {
+        struct sim_consumer *consumer = &client->consumers[tag.data[1] - '0'];
         consumer->id = ++client->next_consumer;
         consumer->held = 0;
         consumer->prefetch = consumer->said_prefetch;
         memset(consumer->heard_next, 0, sizeof consumer->heard_next);
     } else if (id == LV_AMQP091_BASIC_CANCEL_OK) {
-        client->consumers[tag[1] - '0'].id = 0;
+        client->consumers[tag.data[1] - '0'].id = 0;
     } else if (id == LV_AMQP091_CHANNEL_OPEN_OK) {
         client->global_prefetch = client->said_global;
     } else if (id == LV_AMQP091_CHANNEL_CLOSE_OK) {
@@ -363,11 +411,22 @@ static void take_channel_close(struct sim_client *client)
 {
     SIM_RULE(client->role == SIM_CHURNER, "who does nothing wrong is not closed");
     client->expected_count = 0;
+    memset(client->tags, SIM_TAG_FREE, sizeof client->tags);
+    client->tag_count = 0;
     say(client, &(struct lv_amqp091_method){.id = LV_AMQP091_CHANNEL_CLOSE_OK});
     if (client->has_left)
         expect(client, LV_AMQP091_CONNECTION_CLOSE_OK);
     else
         ask_plain(client, LV_AMQP091_CHANNEL_OPEN, LV_AMQP091_CHANNEL_OPEN_OK);
+}
+
+/* Where a delivery comes from. */
+static uint32_t queue_of(struct sim_client *client, struct lv_bytes tag)
+{
+    if (client->role != SIM_CHURNER)
+        return (uint32_t)(tag.data[1] - '0');
+    SIM_RULE(client->tags[churn_tag(tag)] == SIM_TAG_LIVE, "only live consumers get deliveries");
+    return SIM_UNCOUNTED;
 }
 
 /* A method that has content: what is to come. */
@@ -380,7 +439,7 @@ static void begin_content(struct sim_client *client, const struct lv_amqp091_met
     if (method->id == LV_AMQP091_BASIC_DELIVER) {
         content->tag = method->basic_deliver.delivery_tag;
         content->redelivered = method->basic_deliver.redelivered;
-        content->queue = (uint32_t)(method->basic_deliver.consumer_tag.data[1] - '0');
+        content->queue = queue_of(client, method->basic_deliver.consumer_tag);
     } else if (method->id == LV_AMQP091_BASIC_GET_OK) {
         content->tag = method->basic_get_ok.delivery_tag;
         content->redelivered = method->basic_get_ok.redelivered;
@@ -395,6 +454,9 @@ static void take_method(struct sim_client *client, const struct lv_amqp091_metho
         break;
     case LV_AMQP091_CHANNEL_CLOSE:
         take_channel_close(client);
+        break;
+    case LV_AMQP091_BASIC_CANCEL:
+        take_cancel(client, method->basic_cancel.consumer_tag);
         break;
     case LV_AMQP091_BASIC_GET_OK:
         take_reply(client, method);

@@ -12,7 +12,9 @@
 
 #define SIM_EXPECTED_MAX 64u
 #define SIM_HELD_MAX     512u
-#define SIM_WINDOW       40u /* publishes without a confirm */
+#define SIM_WINDOW       40u        /* publishes without a confirm */
+#define SIM_TAGS_MAX     64u        /* consumers of a churner's channel, one after another */
+#define SIM_UNCOUNTED    UINT32_MAX /* the queue of a delivery that nobody accounts for */
 
 enum sim_role { SIM_PUBLISHER, SIM_CONSUMER, SIM_CHURNER };
 
@@ -32,6 +34,9 @@ struct sim_held {
     uint32_t consumer; /* which one of the channel's, 0 for a get */
     bool answered;     /* said, not yet taken */
 };
+
+/* A churner's consumer, by its tag "x0" … */
+enum sim_tag_state { SIM_TAG_FREE, SIM_TAG_ASKED, SIM_TAG_LIVE, SIM_TAG_GONE };
 
 struct sim_consumer {
     uint32_t id; /* counts up; 0: none */
@@ -73,6 +78,8 @@ struct sim_client {
     struct sim_consumer consumers[SIM_QUEUES];
     uint32_t next_consumer, next_prefetch, global_prefetch, said_global;
     struct sim_content content;
+    uint8_t tags[SIM_TAGS_MAX]; /* enum sim_tag_state */
+    uint32_t tag_count;
 };
 
 /* One simulated world. */
