@@ -222,7 +222,7 @@ def show(row, figure):
     if figure is None:
         return '–'
     if row.figure == 'latency':
-        return ' / '.join(f'{v:.0f} µs' if v < 1000 else f'{v / 1000:.2g} ms' for v in figure)
+        return ' / '.join(f'{v:.0f} µs' if v < 1000 else f'{v / 1000:.{1 if v < 1e4 else 0}f} ms' for v in figure)
     return short(figure)
 
 
