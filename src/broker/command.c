@@ -493,7 +493,7 @@ void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
         answer_consumer(pending);
         return;
     case LV_COMMAND_QUEUE_DECLARE:
-        answer_declare(broker, pending, op->answer.found);
+        answer_declare(broker, pending, op->answer.is_going);
         return;
     default:
         lv_pending_finish(pending, NULL);

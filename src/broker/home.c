@@ -50,7 +50,7 @@ static void fail_gone(struct lv_broker *broker, struct lv_op *op, bool is_here)
     int rc = lv_fail(&diag, -LV_E_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", LV_FMT(name),
                      LV_FMT(vhost));
 
-    answer(broker, op, (struct lv_op_answer){.error = rc, .found = is_here}, diag.text);
+    answer(broker, op, (struct lv_op_answer){.error = rc, .is_going = is_here}, diag.text);
 }
 
 static void fail_refused(struct lv_broker *broker, struct lv_op *op, int error, const char *why)

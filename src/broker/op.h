@@ -83,9 +83,10 @@ struct lv_op_answer {
     int error;
     uint64_t message_count, consumer_count;
     uint64_t tag; /*       GET: the subscriber's tag; 0: awaits no answer */
-    bool found;   /*       GET: a message; an error: the queue, which is on its way out */
+    bool found;   /*       GET: the message's record lies behind */
     bool redelivered;
-    bool refused; /*       APPLIED: no shard has or will */
+    bool is_going; /*       the queue is here, but on its way out */
+    bool refused;  /*       APPLIED: no shard has or will */
 };
 
 struct lv_op_enqueue {
