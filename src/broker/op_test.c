@@ -1,0 +1,185 @@
+#include "base/alloc.h"
+#include "broker/core.h"
+#include "broker/harness.h"
+#include "broker/op.h"
+
+static struct lv_sim sim;
+static struct lv_sim_client a, b;
+
+/* Three shards; "q" lives on shard 1, `a` is on 0 and `b` on 2. */
+static void begin(void)
+{
+    lv_sim_init(&sim, 3, 0);
+    lv_sim_client_open(&a, &sim, 0);
+    lv_sim_client_open(&b, &sim, 2);
+    lv_sim_declare(&a, "q", "");
+    assert_hears(&a, "declare-ok q 0 0");
+    assert_int_equal(lv_sim_home(&sim, "q"), 1);
+}
+
+static void end(void)
+{
+    lv_sim_client_fini(&a);
+    lv_sim_client_fini(&b);
+    lv_sim_fini(&sim);
+}
+
+/* Operations on the road. */
+static size_t under_way(uint32_t from, uint32_t to)
+{
+    const struct lv_sim_road *road = &sim.shards[from].roads[to];
+
+    return road->end - road->begin;
+}
+
+static void operations_begin_clear_and_end_with_what_they_own(void **state)
+{
+    struct lv_sim_table table;
+    struct lv_op *op;
+
+    (void)state;
+    begin();
+    op = lv_op_new(sim.shards[2].broker, LV_OP_QUERY, 100);
+    assert_non_null(op);
+    assert_int_equal(op->from, 2);
+    assert_int_equal(op->size, 100);
+    assert_null(op->command.pending);
+    assert_int_equal((uintptr_t)op->data % 8, 0);
+    lv_op_free(op);
+    lv_op_free(NULL);
+    struct lv_change change = {
+        .kind = LV_CHANGE_BIND,
+        .vhost = lv_text("/"),
+        .name = lv_text("queue"),
+        .other = lv_text("exchange"),
+        .key = lv_text("key"),
+        .arguments = lv_sim_table(&table, "a", lv_sim_string("value")),
+    };
+    op = lv_change_op(sim.shards[0].broker, &change);
+    assert_non_null(op);
+    assert_true(lv_bytes_equal(op->change.change.key, change.key));
+    assert_true(op->change.change.key.data != change.key.data); /* a copy */
+    assert_true(op->change.arguments != change.arguments);
+    lv_op_free(op); /* and its arguments */
+    end();
+}
+
+static void a_change_goes_to_shard_zero_and_from_there_to_all(void **state)
+{
+    (void)state;
+    begin();
+    lv_sim_declare(&b, "new", "");
+    assert_int_equal(under_way(2, 0), 1);
+    assert_true(lv_sim_carry(&sim, 2, 0));
+    assert_int_equal(under_way(0, 1), 1);
+    assert_int_equal(under_way(0, 2), 2); /* the change, and that shard 0 has applied it */
+    assert_true(lv_sim_carry(&sim, 0, 2));
+    assert_true(lv_sim_carry(&sim, 0, 2));
+    assert_heard_now(&b, "");
+    assert_true(lv_sim_carry(&sim, 0, 1));
+    assert_true(lv_sim_carry(&sim, 1, 2));
+    assert_hears(&b, "declare-ok new 0 0");
+    end();
+}
+
+static void a_confirm_comes_when_the_home_has_the_message(void **state)
+{
+    (void)state;
+    begin();
+    lv_channel_confirm_select(a.channels[0].core);
+    lv_sim_publish(&a, "", "q", "m");
+    lv_sim_turn(&sim);
+    assert_heard_now(&a, "");
+    assert_true(lv_sim_carry(&sim, 0, 1));
+    assert_true(lv_sim_carry(&sim, 1, 0));
+    lv_sim_turn(&sim);
+    assert_heard_now(&a, "confirm 1");
+    end();
+}
+
+static void many_settled_at_once_are_one_operation(void **state)
+{
+    (void)state;
+    begin();
+    lv_sim_consume(&b, "q", "t", "");
+    for (int i = 0; i < 50; i++)
+        lv_sim_publish(&a, "", "q", "m");
+    lv_sim_settle(&sim);
+    assert_int_equal(b.delivered, 50);
+    lv_sim_settle_tag(&b, 40, "+a");
+    assert_int_equal(under_way(2, 1), 1);
+    lv_sim_settle_tag(&b, 41, "a");
+    lv_sim_settle_tag(&b, 0, "+q");
+    assert_int_equal(under_way(2, 1), 3);
+    lv_sim_settle(&sim);
+    assert_int_equal(b.delivered, 59);
+    end();
+}
+
+static void credit_is_told_now_and_then_and_not_each_time(void **state)
+{
+    size_t most = 0;
+
+    (void)state;
+    begin();
+    lv_sim_consume(&b, "q", "t", "n");
+    lv_sim_settle(&sim);
+    for (unsigned i = 0; i < LV_REMOTE_WINDOW; i++) {
+        lv_sim_publish(&a, "", "q", "m");
+        while (lv_sim_carry(&sim, 0, 1))
+            ;
+        (void)lv_broker_turn(sim.shards[1].broker);
+        while (lv_sim_carry(&sim, 1, 2))
+            ;
+        most = under_way(2, 1) > most ? under_way(2, 1) : most;
+    }
+    assert_int_equal(b.delivered, LV_REMOTE_WINDOW);
+    assert_in_range(most, 1, 4);
+    end();
+}
+
+static void a_closing_channel_leaves_no_trace_on_other_shards(void **state)
+{
+    (void)state;
+    begin();
+    lv_sim_consume(&b, "q", "t", "");
+    lv_sim_publish(&a, "", "q", "m");
+    lv_sim_settle(&sim);
+    assert_false(lv_list_is_empty(&sim.shards[1].broker->remotes));
+    lv_sim_channel_close(&b, 1);
+    assert_hears(&b, "consume-ok t\nt #1 m\nchannel-closed");
+    assert_true(lv_list_is_empty(&sim.shards[1].broker->remotes));
+    lv_sim_get(&a, "q", "n");
+    assert_hears(&a, "get-ok #1 m again, 0 left");
+    end();
+}
+
+/* The answer to a consume and the end of its queue may arrive with anything in between. */
+static void a_late_notice_finds_its_channel_gone(void **state)
+{
+    (void)state;
+    begin();
+    lv_sim_consume(&b, "q", "t", "");
+    assert_hears(&b, "consume-ok t");
+    lv_sim_delete(&a, "q", "");
+    while (under_way(1, 2) == 0)
+        assert_true(lv_sim_carry(&sim, 0, 1) || lv_sim_carry(&sim, 1, 0));
+    lv_sim_channel_close(&b, 1); /* the notice is under way */
+    assert_hears(&b, "channel-closed");
+    assert_hears(&a, "delete-ok 0");
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operations_begin_clear_and_end_with_what_they_own),
+        cmocka_unit_test(a_change_goes_to_shard_zero_and_from_there_to_all),
+        cmocka_unit_test(a_confirm_comes_when_the_home_has_the_message),
+        cmocka_unit_test(many_settled_at_once_are_one_operation),
+        cmocka_unit_test(credit_is_told_now_and_then_and_not_each_time),
+        cmocka_unit_test(a_closing_channel_leaves_no_trace_on_other_shards),
+        cmocka_unit_test(a_late_notice_finds_its_channel_gone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
