@@ -79,6 +79,7 @@ enum lv_command {
     LV_COMMAND_CANCEL,
     LV_COMMAND_GET,
     LV_COMMAND_TX_COMMIT,
+    LV_COMMAND_PROBE,
     LV_COMMAND_COUNT
 };
 
@@ -105,6 +106,10 @@ struct lv_client_ops {
     /* lv_channel_close() is done: unacked messages are back in their queues. May open the next
      * channel. The channel's memory is gone after this. */
     void (*channel_closed)(void *channel_ctx);
+    /* Somebody wants a queue that only this client may use. Is its peer still there? Answered by
+     * lv_client_alive() or by closing the client, both also from within the call. `is_same`: by all
+     * that can be seen it is the same application come back. */
+    void (*probe)(void *client_ctx, bool is_same);
     /* lv_client_close() is done: channels closed, exclusive queues deleted; the client is gone. */
     void (*client_closed)(void *client_ctx);
 };
@@ -116,6 +121,8 @@ struct lv_client_config {
     void *ctx;                       /* view  for client_closed */
     struct lv_bytes vhost;           /*       copied */
     struct lv_bytes user;            /*       copied; for user-id and texts */
+    uint64_t origin;                 /*       where the peer is, as a number; 0: not known */
+    uint64_t alias;                  /*       what it calls itself, as a number; 0: nothing */
 };
 
 /* -LV_E_NOT_ALLOWED: no such vhost. */
@@ -127,6 +134,9 @@ void lv_client_close(struct lv_client *client);
 /* False while the connection's output is full: its consumers get nothing until it is true again.
  * May be called from within `deliver`. */
 void lv_client_set_writable(struct lv_client *client, bool writable);
+
+/* The peer has given a sign of life since `probe` was called. */
+void lv_client_alive(struct lv_client *client);
 
 int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
     LV_MUST_CHECK;
@@ -170,6 +180,11 @@ void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name);
 void lv_queue_bind(struct lv_channel *channel, const struct lv_bind *bind);
 void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind);
 
+/* A command has failed because another client locks the queue (empty: the last one declared): has
+ * that client's peer looked at. Answered by LV_COMMAND_PROBE when it is alive or its queues are
+ * gone; the command may be tried once more then. False: it is nobody else's, or memory is short. */
+bool lv_channel_probe_owner(struct lv_channel *channel, struct lv_bytes queue);
+
 /* ---- messages ---- */
 
 /* Confirms count from here, from 1. Doing it again changes nothing. */
@@ -207,6 +222,9 @@ void lv_channel_recover(struct lv_channel *channel);
 
 /* ---- transactions ---- */
 
+/* Bytes of messages and tags that one transaction may hold. */
+#define LV_TX_SIZE_MAX (64u << 20)
+
 /* From now on publishes and settles of the channel wait for its commits. Again changes nothing.
  * -LV_E_PRECONDITION: it confirms; and a channel with transactions may not begin to. */
 int lv_channel_tx_select(struct lv_channel *channel, struct lv_diag *diag) LV_MUST_CHECK;
@@ -218,6 +236,9 @@ void lv_channel_tx_commit(struct lv_channel *channel);
 int lv_channel_tx_rollback(struct lv_channel *channel, struct lv_diag *diag) LV_MUST_CHECK;
 
 /* ---- direct reply-to ---- */
+
+/* Bytes of answers that wait for a client that does not read. */
+#define LV_REPLY_TO_SIZE_MAX (4u << 20)
 
 /* The name under which answers reach this channel's consumer of "amq.rabbitmq.reply-to", or nothing
  * when it has none. Valid until that consumer is gone. */

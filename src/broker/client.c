@@ -2,7 +2,13 @@
 #include "broker/core.h"
 #include "broker/reply_to.h"
 
+static_assert(LV_SHARDS_MAX == 1u << 6, "a client's id has room for its shard");
 #define SHARD_BITS 6u /* a client's id is its serial number on its shard, then the shard */
+
+uint32_t lv_client_shard(uint64_t id)
+{
+    return (uint32_t)(id & (LV_SHARDS_MAX - 1));
+}
 
 struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id)
 {
@@ -26,9 +32,12 @@ int lv_client_open(struct lv_broker *broker, const struct lv_client_config *conf
     client->ctx = config->ctx;
     client->vhost = vhost;
     client->id = ++broker->last_client_id << SHARD_BITS | broker->config.shard;
+    client->origin = config->origin;
+    client->alias = config->alias;
     client->writable = true;
     lv_list_init(&client->channels);
     lv_list_init(&client->owned);
+    lv_list_init(&client->probes);
     client->user_size = (uint8_t)config->user.size;
     lv_put_bytes((uint8_t *)client->user, config->user);
     if (lv_map_put(&broker->clients, lv_bytes(&client->id, sizeof client->id), client) < 0) {
@@ -70,6 +79,7 @@ void lv_client_progress(struct lv_client *client)
     void *ctx = client->ctx;
     lv_map_remove(&broker->clients, lv_bytes(&client->id, sizeof client->id));
     broker->stats.connections--;
+    lv_client_answer_probes(client);
     lv_free(client);
     ops->client_closed(ctx);
 }

@@ -69,6 +69,8 @@ struct lv_client {
     void *ctx;                       /* view */
     struct lv_vhost *vhost;          /* view */
     uint64_t id;                     /*       unique over all shards: serial, then shard */
+    uint64_t origin, alias;          /*       as in struct lv_client_config */
+    struct lv_list probes;           /* own   PROBE operations that await an answer */
     struct lv_list channels;         /* own   of lv_channel.link */
     struct lv_list owned;            /* view  of lv_queue_entry.owned_link: exclusive queues */
     uint32_t refs; /*       pending commands; freed when closing and none are left */
@@ -143,8 +145,17 @@ struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t q
 void lv_client_progress(struct lv_client *client);
 void lv_client_ref(struct lv_client *client);
 void lv_client_unref(struct lv_client *client);
+/* The shard of the client with this id. */
+uint32_t lv_client_shard(uint64_t id);
 /* NULL when it is not (or no longer) of this shard. */
 struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id);
+
+/* ---- owner.c ---- */
+/* PROBE and PROBED have come. Each takes the operation. */
+void lv_owner_probe(struct lv_broker *broker, struct lv_op *op);
+void lv_owner_probed(struct lv_op *op);
+/* Who waits for the client's end, or for a sign of life, may look again. */
+void lv_client_answer_probes(struct lv_client *client);
 
 /* ---- channel.c ---- */
 /* A local consumer's message: tags it and hands it to the session. `tag` is the subscriber's.

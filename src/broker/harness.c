@@ -248,6 +248,7 @@ static const char *const words[LV_COMMAND_COUNT] = {
     [LV_COMMAND_CANCEL] = "cancel",
     [LV_COMMAND_GET] = "get",
     [LV_COMMAND_TX_COMMIT] = "commit",
+    [LV_COMMAND_PROBE] = "probe",
 };
 
 static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *reply)
@@ -317,6 +318,14 @@ static void on_cancelled(void *channel_ctx, struct lv_bytes consumer_tag, void *
     hear(channel_ctx, "cancelled %.*s", LV_FMT(consumer_tag));
 }
 
+static void on_probe(void *client_ctx, bool is_same)
+{
+    struct lv_sim_client *client = client_ctx;
+
+    hear(&client->channels[0], is_same ? "probed by himself" : "probed by another");
+    client->awaits_probe = true;
+}
+
 static void on_channel_closed(void *channel_ctx)
 {
     struct lv_sim_channel *channel = channel_ctx;
@@ -340,6 +349,7 @@ static const struct lv_client_ops recording = {
     .returned = on_returned,
     .cancelled = on_cancelled,
     .channel_closed = on_channel_closed,
+    .probe = on_probe,
     .client_closed = on_client_closed,
 };
 
@@ -360,10 +370,17 @@ const char *lv_sim_heard(struct lv_sim_client *client)
 
 /* ---- clients and channels ---- */
 
-void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard)
+void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard,
+                           const struct lv_sim_identity *identity)
 {
     struct lv_client_config config = {
-        .ops = &recording, .ctx = client, .vhost = lv_text("/"), .user = lv_text("guest")};
+        .ops = &recording,
+        .ctx = client,
+        .vhost = lv_text("/"),
+        .user = lv_text(identity->user),
+        .origin = identity->origin,
+        .alias = identity->alias,
+    };
 
     *client = (struct lv_sim_client){.sim = sim, .shard = shard % sim->shard_count};
     assert_int_equal(
@@ -373,6 +390,11 @@ void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32
         client->channels[i].number = i + 1;
     }
     lv_sim_channel_open(client, 1);
+}
+
+void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard)
+{
+    lv_sim_client_open_as(client, sim, shard, &(struct lv_sim_identity){.user = "guest"});
 }
 
 void lv_sim_client_close(struct lv_sim_client *client)

@@ -107,10 +107,18 @@ struct lv_sim_client {
     uint32_t stop_after;  /* > 0: stops being writable after this many deliveries */
     uint32_t close_after; /* > 0: closes itself in this reply */
     uint64_t delivered;
+    bool awaits_probe; /* was asked for a sign of life */
 };
 
 /* A connection to "/" with channel 1 open. */
 void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard);
+/* The same as somebody in particular. */
+struct lv_sim_identity {
+    const char *user;
+    uint64_t origin, alias;
+};
+void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard,
+                           const struct lv_sim_identity *identity);
 /* Closes if that is still to be done, settles, frees the trace. */
 void lv_sim_client_fini(struct lv_sim_client *client);
 /* Closes; `client-closed` is heard when it is done. */

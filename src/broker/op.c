@@ -254,6 +254,12 @@ void lv_op_run(struct lv_broker *broker, struct lv_op *op)
     case LV_OP_REPLY_ANSWER:
         lv_reply_to_answered(op);
         return;
+    case LV_OP_PROBE:
+        lv_owner_probe(broker, op);
+        return;
+    case LV_OP_PROBED:
+        lv_owner_probed(op);
+        return;
     default:
         run_plain(broker, op);
         lv_op_free(op);

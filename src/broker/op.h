@@ -50,7 +50,9 @@ enum lv_op_kind {
     LV_OP_REPLY,
     LV_OP_REPLIED,
     LV_OP_REPLY_QUERY,
-    LV_OP_REPLY_ANSWER
+    LV_OP_REPLY_ANSWER,
+    LV_OP_PROBE,
+    LV_OP_PROBED
 };
 
 /* A change on its way: struct lv_change with its strings behind the operation. SUBMIT becomes the
@@ -97,6 +99,13 @@ struct lv_op_enqueue {
     bool mandatory, found;      /*       REPLY: to be returned when nobody is there; REPLIED */
 };
 
+/* Is the client that locks a queue still alive? The user of the one who asks lies behind. */
+struct lv_op_probe {
+    struct lv_pending *pending; /* view */
+    uint64_t owner;             /*       the client's id */
+    uint64_t origin, alias;     /*       of the one who asks, as in struct lv_client_config */
+};
+
 struct lv_op_delivery {
     struct lv_channel *channel;           /* view */
     struct lv_subscriber *subscriber;     /* view */
@@ -118,6 +127,7 @@ struct lv_op {
         struct lv_op_answer answer;
         struct lv_op_enqueue enqueue;
         struct lv_op_delivery delivery;
+        struct lv_op_probe probe;
     };
     uint32_t size; /*       bytes behind */
     _Alignas(8) uint8_t data[];

@@ -8,9 +8,6 @@
 #define PSEUDO_QUEUE "amq.rabbitmq.reply-to"
 /* The prefix, a token of 32 digits, and the shard's number. */
 #define NAME_SIZE_MAX (sizeof PSEUDO_QUEUE + 32 + 4)
-/* Bytes of answers that wait for a client that does not read. There is no queue that could keep
- * them, so what comes on top is dropped: the requester sees it as an answer that never came. */
-#define WAITING_SIZE_MAX (4u << 20)
 
 struct lv_reply_to {
     struct lv_channel *channel;           /* view */
@@ -184,13 +181,14 @@ static void deliver(const struct lv_reply_to *reply_to, const struct lv_op *op)
     channel->client->ops->deliver(channel->ctx, &delivery);
 }
 
-/* Until the client reads again. */
+/* Until the client reads again. There is no queue that could keep more: what comes on top is an
+ * answer that never came. */
 static void keep(struct lv_reply_to *reply_to, const struct lv_op *op)
 {
     struct lv_broker *broker = reply_to->channel->broker;
     struct lv_op *copy;
 
-    if (reply_to->waiting_size + op->size > WAITING_SIZE_MAX)
+    if (reply_to->waiting_size + op->size > LV_REPLY_TO_SIZE_MAX)
         return;
     copy = lv_op_new(broker, LV_OP_REPLY, op->size);
     if (copy == NULL)

@@ -13,9 +13,6 @@
 #include "broker/core.h"
 #include "broker/route.h"
 
-/* Bytes of messages and tags that one transaction may hold. */
-#define LV_TX_SIZE_MAX (64u << 20)
-
 /* Keeps a message for its queues. 406 when the transaction becomes too large. */
 int lv_tx_publish(struct lv_channel *channel, const struct lv_message *message,
                   const struct lv_targets *targets, bool mandatory, struct lv_diag *diag)

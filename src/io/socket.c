@@ -94,6 +94,16 @@ static int fail_listen(const struct lv_address *address, int error, struct lv_di
                    error == EACCES ? " (ports below 1024 need the right to them)" : "");
 }
 
+/* A peer that vanished is found within two minutes, also without heartbeats. Accepted sockets take
+ * this over from the one that listens, at no cost for each. */
+static void keep_alive(int fd)
+{
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+}
+
 /* 0, or the errno that it ended with. SO_REUSEADDR lets a restarted program have its port although
  * old connections linger; a second one that listens is refused all the same. */
 static int listen_family(const struct lv_address *address, int family, int *ret_fd)
@@ -105,6 +115,7 @@ static int listen_family(const struct lv_address *address, int family, int *ret_
     if (fd < 0)
         return errno;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    keep_alive(fd);
     if (family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !lv_address_is_any(address));
     if (bind(fd, &system.any, size) < 0 || listen(fd, BACKLOG) < 0)
@@ -152,6 +163,29 @@ int lv_socket_accept(int fd, int *ret_fd, struct lv_address *ret_peer)
 }
 
 /* A signal only ends the poll(), not the wait. */
+bool lv_socket_is_hung_up(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+
+    assert(fd >= 0);
+    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+int lv_socket_echo(int fd, struct lv_socket_echo *ret_echo)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+
+    memset(&info, 0, sizeof info); /* an older kernel fills less */
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return -LV_E_IO;
+    *ret_echo = (struct lv_socket_echo){
+        .unanswered = info.tcpi_unacked,
+        .silent_ms = info.tcpi_last_ack_recv,
+    };
+    return 0;
+}
+
 int lv_socket_wait(int fd, bool for_write, int timeout_ms)
 {
     struct pollfd poller = {.fd = fd, .events = for_write ? POLLOUT : POLLIN};

@@ -33,6 +33,17 @@ ssize_t lv_socket_read(int fd, void *buffer, size_t size) LV_MUST_CHECK;
 /* Bytes written, 0: no room now. -LV_E_IO: the peer is gone. At most LV_SOCKET_PIECES. */
 ssize_t lv_socket_write(int fd, const struct lv_bytes *pieces, size_t count) LV_MUST_CHECK;
 
+/* Without reading: has the peer ended its side, or has the connection broken? */
+bool lv_socket_is_hung_up(int fd);
+
+/* What the kernel knows of the peer's answers. */
+struct lv_socket_echo {
+    uint32_t unanswered; /* segments sent and not acknowledged */
+    uint32_t silent_ms;  /* since it last acknowledged anything */
+};
+/* -LV_E_IO: not of this socket. */
+int lv_socket_echo(int fd, struct lv_socket_echo *ret_echo) LV_MUST_CHECK;
+
 /* Waits until it can be read (or written), at most so long. -LV_E_TIMEOUT. */
 int lv_socket_wait(int fd, bool for_write, int timeout_ms) LV_MUST_CHECK;
 

@@ -75,6 +75,54 @@ static void both_ends_send_at_once_and_never_block(void **state)
     close_pair(&pair);
 }
 
+static void sockets_that_were_accepted_are_kept_alive(void **state)
+{
+    struct pair pair = connect_pair();
+    int value = 0;
+    socklen_t size = sizeof value;
+
+    (void)state;
+    assert_int_equal(getsockopt(pair.far, SOL_SOCKET, SO_KEEPALIVE, &value, &size), 0);
+    assert_int_not_equal(value, 0);
+    assert_int_equal(getsockopt(pair.far, IPPROTO_TCP, TCP_KEEPIDLE, &value, &size), 0);
+    assert_int_equal(value, 60);
+    close_pair(&pair);
+}
+
+/* Bytes that nobody has read stand before the end, and yet the end is seen. */
+static void a_peer_that_hung_up_is_known_without_reading(void **state)
+{
+    struct pair pair = connect_pair();
+    struct lv_bytes piece = lv_text("unread");
+
+    (void)state;
+    assert_false(lv_socket_is_hung_up(pair.far));
+    assert_int_equal(lv_socket_write(pair.near, &piece, 1), 6);
+    assert_false(lv_socket_is_hung_up(pair.far));
+    assert_int_equal(shutdown(pair.near, SHUT_WR), 0);
+    assert_true(lv_socket_is_hung_up(pair.far));
+    close_pair(&pair);
+}
+
+static void a_living_peer_acknowledges_what_it_is_sent(void **state)
+{
+    struct pair pair = connect_pair();
+    struct lv_bytes piece = lv_text("are you there?");
+    struct lv_socket_echo echo = {.unanswered = 1};
+    int pipes[2];
+
+    (void)state;
+    assert_int_equal(lv_socket_write(pair.far, &piece, 1), (int)piece.size);
+    while (echo.unanswered > 0) /* whoever reads or not: its kernel answers */
+        assert_int_equal(lv_socket_echo(pair.far, &echo), 0);
+    assert_true(echo.silent_ms < 10000);
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(lv_socket_echo(pipes[0], &echo), -LV_E_IO);
+    close(pipes[0]);
+    close(pipes[1]);
+    close_pair(&pair);
+}
+
 static void an_empty_queue_of_connections_is_a_timeout(void **state)
 {
     struct pair pair = connect_pair();
@@ -246,6 +294,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepted_sockets_know_their_peer),
         cmocka_unit_test(both_ends_send_at_once_and_never_block),
+        cmocka_unit_test(sockets_that_were_accepted_are_kept_alive),
+        cmocka_unit_test(a_peer_that_hung_up_is_known_without_reading),
+        cmocka_unit_test(a_living_peer_acknowledges_what_it_is_sent),
         cmocka_unit_test(an_empty_queue_of_connections_is_a_timeout),
         cmocka_unit_test(reading_tells_nothing_yet_from_the_end),
         cmocka_unit_test(pieces_arrive_as_one_stream),

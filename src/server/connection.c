@@ -4,6 +4,7 @@
 #include "io/socket.h"
 #include "lv_version.h"
 #include "server/login.h"
+#include "server/probe.h"
 #include "server/shard.h"
 
 /* How long a peer may take to read the last words. */
@@ -63,6 +64,14 @@ static void on_resume(void *ctx)
         lv_list_push_back(&connection->shard->again, &connection->waits);
 }
 
+static void on_probe(void *ctx, bool is_same)
+{
+    struct lv_connection *connection = ctx;
+
+    assert(connection->session != NULL);
+    lv_probe_begin(connection, is_same);
+}
+
 static void on_event(void *ctx, enum lv_level level, const char *name, const char *why)
 {
     const struct lv_connection *connection = ctx;
@@ -87,6 +96,7 @@ static const struct lv_session_host host = {
     .flush = on_flush,
     .login = on_login,
     .resume = on_resume,
+    .probe = on_probe,
     .event = on_event,
     .finished = on_finished,
 };
@@ -240,6 +250,7 @@ static void close_now(struct lv_connection *connection)
     lv_link_clear(&connection->waits);
     lv_link_remove(&connection->all);
     lv_reactor_remove(shard->reactor, &connection->watch);
+    lv_probe_end(connection);
     lv_session_free(connection->session);
     set_left(connection, NULL, 0);
     lv_socket_close(fd);
@@ -343,6 +354,9 @@ static struct lv_session *new_session(struct lv_shard *shard, struct lv_connecti
         .limits = &shard->shared->limits,
         .version = shard->shared->settings->product_version,
         .information = shard->shared->information,
+        /* Never 0, which would mean that it is not known. */
+        .origin = 1 | lv_siphash(&shard->shared->hash_key,
+                                 lv_bytes(connection->peer.ip, sizeof connection->peer.ip)),
     };
 
     assert(shard->broker != NULL);

@@ -13,8 +13,9 @@
 
 #include <stddef.h>
 
-struct lv_shard;
+struct lv_probe;
 struct lv_session;
+struct lv_shard;
 
 struct lv_connection {
     struct lv_watch watch;
@@ -26,10 +27,11 @@ struct lv_connection {
     uint8_t *left;              /* own   input that was not used yet */
     uint32_t left_size;
     struct lv_address peer;
-    bool is_lost;       /* the socket is of no more use */
-    bool is_finished;   /* the session is done: close once the output is sent */
-    bool is_full;       /* the socket takes no more for now */
-    uint64_t closes_at; /* finished: when it is closed in any case */
+    struct lv_probe *probe; /* own   NULL: nobody asks whether the peer is there */
+    bool is_lost;           /* the socket is of no more use */
+    bool is_finished;       /* the session is done: close once the output is sent */
+    bool is_full;           /* the socket takes no more for now */
+    uint64_t closes_at;     /* finished: when it is closed in any case */
 };
 
 /* Takes the socket, also when it fails. */

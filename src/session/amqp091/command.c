@@ -471,14 +471,12 @@ static int run(struct step *step)
     }
 }
 
-int lv_session_command(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
-                       struct lv_fault *fault)
+static int run_once(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
+                    struct lv_fault *fault)
 {
     struct step step;
     int rc;
 
-    assert(channel->state == LV_SESSION_CHANNEL_OPEN);
-    assert(channel->core != NULL);
     step.channel = channel;
     step.method = method;
     step.fault = fault;
@@ -487,4 +485,68 @@ int lv_session_command(struct lv_session_channel *channel, const struct lv_amqp0
     rc = run(&step);
     lv_arena_fini(&step.arena);
     return rc;
+}
+
+/* The queue that the method is about, as it was written. */
+static struct lv_bytes queue_of(const struct lv_amqp091_method *method)
+{
+    switch (method->id) {
+    case LV_AMQP091_QUEUE_DECLARE:
+        return method->queue_declare.queue;
+    case LV_AMQP091_QUEUE_BIND:
+        return method->queue_bind.queue;
+    case LV_AMQP091_QUEUE_UNBIND:
+        return method->queue_unbind.queue;
+    case LV_AMQP091_QUEUE_PURGE:
+        return method->queue_purge.queue;
+    case LV_AMQP091_QUEUE_DELETE:
+        return method->queue_delete.queue;
+    case LV_AMQP091_BASIC_CONSUME:
+        return method->basic_consume.queue;
+    case LV_AMQP091_BASIC_GET:
+        return method->basic_get.queue;
+    default:
+        LV_IMPOSSIBLE("no other method is about a queue that can be locked");
+    }
+}
+
+/* The queue is another client's. Before the refusal is told, that client's peer is looked at; the
+ * input stays where it is until it is known, and then the same frame is judged again. False: the
+ * refusal is true as it stands. */
+static bool ask_owner(struct lv_session_channel *channel, const struct lv_amqp091_method *method)
+{
+    struct lv_session *session = channel->session;
+    struct name name;
+
+    strip(&name, queue_of(method));
+    session->pending.channel = channel;
+    session->pause |= LV_PAUSE_ANSWER;
+    session->is_retried = true;
+    if (lv_channel_probe_owner(channel->core, name.bytes))
+        return true;
+    session->pending.channel = NULL;
+    session->is_retried = false;
+    lv_session_resume(session, LV_PAUSE_ANSWER);
+    return false;
+}
+
+int lv_session_command(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
+                       struct lv_fault *fault)
+{
+    struct lv_session *session = channel->session;
+    int rc;
+
+    assert(channel->state == LV_SESSION_CHANNEL_OPEN);
+    assert(channel->core != NULL);
+    session->may_probe = !session->has_probed;
+    session->has_probed = false;
+    rc = run_once(channel, method, fault);
+    session->may_probe = false;
+    if (LV_LIKELY(!session->is_locked_out))
+        return rc;
+    session->is_locked_out = false;
+    if (!ask_owner(channel, method))
+        return run_once(channel, method, fault);
+    session->has_probed = true;
+    return 0;
 }

@@ -277,5 +277,6 @@ const struct lv_client_ops lv_session_client_ops = {
     .returned = returned,
     .cancelled = cancelled,
     .channel_closed = lv_session_channel_closed,
+    .probe = lv_session_probe,
     .client_closed = lv_session_client_closed,
 };

@@ -5,6 +5,7 @@
  * silence, and nothing of the core's is his.
  */
 #include "base/alloc.h"
+#include "base/map.h"
 #include "codec/amqp091/frame.h"
 #include "codec/amqp091/table.h"
 #include "codec/sasl/sasl.h"
@@ -124,6 +125,9 @@ size_t lv_session_take_header(struct lv_session *session, struct lv_bytes input)
     return input.size;
 }
 
+/* Names are compared across shards, by whoever has the same user: no secret is needed. */
+static const struct lv_hash_key alias_key = {0, 0};
+
 /* What of the client's properties means something to the broker. */
 static int read_client_properties(struct lv_session *session, struct lv_bytes entries,
                                   struct lv_diag *diag)
@@ -149,6 +153,7 @@ static int read_client_properties(struct lv_session *session, struct lv_bytes en
     }
     value = lv_table_get(properties, "connection_name");
     if (value != NULL && value->type == LV_TYPE_STRING) {
+        session->alias = lv_siphash(&alias_key, value->bytes);
         snprintf(name, sizeof name, "%.*s", LV_FMT(value->bytes));
         lv_session_log(session, LV_DEBUG, "connection.name", name);
     }
@@ -294,6 +299,8 @@ int lv_session_open(struct lv_session *session, const struct lv_amqp091_method *
         .ctx = session,
         .vhost = method->connection_open.virtual_host,
         .user = lv_text(session->user),
+        .origin = session->origin,
+        .alias = session->alias,
     };
     int rc;
 

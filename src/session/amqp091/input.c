@@ -327,6 +327,8 @@ static size_t take_frame(struct lv_session *session, struct lv_bytes input, uint
         return input.size;
     }
     judge(session, &frame, now);
+    if (LV_UNLIKELY(session->is_retried))
+        return 0;
     return (size_t)head.size + LV_AMQP091_FRAME_OVERHEAD_SIZE;
 }
 

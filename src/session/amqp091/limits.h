@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "broker/broker.h"
 #include "codec/amqp091/content.h"
 #include "codec/amqp091/frame.h"
 #include "codec/amqp091/table.h"
@@ -43,6 +44,11 @@
     X(CLIENT_NAME, 255, "bytes", "connection_name that is shown", "longer names are cut")          \
     X(CONSUMERS, 10000, "consumers", "consumers of one channel",                                   \
       "each costs memory, and a tag is found by looking through them")                             \
+    X(TX, LV_TX_SIZE_MAX, "bytes", "messages and acknowledgements of one transaction",             \
+      "all of it is held until the commit; above it the channel is closed (406)")                  \
+    X(REPLY_TO, LV_REPLY_TO_SIZE_MAX, "bytes",                                                     \
+      "answers by direct reply-to that wait for a requester that does not read",                   \
+      "no queue holds them; what comes on top is dropped")                                         \
     X(OUT_HIGH, 1048576, "bytes", "output at which deliveries to a connection stop",               \
       "a slow reader keeps its messages in the queue, not in its output")                          \
     X(OUT_LOW, 262144, "bytes", "output at which they go on", "enough to keep the socket busy")    \

@@ -101,6 +101,10 @@ struct lv_session {
     bool owes_close_ok : 1; /* RUNNING, RELEASING: the client has asked */
     bool is_told : 1;       /* `finished` was called */
     bool resumed : 1;       /* the last pause ended within this step */
+    bool may_probe : 1;     /* a command runs that may be tried again */
+    bool is_locked_out : 1; /* it was refused because another client locks the queue */
+    bool is_retried : 1;    /* the frame just judged is to be judged again */
+    bool has_probed : 1;    /* the next command is tried again: what it says now counts */
     uint32_t wait_ms;       /* of CLOSING and LINGERING */
     uint32_t depth;         /* steps on the stack */
     struct lv_session_pending pending;
@@ -112,6 +116,7 @@ struct lv_session {
     char *user;                           /* own   between start-ok and open */
     const char *mechanism;                /* view  in LOGIN */
     struct lv_broker *broker;             /* view */
+    uint64_t origin, alias;               /*       as in struct lv_client_config */
     const char *version;                  /* view */
     const char *information;              /* view */
 };
@@ -132,6 +137,8 @@ void lv_session_release(struct lv_session *session);
 void lv_session_doom(struct lv_session *session);
 /* The next heartbeat tick, half an interval from now. */
 void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now);
+/* The core's probe. */
+void lv_session_probe(void *client_ctx, bool is_same);
 /* The core's client_closed. */
 void lv_session_client_closed(void *client_ctx);
 /* The output is above its first mark: the core has to hold back, and perhaps the peer too. */

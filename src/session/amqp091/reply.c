@@ -91,10 +91,11 @@ static struct lv_amqp091_method answer(const struct lv_reply *reply, uint32_t as
         method.id = LV_AMQP091_TX_COMMIT_OK;
         return method;
     case LV_COMMAND_GET:
+    case LV_COMMAND_PROBE:
     case LV_COMMAND_COUNT:
         break;
     }
-    LV_IMPOSSIBLE("basic.get has an answer of its own");
+    LV_IMPOSSIBLE("these have answers of their own");
 }
 
 /* The consumer joins its channel even when nobody waits for consume-ok. */
@@ -127,12 +128,21 @@ void lv_session_reply(void *channel_ctx, const struct lv_reply *reply)
 
     assert(pending.channel == channel);
     session->pending = (struct lv_session_pending){.channel = NULL};
+    if (reply->command == LV_COMMAND_PROBE) { /* the command comes again */
+        lv_session_resume(session, LV_PAUSE_ANSWER);
+        return;
+    }
     if (reply->error == 0) {
         succeed(channel, &pending, reply);
         lv_session_resume(session, LV_PAUSE_ANSWER);
         return;
     }
     lv_free(pending.consumer);
+    if (reply->error == -LV_E_LOCKED && session->may_probe) {
+        session->is_locked_out = true;
+        lv_session_resume(session, LV_PAUSE_ANSWER);
+        return;
+    }
     fault.method = pending.method;
     lv_fail(&fault.diag, reply->error, "%s", reply->text);
     lv_session_resume(session, LV_PAUSE_ANSWER);

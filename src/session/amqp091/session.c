@@ -222,6 +222,20 @@ void lv_session_client_closed(void *client_ctx)
     leave(session);
 }
 
+void lv_session_probe(void *client_ctx, bool is_same)
+{
+    struct lv_session *session = client_ctx;
+
+    assert(session->client != NULL);
+    session->host->probe(session->host_ctx, is_same);
+}
+
+void lv_session_alive(struct lv_session *session)
+{
+    if (session->client != NULL)
+        lv_client_alive(session->client);
+}
+
 static void send_heartbeat(struct lv_session *session)
 {
     static const uint8_t heartbeat[] = {LV_AMQP091_FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0,
@@ -231,6 +245,12 @@ static void send_heartbeat(struct lv_session *session)
         lv_session_doom(session);
     else
         lv_session_wrote(session);
+}
+
+void lv_session_prod(struct lv_session *session)
+{
+    if (session->state == LV_SESSION_RUNNING && !session->doomed)
+        send_heartbeat(session);
 }
 
 /* Twice per interval: something must go out. Once per interval: something must have come in, unless
@@ -310,6 +330,7 @@ struct lv_session *lv_session_new(const struct lv_session_config *config, uint64
     session->deadlines = config->deadlines;
     session->version = config->version;
     session->information = config->information;
+    session->origin = config->origin;
     session->frame_max = LV_BOUND_HANDSHAKE_FRAME;
     session->is_writable = true;
     lv_deadline_init(&session->deadline, on_deadline);
@@ -342,8 +363,9 @@ size_t lv_session_input(struct lv_session *session, struct lv_bytes input, uint6
     while (used < input.size && session->pause == 0 && !session->doomed) {
         size_t step = lv_session_take(session, lv_bytes(input.data + used, input.size - used), now);
         assert(step <= input.size - used);
-        if (step == 0)
+        if (step == 0 && !session->is_retried)
             break;
+        session->is_retried = false;
         used += step;
         if (LV_UNLIKELY(session->deferred))
             run_deferred(session);

@@ -42,6 +42,10 @@ struct lv_session_host {
     /* lv_session_input() is wanted soon, with what was left and even if nothing was: something has
      * to be done outside the core's callbacks. Never call it from within this. */
     void (*resume)(void *ctx);
+    /* Somebody wants what this connection alone may use. Is the peer still there? Answered by
+     * lv_session_alive() or lv_session_lost(), later. `is_same`: it is the same application come
+     * back, as far as can be seen. */
+    void (*probe)(void *ctx, bool is_same);
     /* Something for the log; `why` is the explanation or "". */
     void (*event)(void *ctx, enum lv_level level, const char *name, const char *why);
     /* Nothing in the core knows the session any more: send what is left of the output, then close
@@ -59,6 +63,7 @@ struct lv_session_config {
     const struct lv_session_limits *limits; /* view */
     const char *version;                    /* view  of the product, as clients see it ("4.1.0") */
     const char *information;                /* view  "Leveret 0.1.0 …" */
+    uint64_t origin;                        /*       the peer's address as a number; 0: not known */
 };
 
 struct lv_session *lv_session_new(const struct lv_session_config *config, uint64_t now)
@@ -73,6 +78,10 @@ void lv_session_free(struct lv_session *session);
 size_t lv_session_input(struct lv_session *session, struct lv_bytes input, uint64_t now);
 /* The peer is gone (end of stream or error): ends in `finished`. */
 void lv_session_lost(struct lv_session *session);
+/* The answer to `probe`: the peer has given a sign of life. */
+void lv_session_alive(struct lv_session *session);
+/* Gives the peer something to acknowledge: a heartbeat, whether or not it is time for one. */
+void lv_session_prod(struct lv_session *session);
 /* The answer to `login`: NULL, or why not, for the log only (peers get RabbitMQ's one sentence). */
 void lv_session_login(struct lv_session *session, const char *refusal);
 /* The broker stops or an operator wants it: connection.close 320 with the text. */

@@ -231,6 +231,17 @@ static void host_resume(void *ctx)
     peer->resume_count++;
 }
 
+static void host_probe(void *ctx, bool is_same)
+{
+    struct lv_peer *peer = ctx;
+
+    peer->probe_count++;
+    if (peer->shows_events)
+        note(peer, "* probed by %s\n", is_same ? "himself" : "another");
+    if (!peer->is_numb)
+        lv_session_alive(peer->session);
+}
+
 static void host_event(void *ctx, enum lv_level level, const char *name, const char *why)
 {
     struct lv_peer *peer = ctx;
@@ -253,6 +264,7 @@ static const struct lv_session_host host = {
     .flush = host_flush,
     .login = host_login,
     .resume = host_resume,
+    .probe = host_probe,
     .event = host_event,
     .finished = host_finished,
 };
@@ -273,6 +285,7 @@ void lv_peer_init(struct lv_peer *peer, struct lv_world *world, uint32_t shard)
         .limits = &world->limits,
         .version = "4.1.0",
         .information = "Leveret 0.1.0",
+        .origin = world->origin,
     };
     peer->session = lv_session_new(&config, world->now);
     must(peer->session != NULL);

@@ -37,6 +37,7 @@ struct lv_world {
     struct lv_session_limits limits; /* may be changed before peers come */
     struct lv_peer *peers;           /* view  newest first */
     uint32_t shard_count;
+    uint64_t origin; /* of peers to come, as in struct lv_session_config */
     uint64_t now;
 };
 
@@ -68,9 +69,11 @@ struct lv_peer {
     lv_peer_frame_fn *on_frame; /* instead of the trace */
     void *ctx;                  /* view  its */
     uint64_t resume_count;
-    bool header_heard; /* the server answered with a protocol header: nothing can follow */
-    bool is_deaf;      /* doesn't read what is sent */
-    bool is_asked;     /* login without an answer */
+    bool header_heard;    /* the server answered with a protocol header: nothing can follow */
+    unsigned probe_count; /* times that the host was asked whether we are there */
+    bool is_numb;         /* and does not know */
+    bool is_deaf;         /* doesn't read what is sent */
+    bool is_asked;        /* login without an answer */
     bool logs_in_later;
     bool shows_events; /* states and refusals are in the trace */
     bool must_flush, must_resume;
