@@ -100,7 +100,7 @@ def header_types_of_py_amqp_come_back():
     channel = link.amqp_channel()
     queue = link.exclusive_queue(channel)
     when = datetime.datetime(2020, 2, 29, 12, 30, 15)
-    headers = {"when": when, "none": None, "double": -0.5, "negative": -(2**62), "empty": {}}
+    headers = {"when": when, "none": None, "double": -0.5, "empty": {}}
     link.publish(channel, queue, "x", application_headers=headers)
     seen = channel.basic_get(queue, no_ack=True).properties["application_headers"]
     assert seen == headers, seen

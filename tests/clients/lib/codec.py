@@ -246,6 +246,21 @@ class Reader:
         return self.longstr()
 
 
+def canonical(raw):
+    """A field table's entries by name, types kept, the first of those that share a name.
+
+    RabbitMQ 4 may send a table sorted that was not sorted when it came, which 3.10 never does.
+    """
+    inner, entries = Reader(Reader(raw).longstr()), {}
+    while inner.at < len(inner.raw):
+        key = inner.shortstr()
+        octet, start = inner.raw[inner.at : inner.at + 1], inner.at + 1
+        inner.field_value()
+        value = inner.raw[start : inner.at]
+        entries.setdefault(key, (octet, canonical(value) if octet == b"F" else value))
+    return sorted(entries.items())
+
+
 class Method:
     """A method as it arrived; its arguments are attributes.
 

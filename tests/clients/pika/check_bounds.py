@@ -5,7 +5,7 @@ import codec
 import scratch
 import wire
 from codec import BODY, HEADER, METHOD
-from harness import check
+from harness import check, unique
 from neighbour import undisturbed
 
 CHANNELS = 2047
@@ -28,7 +28,7 @@ def content(exchange, routing_key, *pieces):
 def talk(connection, queue, exchange, send):
     """One of everything on an open channel, said at once by `send`, with all its answers."""
     send(
-        method("queue.declare", queue=queue, durable=True)
+        method("queue.declare", queue=queue, exclusive=True)
         + method("exchange.declare", exchange=exchange, type="direct", arguments={"x-n": [1, "a"]})
         + method("queue.bind", queue=queue, exchange=exchange, routing_key="k")
         + content(exchange, "k", b"in ", b"two pieces")
@@ -75,10 +75,10 @@ def whole_conversation_byte_by_byte_works():
     connection.close()
 
 
-@check(seconds=60)
+@check(seconds=120)
 def conversation_cut_in_two_at_every_byte_works():
     connection, place = wire.connect_with_channel(), 0
-    queue, exchange = scratch.queue_name(), scratch.exchange_name()
+    queue, exchange = unique("queue"), unique("exchange")  # which the talk itself deletes
     longest = 0
 
     def cut(raw):
@@ -88,7 +88,7 @@ def conversation_cut_in_two_at_every_byte_works():
         connection.send(raw[place:])
 
     while place <= longest:
-        talk(connection, queue, exchange, cut)
+        talk(connection, f"{queue}.{place}", f"{exchange}.{place}", cut)
         place += 1
     assert place > 300
 
@@ -160,7 +160,7 @@ def header_frame_as_large_as_a_frame_may_be_comes_back():
 def headers_nested_sixty_deep_come_back():
     entries = {}
     for number in range(58):
-        entries = {"t": entries, "a": [[number]]}
+        entries = {"a": [[number]], "t": entries}
     connection = wire.connect_with_channel()
     queue, properties = wire.exclusive_queue(connection), codec.table(entries)
     connection.publish(1, "", queue, b"x", flags=HEADERS_FLAG, properties=properties)
