@@ -7,7 +7,7 @@
 #include "broker/core.h"
 #include "broker/harness.h"
 
-enum { CLIENTS = 6, STEPS = 1200, QUEUES = 5, IDS_MAX = STEPS * 4 };
+enum { CLIENTS = 6, STEPS = 1200, QUEUES = 5, REPLIES = QUEUES, IDS_MAX = STEPS * 4 };
 
 struct client;
 
@@ -23,13 +23,13 @@ struct client {
     struct lv_client *core;
     struct lv_channel *channel;
     uint64_t published, confirmed, last_tag, settled_to;
-    uint64_t ids[IDS_MAX]; /* by delivery tag: message and queue */
-    struct consumer consumers[QUEUES];
-    bool consumes[QUEUES];
+    uint64_t ids[IDS_MAX];                 /* by delivery tag: message and queue */
+    struct consumer consumers[QUEUES + 1]; /* the last one of direct answers */
+    bool consumes[QUEUES + 1];
     int got_queue;
     bool got_no_ack;
     bool waits; /* for an answer */
-    bool channel_closing;
+    bool channel_closing, transactional;
     enum lv_command command;
     int command_queue;
 };
@@ -42,6 +42,7 @@ struct storm {
     bool done[QUEUES][IDS_MAX]; /* acknowledged, or given without need of that */
     bool seen[QUEUES][IDS_MAX];
     uint64_t deliveries;
+    bool wild;
 };
 
 static const char *const names[QUEUES] = {"q0", "q1", "q2", "q3", "q4"};
@@ -61,13 +62,16 @@ static void note(struct client *client, const struct lv_delivery *delivery, int 
     assert_int_equal(delivery->tag, client->last_tag + 1);
     client->last_tag = delivery->tag;
     assert_in_range(id, 1, storm->last_id);
+    storm->deliveries++;
+    client->ids[delivery->tag] = 0;
+    if (storm->wild)
+        return;
     assert_false(storm->done[queue][id]);
     if (storm->seen[queue][id])
         assert_true(delivery->redelivered);
     storm->seen[queue][id] = true;
     storm->done[queue][id] = no_ack;
     client->ids[delivery->tag] = no_ack ? 0 : id * QUEUES + (uint64_t)queue;
-    storm->deliveries++;
 }
 
 static void on_reply(void *ctx, const struct lv_reply *reply)
@@ -149,7 +153,11 @@ static void open_channel(struct client *client)
     memset(client->consumes, 0, sizeof client->consumes);
     client->channel_closing = false;
     assert_int_equal(lv_channel_open(client->core, client, &client->channel), 0);
-    lv_channel_confirm_select(client->channel);
+    client->transactional = client->storm->wild && below(client->storm, 3) == 0;
+    if (client->transactional)
+        assert_int_equal(lv_channel_tx_select(client->channel, NULL), 0);
+    else
+        lv_channel_confirm_select(client->channel);
 }
 
 static void open_client(struct client *client)
@@ -177,7 +185,11 @@ static void publish(struct client *client)
         .body = lv_bytes(&id, sizeof id),
     };
 
-    client->published++;
+    struct client *other = &storm->clients[below(storm, CLIENTS)];
+    if (storm->wild && !fanout && other->channel != NULL && !other->channel->closing &&
+        lv_channel_reply_to(other->channel).size > 0)
+        message.key = lv_channel_reply_to(other->channel);
+    client->published += !client->transactional;
     assert_int_equal(lv_channel_publish(client->channel, &message, below(storm, 2) == 0, NULL), 0);
 }
 
@@ -188,6 +200,11 @@ static void settle(struct client *client)
     bool multiple = below(storm, 4) == 0;
     uint64_t tag = client->last_tag - below(storm, 12);
 
+    if (storm->wild) {
+        int rc = lv_channel_settle(client->channel, tag, multiple, how, NULL);
+        assert_true(rc == 0 || rc == -LV_E_PRECONDITION);
+        return;
+    }
     if (tag == 0 || tag > client->last_tag || client->ids[tag] == 0) {
         if (tag > 0)
             assert_int_equal(lv_channel_settle(client->channel, tag, multiple, how, NULL),
@@ -200,6 +217,45 @@ static void settle(struct client *client)
         client->ids[at] = 0;
         if (id != 0 && how != LV_SETTLE_REQUEUE)
             storm->done[id % QUEUES][id / QUEUES] = true;
+    }
+}
+
+/* What only some storms have. */
+static void wild_command(struct client *client)
+{
+    struct storm *storm = client->storm;
+    struct lv_exchange_bind bind = {.destination = lv_text("amq.direct"),
+                                    .source = lv_text("amq.fanout"),
+                                    .key = lv_text(names[below(storm, QUEUES)])};
+    struct consumer *consumer = &client->consumers[REPLIES];
+    struct lv_consume consume = {.queue = lv_text("amq.rabbitmq.reply-to"),
+                                 .tag = lv_text("replies"),
+                                 .no_ack = true,
+                                 .consumer_ctx = consumer};
+    uint32_t what = below(storm, 10);
+
+    if (what < 3 && client->transactional) {
+        client->command = LV_COMMAND_TX_COMMIT;
+        lv_channel_tx_commit(client->channel);
+    } else if (what == 3 && client->transactional) {
+        client->waits = false;
+        assert_int_equal(lv_channel_tx_rollback(client->channel, NULL), 0);
+    } else if (what < 6 && !client->consumes[REPLIES]) {
+        *consumer = (struct consumer){.client = client, .queue = REPLIES, .no_ack = true};
+        client->consumes[REPLIES] = true;
+        client->command_queue = REPLIES;
+        client->command = LV_COMMAND_CONSUME;
+        lv_channel_consume(client->channel, &consume);
+    } else if (what < 7) {
+        client->command_queue = REPLIES;
+        client->command = LV_COMMAND_CANCEL;
+        lv_channel_cancel(client->channel, lv_text("replies"));
+    } else if (what < 8) {
+        client->command = LV_COMMAND_BIND;
+        lv_exchange_bind_exchange(client->channel, &bind);
+    } else {
+        client->waits = false;
+        lv_channel_recover(client->channel);
     }
 }
 
@@ -224,7 +280,9 @@ static void command(struct client *client)
 
     client->waits = true;
     client->command_queue = client->got_queue = queue;
-    if (what < 30) {
+    if (storm->wild && below(storm, 4) == 0) {
+        wild_command(client);
+    } else if (what < 30) {
         client->command = LV_COMMAND_QUEUE_DECLARE;
         lv_queue_declare(client->channel, &declare);
     } else if (what < 50 && !client->consumes[queue]) {
@@ -314,6 +372,7 @@ static uint64_t run(uint32_t shard_count, uint64_t seed)
     assert_non_null(storm);
     lv_sim_init(&storm->sim, shard_count, seed);
     lv_random_seed(&storm->random, seed);
+    storm->wild = seed % 2 == 0;
     for (int i = 0; i < CLIENTS; i++)
         storm->clients[i].storm = storm;
     for (int i = 0; i < STEPS; i++) {
