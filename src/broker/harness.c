@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/words.h"
 
 #include <stdio.h>
 
@@ -110,6 +111,7 @@ void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
             .shard = i,
             .shard_count = shard_count,
             .store = shard->store,
+            .properties = &lv_words_properties,
             .hash_key = {.k0 = 1, .k1 = 2},
             .seed = 1000 * (seed + 1) + i,
             .send = send_op,
@@ -236,7 +238,7 @@ static void LV_PRINTF(2, 3) hear(struct lv_sim_channel *channel, const char *fmt
     client->trace_size = (size_t)(p - client->trace) + strlen(p);
 }
 
-static const char *const words[LV_COMMAND_COUNT] = {
+static const char *const command_words[LV_COMMAND_COUNT] = {
     [LV_COMMAND_EXCHANGE_DECLARE] = "exchange-declare",
     [LV_COMMAND_EXCHANGE_DELETE] = "exchange-delete",
     [LV_COMMAND_QUEUE_DECLARE] = "declare",
@@ -251,6 +253,17 @@ static const char *const words[LV_COMMAND_COUNT] = {
     [LV_COMMAND_PROBE] = "probe",
 };
 
+/* The body, and headers when there are any. */
+static const char *shown(const struct lv_message *message)
+{
+    static char text[900];
+    bool has_words = message->properties.size > 0 && message->properties.data[0] != 0;
+
+    (void)snprintf(text, sizeof text, has_words ? "%.*s {%.*s}" : "%.*s", LV_FMT(message->body),
+                   LV_FMT(message->properties));
+    return text;
+}
+
 static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *reply)
 {
     const struct lv_delivery *delivery = reply->delivery;
@@ -258,8 +271,8 @@ static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *repl
     if (delivery == NULL)
         hear(channel, "get-empty");
     else
-        hear(channel, "get-ok #%llu %.*s%s, %llu left", (unsigned long long)delivery->tag,
-             LV_FMT(delivery->message.body), delivery->redelivered ? " again" : "",
+        hear(channel, "get-ok #%llu %s%s, %llu left", (unsigned long long)delivery->tag,
+             shown(&delivery->message), delivery->redelivered ? " again" : "",
              (unsigned long long)reply->message_count);
 }
 
@@ -267,7 +280,7 @@ static void on_reply(void *channel_ctx, const struct lv_reply *reply)
 {
     struct lv_sim_channel *channel = channel_ctx;
     struct lv_sim_client *client = channel->client;
-    const char *word = words[reply->command];
+    const char *word = command_words[reply->command];
 
     assert_true(client->awaited > 0); /* exactly one answer for each command */
     client->awaited--;
@@ -295,8 +308,8 @@ static void on_deliver(void *channel_ctx, const struct lv_delivery *delivery)
 
     assert_non_null(channel->core);
     client->delivered++;
-    hear(channel, "%.*s #%llu %.*s%s", LV_FMT(delivery->consumer_tag),
-         (unsigned long long)delivery->tag, LV_FMT(delivery->message.body),
+    hear(channel, "%.*s #%llu %s%s", LV_FMT(delivery->consumer_tag),
+         (unsigned long long)delivery->tag, shown(&delivery->message),
          delivery->redelivered ? " again" : "");
     if (client->stop_after > 0 && --client->stop_after == 0)
         lv_client_set_writable(client->core, false);
@@ -309,7 +322,7 @@ static void on_confirm(void *channel_ctx, uint64_t tag, bool multiple)
 
 static void on_returned(void *channel_ctx, const struct lv_message *message)
 {
-    hear(channel_ctx, "returned %.*s", LV_FMT(message->body));
+    hear(channel_ctx, "returned %s", shown(message));
 }
 
 static void on_cancelled(void *channel_ctx, struct lv_bytes consumer_tag, void *consumer_ctx)
@@ -482,8 +495,8 @@ void lv_sim_purge(struct lv_sim_client *client, const char *queue)
     lv_queue_purge(ask(client), lv_text(queue));
 }
 
-void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char *type,
-                     const char *letters)
+void lv_sim_exchange_args(struct lv_sim_client *client, const char *name, const char *type,
+                          const char *letters, const struct lv_table *arguments)
 {
     struct lv_exchange_declare declare = {
         .name = lv_text(name),
@@ -492,9 +505,16 @@ void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char 
         .durable = has(letters, 'd'),
         .auto_delete = has(letters, 'a'),
         .internal = has(letters, 'i'),
+        .arguments = arguments,
     };
 
     lv_exchange_declare(ask(client), &declare);
+}
+
+void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char *type,
+                     const char *letters)
+{
+    lv_sim_exchange_args(client, name, type, letters, NULL);
 }
 
 void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, const char *letters)
@@ -502,22 +522,60 @@ void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, cons
     lv_exchange_delete(ask(client), lv_text(name), has(letters, 'u'));
 }
 
+void lv_sim_bind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
+                      const char *key, const struct lv_table *arguments)
+{
+    struct lv_bind bind = {.queue = lv_text(queue),
+                           .exchange = lv_text(exchange),
+                           .key = lv_text(key),
+                           .arguments = arguments};
+
+    lv_queue_bind(ask(client), &bind);
+}
+
 void lv_sim_bind(struct lv_sim_client *client, const char *queue, const char *exchange,
                  const char *key)
 {
-    struct lv_bind bind = {
-        .queue = lv_text(queue), .exchange = lv_text(exchange), .key = lv_text(key)};
+    lv_sim_bind_args(client, queue, exchange, key, NULL);
+}
 
-    lv_queue_bind(ask(client), &bind);
+void lv_sim_unbind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
+                        const char *key, const struct lv_table *arguments)
+{
+    struct lv_bind bind = {.queue = lv_text(queue),
+                           .exchange = lv_text(exchange),
+                           .key = lv_text(key),
+                           .arguments = arguments};
+
+    lv_queue_unbind(ask(client), &bind);
 }
 
 void lv_sim_unbind(struct lv_sim_client *client, const char *queue, const char *exchange,
                    const char *key)
 {
-    struct lv_bind bind = {
-        .queue = lv_text(queue), .exchange = lv_text(exchange), .key = lv_text(key)};
+    lv_sim_unbind_args(client, queue, exchange, key, NULL);
+}
 
-    lv_queue_unbind(ask(client), &bind);
+void lv_sim_link(struct lv_sim_client *client, const char *source, const char *destination,
+                 const char *key, const struct lv_table *arguments)
+{
+    struct lv_exchange_bind bind = {.destination = lv_text(destination),
+                                    .source = lv_text(source),
+                                    .key = lv_text(key),
+                                    .arguments = arguments};
+
+    lv_exchange_bind_exchange(ask(client), &bind);
+}
+
+void lv_sim_unlink(struct lv_sim_client *client, const char *source, const char *destination,
+                   const char *key, const struct lv_table *arguments)
+{
+    struct lv_exchange_bind bind = {.destination = lv_text(destination),
+                                    .source = lv_text(source),
+                                    .key = lv_text(key),
+                                    .arguments = arguments};
+
+    lv_exchange_unbind_exchange(ask(client), &bind);
 }
 
 void lv_sim_consume_on(struct lv_sim_channel *channel, const char *queue, const char *tag,
@@ -563,6 +621,20 @@ int lv_sim_try_publish(struct lv_sim_client *client, const char *exchange, const
     };
 
     return lv_channel_publish(client->channels[0].core, &message, mandatory, diag);
+}
+
+int lv_sim_try_publish_words(struct lv_sim_client *client, const char *exchange, const char *key,
+                             const char *words, const char *body, struct lv_diag *diag)
+{
+    struct lv_message message = {
+        .exchange = lv_text(exchange),
+        .key = lv_text(key),
+        .properties = lv_text(words),
+        .body = lv_text(body),
+        .flags = lv_words_have_extra_keys(lv_text(words)) ? LV_MESSAGE_EXTRA_KEYS : 0,
+    };
+
+    return lv_channel_publish(client->channels[0].core, &message, true, diag);
 }
 
 void lv_sim_publish(struct lv_sim_client *client, const char *exchange, const char *key,

@@ -146,10 +146,21 @@ void lv_sim_purge(struct lv_sim_client *client, const char *queue);
 void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char *type,
                      const char *letters);
 void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, const char *letters);
+void lv_sim_exchange_args(struct lv_sim_client *client, const char *name, const char *type,
+                          const char *letters, const struct lv_table *arguments);
 void lv_sim_bind(struct lv_sim_client *client, const char *queue, const char *exchange,
                  const char *key);
+void lv_sim_bind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
+                      const char *key, const struct lv_table *arguments);
 void lv_sim_unbind(struct lv_sim_client *client, const char *queue, const char *exchange,
                    const char *key);
+void lv_sim_unbind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
+                        const char *key, const struct lv_table *arguments);
+/* From an exchange to another one. `arguments` may be NULL. */
+void lv_sim_link(struct lv_sim_client *client, const char *source, const char *destination,
+                 const char *key, const struct lv_table *arguments);
+void lv_sim_unlink(struct lv_sim_client *client, const char *source, const char *destination,
+                   const char *key, const struct lv_table *arguments);
 void lv_sim_consume(struct lv_sim_client *client, const char *queue, const char *tag,
                     const char *letters);
 void lv_sim_cancel(struct lv_sim_client *client, const char *tag);
@@ -160,6 +171,9 @@ void lv_sim_publish(struct lv_sim_client *client, const char *exchange, const ch
 /* Letter m: mandatory. The result, with the sentence. */
 int lv_sim_try_publish(struct lv_sim_client *client, const char *exchange, const char *key,
                        const char *body, bool mandatory, struct lv_diag *diag);
+/* The same with headers, as words.h has them. */
+int lv_sim_try_publish_words(struct lv_sim_client *client, const char *exchange, const char *key,
+                             const char *words, const char *body, struct lv_diag *diag);
 /* Letters: a acknowledges, r rejects, q requeues; + means all up to the tag. Must succeed. */
 void lv_sim_settle_tag(struct lv_sim_client *client, uint64_t tag, const char *letters);
 
