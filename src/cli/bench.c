@@ -118,7 +118,7 @@ int lv_run_bench(int argc, char **argv)
                     .duration = 5,
                     .warmup = 1,
                     .patience = 30,
-                    .prefix = "leveret-bench"}};
+                    .prefix = "lv-bench"}};
     struct lv_bench_options *o = &choice.options;
     /* One flat table. */
     const struct lv_option options[] = {
@@ -155,7 +155,7 @@ int lv_run_bench(int argc, char **argv)
         LV_NUMBER_OPTION("idle", 0, "N", &o->idle, 1, COUNT_MAX,
                          "N connections with a consumer that wait for nothing"),
         LV_CALL_OPTION("pid", 0, "PID", add_pid, &choice, "a process of the broker; repeatable"),
-        LV_TEXT_OPTION("prefix", 0, "NAME", &o->prefix, "of the queues' names [leveret-bench]"),
+        LV_TEXT_OPTION("prefix", 0, "NAME", &o->prefix, "of the queues' names [lv-bench]"),
         LV_FLAG_OPTION("keep", 0, &o->keep, "leave the queues there"),
         LV_FLAG_OPTION("json", 0, &o->json, "print one JSON object"),
         LV_FLAG_OPTION("quiet", 0, &o->quiet, "no progress on the terminal"),

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define TICK_NS   (2 * LV_NS_PER_MS)
+#define WATCH_NS  (10 * LV_NS_PER_MS) /* while it runs: every wake takes time from the load */
 #define LINGER_NS (50 * LV_NS_PER_MS) /* in which a stray duplicate would show */
 #define LINE_NS   LV_NS_PER_S
 
@@ -153,11 +154,11 @@ static void watch_window(struct load *load)
 
     assert(options->duration > 0);
     while (lv_clock_now() < begin && !atomic_load(&load->bench.failed))
-        sleep_ns(TICK_NS);
+        sleep_ns(WATCH_NS);
     take_snapshot(load, &load->begin);
     atomic_store(&load->bench.measuring, true);
     while (lv_clock_now() < end && !atomic_load(&load->bench.failed)) {
-        sleep_ns(TICK_NS);
+        sleep_ns(WATCH_NS);
         show_progress(load);
     }
     take_snapshot(load, &load->end);
