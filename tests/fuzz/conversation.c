@@ -102,12 +102,62 @@ static void say_publish(struct program *program, uint16_t channel)
     lv_peer_say_publish(program->peer, channel, &publish);
 }
 
+static struct lv_bytes next_type(struct program *program)
+{
+    static const char *const types[] = {"fanout", "direct", "topic", "headers"};
+
+    return lv_text(types[next(program) % LV_COUNT(types)]);
+}
+
+/* What is said less often: bindings between exchanges, transactions, other types of exchanges. */
+static void say_rare_method(struct program *program, uint16_t channel, uint8_t kind, uint8_t bits)
+{
+    struct lv_peer *peer = program->peer;
+
+    switch (kind % 8) {
+    case 0:
+        SAY(peer, channel, EXCHANGE_BIND, exchange_bind, .destination = next_name(program),
+            .source = next_name(program), .routing_key = next_tag(program), .no_wait = bits & 1,
+            .arguments = next_table(program));
+        break;
+    case 1:
+        SAY(peer, channel, EXCHANGE_UNBIND, exchange_unbind, .destination = next_name(program),
+            .source = next_name(program), .routing_key = next_tag(program), .no_wait = bits & 1,
+            .arguments = next_table(program));
+        break;
+    case 2:
+        SAY(peer, channel, EXCHANGE_DECLARE, exchange_declare, .exchange = next_name(program),
+            .type = next_type(program), .arguments = next_table(program));
+        break;
+    case 3:
+        SAY_PLAIN(peer, channel, TX_SELECT);
+        break;
+    case 4:
+        SAY_PLAIN(peer, channel, TX_COMMIT);
+        break;
+    case 5:
+        SAY_PLAIN(peer, channel, TX_ROLLBACK);
+        break;
+    case 6:
+        SAY(peer, channel, BASIC_RECOVER, basic_recover, .requeue = (bits & 7) != 7);
+        break;
+    default:
+        SAY(peer, channel, BASIC_CONSUME, basic_consume, .queue = lv_text("amq.rabbitmq.reply-to"),
+            .no_ack = (bits & 7) != 7);
+        break;
+    }
+}
+
 /* One flat switch: something that a client may say. */
 static void say_method(struct program *program, uint16_t channel)
 {
     struct lv_peer *peer = program->peer;
     uint8_t kind = next(program), bits = next(program);
 
+    if (kind >= 240) {
+        say_rare_method(program, channel, kind, bits);
+        return;
+    }
     switch (kind % 24) {
     case 0:
     case 1:
