@@ -258,7 +258,9 @@ static int walk(struct search *search, struct lv_exchange *exchange)
         if (search->is_matched || exchange->alternate.data == NULL)
             continue;
         struct lv_exchange *alternate = lv_vhost_exchange(search->vhost, exchange->alternate);
-        if (alternate != NULL)
+        /* As an alternate the default exchange has no bindings: RabbitMQ knows its rule only where
+         * it is published to. */
+        if (alternate != NULL && !alternate->is_default)
             add_exchange(search, alternate);
     }
     return rc;

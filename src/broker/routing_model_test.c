@@ -157,7 +157,7 @@ static void declare(struct model *model, int node)
     }
     made->auto_delete = below(model, 3) == 0;
     made->internal = below(model, 6) == 0;
-    if (below(model, 3) == 0) /* which need not be there; the default exchange always is */
+    if (below(model, 3) == 0) /* which need not be there; the default exchange has no bindings */
         (void)snprintf(made->alternate, sizeof made->alternate, "%s",
                        below(model, 5) == 0 ? "" : name_of((int)below(model, EXCHANGES)));
     char words[64] = "";
@@ -275,18 +275,6 @@ static bool matches(const struct model *model, const struct binding *binding,
     return false;
 }
 
-/* Queues by name, as the default exchange has them: bits. */
-static uint32_t by_name(const struct model *model, const struct message *message)
-{
-    uint32_t queues = 0;
-
-    for (int node = EXCHANGES; node < EXCHANGES + QUEUES; node++)
-        for (uint32_t i = 0; i < message->key_count; i++)
-            if (model->nodes[node].exists && strcmp(name_of(node), message->keys[i]) == 0)
-                queues |= 1u << (node - EXCHANGES);
-    return queues;
-}
-
 /* The queues the message gets to: every exchange once, whoever was found first goes first. */
 static uint32_t route(struct model *model, int first, const struct message *message)
 {
@@ -303,8 +291,6 @@ static uint32_t route(struct model *model, int first, const struct message *mess
                 matches(model, binding, message, table(model, binding->arguments)))
                 targets |= 1u << binding->target;
         }
-        if (targets == 0 && exchange->alternate[0] == '\0')
-            queues |= by_name(model, message);
         if (targets == 0 && exchange->alternate[0] == 'x' &&
             model->nodes[exchange->alternate[1] - '0'].exists)
             targets = 1u << (exchange->alternate[1] - '0');

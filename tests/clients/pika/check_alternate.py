@@ -83,6 +83,15 @@ def alternate_may_be_declared_later():
 
 
 @check
+def default_exchange_is_an_alternate_without_bindings():
+    chan, name = client.channel(), scratch.exchange_name()
+    chan.exchange_declare(name, "fanout", arguments={"alternate-exchange": ""})
+    queue = client.exclusive_queue(chan)
+    publish(chan, name, queue)
+    assert client.drain(chan, queue) == []
+
+
+@check
 def message_that_the_alternate_routes_is_not_returned():
     connection = wire.connect_with_channel()
     main, spare = scratch.exchange_name(), scratch.exchange_name()
