@@ -1,16 +1,24 @@
 #!/bin/sh
-# rabbitmq.sh start DIR   start Debian's rabbitmq-server by hand; prints `PID PORT` once it accepts
-# rabbitmq.sh stop DIR    end what was started there
+# rabbitmq.sh start DIR [TREE]  start Debian's rabbitmq-server by hand; prints `PID PORT` once it
+#                               accepts
+# rabbitmq.sh stop DIR          end what was started there
 #
 # The node has its own name, cookie, data, logs, port mapper and ports, all on loopback and below
 # DIR, so that it neither meets nor disturbs a system service, which is never started or stopped.
+#
+# With TREE, the root of another Debian in which rabbitmq-server is installed and /proc and /dev are
+# mounted, the node runs chrooted there, which only root may do. For trixie and its RabbitMQ 4.0:
+#   debootstrap --variant=minbase trixie TREE
+#   mount -t proc proc TREE/proc && mount --rbind /dev TREE/dev
+#   chroot TREE apt-get install -y --no-install-recommends rabbitmq-server
+# The node keeps its files in TREE/var/tmp until it is stopped.
 set -eu
 
 usage() {
-	sed -n '2,3s/^# //p' "$0" >&2
+	sed -n '2,4s/^# //p' "$0" >&2
 	exit 2
 }
-[ $# = 2 ] || usage
+case $# in 2 | 3) ;; *) usage ;; esac
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 
@@ -46,50 +54,68 @@ detached() {
 	setsid sh -c 'echo $$ >"$0"; exec "$@"' "$pidfile" "$@" </dev/null >>"$dir/stdout" 2>&1 &
 }
 
+stop() {
+	end "$dir/beam.pid"
+	end "$dir/leader.pid"
+	end "$dir/epmd.pid"
+	if [ -s "$dir/node" ]; then rm -rf "$(cat "$dir/node")" "$dir/node"; fi
+}
+
+# Where the node keeps its files: $node as this script sees it, $inside as the node does.
+place() {
+	node=$dir
+	if [ -n "$tree" ]; then
+		if [ ! -e "$tree/proc/self" ] || [ ! -c "$tree/dev/null" ]; then
+			echo "rabbitmq.sh: /proc and /dev are not mounted in $tree" >&2
+			exit 1
+		fi
+		node=$(mktemp -d "$tree/var/tmp/leveret-peer.XXXXXX")
+		echo "$node" >"$dir/node"
+	fi
+	inside=${node#"$tree"}
+}
+
 start() {
-	server=$(find /usr/lib/rabbitmq/lib -path '*/sbin/rabbitmq-server' 2>/dev/null | tail -n 1)
-	if [ -z "$server" ] || ! command -v epmd >/dev/null; then
-		echo 'rabbitmq.sh: rabbitmq-server is not installed (tools/install.sh peers)' >&2
+	tree=${1%/}
+	server=$(find "$tree/usr/lib/rabbitmq/lib" -path '*/sbin/rabbitmq-server' 2>/dev/null | tail -n 1)
+	if [ -z "$server" ] || [ ! -x "$tree/usr/bin/epmd" ]; then
+		echo "rabbitmq.sh: rabbitmq-server is not installed (${tree:-tools/install.sh peers})" >&2
 		exit 1
 	fi
+	place
 	# shellcheck disable=SC2046 # three words
 	set -- $(free_ports)
 	port=$1 mapper=$2 distribution=$3
-	mkdir -p "$dir/home" "$dir/log"
-	printf 'listeners.tcp.1 = 127.0.0.1:%s\nlog.file.level = warning\n' "$port" >"$dir/rabbitmq.conf"
-	echo '[].' >"$dir/enabled_plugins"
+	mkdir -p "$node/home" "$node/log"
+	printf 'listeners.tcp.1 = 127.0.0.1:%s\nlog.file.level = warning\n' "$port" >"$node/rabbitmq.conf"
+	echo '[].' >"$node/enabled_plugins"
 	: >"$dir/stdout"
-	export HOME="$dir/home" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$mapper"
+	export HOME="$inside/home" ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$mapper"
 	export RABBITMQ_NODENAME="peer$port@localhost" RABBITMQ_DIST_PORT="$distribution"
-	export RABBITMQ_MNESIA_BASE="$dir/mnesia" RABBITMQ_LOG_BASE="$dir/log"
-	export RABBITMQ_CONFIG_FILE="$dir/rabbitmq" RABBITMQ_CONF_ENV_FILE=/dev/null
-	export RABBITMQ_ENABLED_PLUGINS_FILE="$dir/enabled_plugins"
-	export RABBITMQ_PID_FILE="$dir/rabbit.pid"
+	export RABBITMQ_MNESIA_BASE="$inside/mnesia" RABBITMQ_LOG_BASE="$inside/log"
+	export RABBITMQ_CONFIG_FILE="$inside/rabbitmq" RABBITMQ_CONF_ENV_FILE=/dev/null
+	export RABBITMQ_ENABLED_PLUGINS_FILE="$inside/enabled_plugins"
+	export RABBITMQ_PID_FILE="$inside/rabbit.pid"
 	export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
-	detached "$dir/epmd.pid" epmd -address 127.0.0.1 -port "$mapper"
-	detached "$dir/leader.pid" "$server"
+	detached "$dir/epmd.pid" ${tree:+chroot "$tree"} /usr/bin/epmd -address 127.0.0.1 -port "$mapper"
+	detached "$dir/leader.pid" ${tree:+chroot "$tree"} "${server#"$tree"}"
 	waited=0
 	until grep -q 'completed with [0-9]* plugins' "$dir/stdout"; do
 		if [ $waited -ge 1200 ] || { [ $waited -ge 20 ] && ! alive "$dir/leader.pid"; }; then
 			cat "$dir/stdout" >&2
-			end "$dir/leader.pid"
-			end "$dir/epmd.pid"
+			stop
 			exit 1
 		fi
 		sleep 0.1
 		waited=$((waited + 1))
 	done
 	# The node writes the number of the process that does the work into a file of its own.
-	cp "$dir/rabbit.pid" "$dir/beam.pid"
+	cp "$node/rabbit.pid" "$dir/beam.pid"
 	echo "$(cat "$dir/beam.pid") $port"
 }
 
 case $1 in
-start) start ;;
-stop)
-	end "$dir/beam.pid"
-	end "$dir/leader.pid"
-	end "$dir/epmd.pid"
-	;;
+start) start "${3-}" ;;
+stop) stop ;;
 *) usage ;;
 esac

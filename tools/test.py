@@ -7,7 +7,9 @@ Kinds, in the order in which they run:
   unit, sim, corpus   tests that meson knows, by their suite; each cmocka test counts as one
   program             tests/program/*/run, with the program in LEVERET_BIN; they start what they need
   clients             tests/clients/*/run against a broker that is started here, with one shard
-                      and with three, or, with --peer rabbitmq, against Debian's RabbitMQ
+                      and with three, or, with --peer rabbitmq, against Debian's RabbitMQ and,
+                      if LEVERET_TRIXIE names a tree of Debian trixie, against that one's too
+                      (tools/rabbitmq.sh says what belongs in it)
 
 A `run` prints `ok NAME` or `not ok NAME reason` for each check (`skip NAME reason` for one that
 cannot be made here) and ends with `N passed, N failed`. Saying less than that is a failure too.
@@ -207,15 +209,14 @@ class Leveret:
 
 
 class Rabbit:
-    """Debian's rabbitmq-server, started by hand on loopback."""
+    """Debian's rabbitmq-server, or that of another Debian's tree, started by hand on loopback."""
 
-    name = 'rabbitmq'
-
-    def __init__(self):
+    def __init__(self, tree=''):
+        self.name = 'rabbitmq trixie' if tree else 'rabbitmq'
         self.directory = tempfile.mkdtemp(prefix='leveret-peer-')
         self.log = os.path.join(self.directory, 'stdout')
         self.pid = self.port = None
-        self.started = subprocess.run([ROOT / 'tools/rabbitmq.sh', 'start', self.directory],
+        self.started = subprocess.run([ROOT / 'tools/rabbitmq.sh', 'start', self.directory, tree],
                                       stdout=subprocess.PIPE, text=True, check=False)
 
     def wait_ready(self):
@@ -295,6 +296,14 @@ def run_clients(results, script, make_broker, env, logs, timeout):
     broker.forget()
 
 
+def broker_makers(peer, build):
+    """What each client suite runs against, one after another."""
+    if not peer:
+        return [lambda count=count: Leveret(build, count) for count in SHARDS]
+    trees = [''] + [tree for tree in [os.environ.get('LEVERET_TRIXIE')] if tree]
+    return [lambda tree=tree: Rabbit(tree) for tree in trees]
+
+
 def suite_scripts(kind, names):
     scripts = sorted((ROOT / 'tests' / kind).glob('*/run'))
     return [script for script in scripts if not names or script.parent.name in names]
@@ -334,10 +343,8 @@ def main():
             for script in suite_scripts(kind, args.suite):
                 run_suite(results, f'program/{script.parent.name}', script, env, logs, timeout)
         elif kind == 'clients':
-            brokers = [Rabbit] if args.peer else [
-                lambda count=count: Leveret(build, count) for count in SHARDS]
             for script in suite_scripts(kind, args.suite):
-                for make_broker in brokers:
+                for make_broker in broker_makers(args.peer, build):
                     run_clients(results, script, make_broker, env, logs, timeout)
         else:
             parser.error(f'no kind {kind} (there are {" ".join(KINDS)})')
