@@ -30,8 +30,11 @@ void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name)
 
 void lv_pending_free(struct lv_pending *pending)
 {
-    struct lv_channel *channel = pending->channel;
+    struct lv_channel *channel;
 
+    if (pending == NULL)
+        return;
+    channel = pending->channel;
     lv_op_free(pending->again);
     if (channel != NULL)
         channel->commands--;

@@ -18,6 +18,8 @@ static struct lv_bytes tag_of(const struct lv_subscription *subscription)
 
 void lv_subscription_free(struct lv_subscription *subscription)
 {
+    if (subscription == NULL)
+        return;
     lv_link_remove(&subscription->link);
     lv_map_remove(&subscription->channel->by_tag, tag_of(subscription));
     lv_free(subscription);

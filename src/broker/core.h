@@ -216,7 +216,7 @@ struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel
 /* Gives a subscription of the channel, or NULL. The tag must be free. */
 struct lv_subscription *lv_subscription_new(struct lv_channel *channel, struct lv_bytes tag,
                                             void *ctx, uint32_t home) LV_MUST_CHECK;
-/* Leaves its channel and is freed. */
+/* Leaves its channel and is freed. Takes NULL. */
 void lv_subscription_free(struct lv_subscription *subscription);
 
 /* ---- declare.c ---- */
@@ -240,7 +240,7 @@ struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *c
  */
 void lv_pending_finish(struct lv_pending *pending, const struct lv_delivery *delivery);
 void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name);
-/* The command could not be sent: nobody waits. */
+/* The command could not be sent: nobody waits. Takes NULL. */
 void lv_pending_free(struct lv_pending *pending);
 /* The command fails before it began: the session hears the diag's sentence. */
 void lv_command_refuse(struct lv_channel *channel, enum lv_command command, int error,

@@ -73,8 +73,7 @@ static void submit(struct lv_channel *channel, enum lv_command command, struct l
     if (pending != NULL)
         lv_pending_set_name(pending, change->name);
     if (pending == NULL || lv_change_submit(broker, change, pending, broker->config.shard) < 0) {
-        if (pending != NULL)
-            lv_pending_free(pending);
+        lv_pending_free(pending);
         lv_command_refuse_memory(channel, command);
         return;
     }
@@ -181,6 +180,7 @@ static struct lv_op *ask_op(struct lv_channel *channel, enum lv_command command,
     struct lv_broker *broker = channel->broker;
     bool subscribes = command == LV_COMMAND_CONSUME || command == LV_COMMAND_GET;
 
+    assert(entry != NULL);
     if (subscribes && entry->home != broker->config.shard &&
         lv_channel_expect(channel, entry->home) < 0)
         return NULL;
@@ -218,8 +218,7 @@ void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
 
     if (op == NULL) {
         lv_op_free(again);
-        if (ask->subscription != NULL)
-            lv_subscription_free(ask->subscription);
+        lv_subscription_free(ask->subscription);
         lv_command_refuse_memory(channel, command);
         return;
     }

@@ -7,6 +7,7 @@
 
 /* Bytes of an argument that a text shows. */
 #define SHOWN_SIZE 120
+#define TEXT_SIZE  ((size_t)2 * SHOWN_SIZE)
 
 /* What is declared, for texts. */
 struct resource {
@@ -51,7 +52,7 @@ static int flag_same(struct lv_diag *diag, const struct resource *resource, cons
 }
 
 /* One side's value as the text shows it: by itself when the other side has one too. */
-static const char *show(const struct lv_value *value, bool alone, char text[2 * SHOWN_SIZE])
+static const char *show(const struct lv_value *value, bool alone, char text[TEXT_SIZE])
 {
     char printed[SHOWN_SIZE];
 
@@ -59,10 +60,10 @@ static const char *show(const struct lv_value *value, bool alone, char text[2 * 
         return "none";
     (void)lv_value_print(value, printed, sizeof printed);
     if (alone)
-        snprintf(text, 2 * SHOWN_SIZE, "the value '%s' of type '%s'", printed,
+        snprintf(text, TEXT_SIZE, "the value '%s' of type '%s'", printed,
                  lv_type_name(value->type));
     else
-        snprintf(text, 2 * SHOWN_SIZE, "'%s'", printed);
+        snprintf(text, TEXT_SIZE, "'%s'", printed);
     return text;
 }
 
@@ -85,7 +86,7 @@ static int arguments_same(struct lv_diag *diag, const struct resource *resource,
     for (size_t i = 0; i < count; i++) {
         const struct lv_value *new = argument(received, names[i]);
         const struct lv_value *old = argument(current, names[i]);
-        char new_text[2 * SHOWN_SIZE], old_text[2 * SHOWN_SIZE];
+        char new_text[TEXT_SIZE], old_text[TEXT_SIZE];
         if (new == old || (new != NULL &&old != NULL &&lv_value_equal(new, old)))
             continue;
         return differs(diag, resource, names[i], show(new, old == NULL, new_text),

@@ -278,8 +278,7 @@ void lv_reply_to_declare(struct lv_channel *channel, struct lv_bytes name)
     struct lv_op *op =
         pending == NULL ? NULL : lv_op_new(broker, LV_OP_REPLY_QUERY, (uint32_t)name.size);
     if (op == NULL) {
-        if (pending != NULL)
-            lv_pending_free(pending);
+        lv_pending_free(pending);
         lv_command_refuse_memory(channel, LV_COMMAND_QUEUE_DECLARE);
         return;
     }
