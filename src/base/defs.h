@@ -26,6 +26,8 @@
 
 #define LV_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define LV_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+/* For what every message passes and the compiler would call because it stands in two places. */
+#define LV_ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* Closes an exhaustive switch or a case that our own code has ruled out. */
 #define LV_IMPOSSIBLE(why)                                                                         \

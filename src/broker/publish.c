@@ -39,18 +39,26 @@ static int grow(struct lv_channel *channel)
     return 0;
 }
 
-/* Counts a publish that `count` other shards have to take before it is confirmed. */
-static int begin_confirm(struct lv_channel *channel, uint32_t count)
+/* The publish's place in the ring, with the number of shards that have to take it. */
+static int await_shards(struct lv_channel *channel, uint64_t homes)
 {
     struct lv_confirms *confirms = &channel->confirms;
 
-    if (LV_LIKELY(count == 0 && confirms->base == confirms->next)) {
+    if (confirms->next - confirms->base == confirms->capacity && grow(channel) < 0)
+        return -LV_E_NOMEM;
+    *awaited(channel, confirms->next++) = (uint16_t)__builtin_popcountll(homes);
+    return 0;
+}
+
+/* Counts a publish that the other shards in `homes` have to take before it is confirmed. */
+static LV_ALWAYS_INLINE int begin_confirm(struct lv_channel *channel, uint64_t homes)
+{
+    struct lv_confirms *confirms = &channel->confirms;
+
+    if (LV_LIKELY(homes == 0 && confirms->base == confirms->next))
         confirms->base = ++confirms->next;
-    } else {
-        if (confirms->next - confirms->base == confirms->capacity && grow(channel) < 0)
-            return -LV_E_NOMEM;
-        *awaited(channel, confirms->next++) = (uint16_t)count;
-    }
+    else if (await_shards(channel, homes) < 0)
+        return -LV_E_NOMEM;
     channel->publish_tag++;
     assert(confirms->next == channel->publish_tag + 1);
     confirm_soon(channel);
@@ -190,7 +198,7 @@ static int publish_answer(struct lv_channel *channel, const struct lv_message *m
     uint32_t shard = 0;
     struct lv_op *op = lv_reply_to_op(broker, message, mandatory, &shard);
 
-    if (op == NULL || (channel->confirm && begin_confirm(channel, 1) < 0)) {
+    if (op == NULL || (channel->confirm && begin_confirm(channel, 1ull << shard) < 0)) {
         lv_op_free(op);
         return -LV_E_NOMEM;
     }
@@ -225,8 +233,8 @@ int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message
 }
 
 /* The route is known; now the message goes along it. */
-static inline int publish_to(struct lv_channel *channel, const struct lv_message *message,
-                             bool mandatory, const struct lv_targets *targets, struct lv_diag *diag)
+static int publish_to(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
+                      const struct lv_targets *targets, struct lv_diag *diag)
 {
     int rc = 0;
 
@@ -242,37 +250,32 @@ static inline int publish_to(struct lv_channel *channel, const struct lv_message
         rc = publish_here(channel, message, targets);
     /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
     if (rc == 0 && channel->confirm)
-        rc = begin_confirm(channel, (uint32_t)__builtin_popcountll(homes));
+        rc = begin_confirm(channel, homes);
     if (rc == 0 && homes != 0)
         rc = publish_out(channel, message, targets, homes);
     return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
 }
 
-/* BCC is nobody's business but the broker's: neither receivers see it nor who gets it back. */
-static int publish_visible(struct lv_channel *channel, const struct lv_message *message,
-                           bool mandatory, const struct lv_targets *targets, struct lv_diag *diag)
-{
-    struct lv_message visible = *message;
-    int rc = lv_route_visible(channel->broker, message, &visible.properties);
-
-    if (rc < 0)
-        lv_fail(diag, rc, "out of memory for a message");
-    else
-        rc = publish_to(channel, &visible, mandatory, targets, diag);
-    lv_route_forget(channel->broker);
-    return rc;
-}
-
 int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                        struct lv_diag *diag)
 {
+    bool has_extra_keys = (message->flags & LV_MESSAGE_EXTRA_KEYS) != 0;
+    struct lv_message visible;
     struct lv_targets targets;
     int rc = lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
 
     assert(!channel->closing);
     if (rc < 0)
         return rc;
-    if (LV_UNLIKELY(message->flags & LV_MESSAGE_EXTRA_KEYS))
-        return publish_visible(channel, message, mandatory, &targets, diag);
-    return publish_to(channel, message, mandatory, &targets, diag);
+    /* BCC is nobody's business but ours: neither receivers see it nor who gets it back. */
+    if (LV_UNLIKELY(has_extra_keys)) {
+        visible = *message;
+        rc = lv_route_visible(channel->broker, message, &visible.properties);
+        message = &visible;
+    }
+    rc = rc < 0 ? lv_fail(diag, rc, "out of memory for a message")
+                : publish_to(channel, message, mandatory, &targets, diag);
+    if (LV_UNLIKELY(has_extra_keys))
+        lv_route_forget(channel->broker);
+    return rc;
 }
