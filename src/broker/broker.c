@@ -95,6 +95,7 @@ struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t q
 
 void lv_broker_take(struct lv_broker *broker, struct lv_op *op)
 {
+    assert(op != NULL);
     lv_list_push_back(&broker->local, &op->link);
     lv_broker_settle_local(broker);
 }
@@ -118,6 +119,7 @@ bool lv_broker_turn(struct lv_broker *broker)
 {
     struct lv_link *link;
 
+    assert(!broker->settling);
     lv_broker_retry(broker);
     drain(broker);
     while ((link = lv_list_pop_front(&broker->confirming)) != NULL)

@@ -48,6 +48,7 @@ static void send_about(struct lv_channel *channel, enum lv_op_kind kind, uint32_
 {
     struct lv_op *op = lv_op_new(channel->broker, kind, 0);
 
+    assert(shard != channel->broker->config.shard);
     if (op == NULL)
         lv_broker_exhausted();
     delivery.channel = channel;
@@ -102,6 +103,7 @@ void lv_channel_learn(struct lv_channel *channel, uint32_t shard, struct lv_subs
 
 void lv_channel_detach(struct lv_channel *channel, uint32_t shard, struct lv_subscriber *subscriber)
 {
+    assert(subscriber != NULL);
     channel->detaching++;
     send_about(channel, LV_OP_DETACH, shard, (struct lv_op_delivery){.subscriber = subscriber});
 }
@@ -148,6 +150,8 @@ void lv_channel_count(struct lv_channel *channel, int change)
 {
     bool had_room = lv_channel_has_room(channel);
 
+    assert(change == 1 || change == -1);
+    assert(change == 1 || channel->global_count > 0);
     channel->global_count += (uint32_t)change;
     if (LV_UNLIKELY(!had_room && !channel->closing && lv_channel_has_room(channel)))
         make_room(channel);
@@ -195,6 +199,7 @@ static void grant(struct lv_channel *channel, struct lv_remote *remote)
         .size = remote->taken_size,
     };
 
+    assert(remote->subscriber != NULL);
     send_about(channel, LV_OP_CREDIT, remote->shard, credit);
     remote->taken = 0;
     remote->taken_size = 0;
@@ -215,6 +220,7 @@ void lv_channel_grant(struct lv_channel *channel)
 /* There is no room for it, or something before it was sent back: back to its place. */
 static void bounce(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag)
 {
+    assert(tag != 0);
     if (!remote->held)
         remote->drained = false;
     remote->held = true;
@@ -268,6 +274,7 @@ void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op
 
 void lv_channel_qos(struct lv_channel *channel, uint16_t prefetch_count, bool global)
 {
+    assert(!channel->closing);
     if (!global) {
         channel->prefetch = prefetch_count;
         return;
@@ -303,6 +310,7 @@ static void send_settle(struct lv_channel *channel, struct lv_remote *remote, ui
     struct lv_op_delivery what = {
         .subscriber = remote->subscriber, .tag = tag, .settle = settle, .to = to};
 
+    assert(tag != 0);
     send_about(channel, LV_OP_SETTLE, remote->shard, what);
 }
 
@@ -414,6 +422,7 @@ void lv_channel_detached(struct lv_channel *channel)
 
 static void forget_remotes(struct lv_channel *channel)
 {
+    assert(channel->closing);
     while (channel->remotes != NULL) {
         struct lv_remote *remote = channel->remotes;
         channel->remotes = remote->next;

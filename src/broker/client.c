@@ -53,6 +53,8 @@ static void delete_owned(struct lv_client *client)
 {
     struct lv_broker *broker = client->broker;
 
+    assert(client->closing);
+    assert(lv_list_is_empty(&client->channels));
     LV_LIST_EACH(&client->owned, link)
     {
         struct lv_queue_entry *entry = lv_container(link, struct lv_queue_entry, owned_link);
@@ -86,6 +88,7 @@ void lv_client_progress(struct lv_client *client)
 
 void lv_client_ref(struct lv_client *client)
 {
+    assert(client->broker != NULL);
     client->refs++;
 }
 
@@ -120,6 +123,7 @@ struct lv_bytes lv_channel_user(const struct lv_channel *channel)
 
 void lv_client_set_writable(struct lv_client *client, bool writable)
 {
+    assert(client->ops != NULL);
     if (client->writable == writable)
         return;
     client->writable = writable;

@@ -58,6 +58,7 @@ static struct lv_bytes key_bytes(const struct lv_binding_key *key)
 
 struct lv_binding_key *lv_exchange_key(const struct lv_exchange *exchange, struct lv_bytes key)
 {
+    assert(key.size <= UINT8_MAX);
     return exchange->type == LV_EXCHANGE_TOPIC ? lv_trie_get(&exchange->topics, key)
                                                : lv_map_get(&exchange->keys, key);
 }
@@ -133,6 +134,7 @@ static int make_index(struct lv_binding_key *key)
 /* Makes sure that the key's index, if it has or needs one, knows the binding. */
 static int enter(struct lv_binding_key *key, struct lv_binding *binding)
 {
+    assert(key->index == NULL || key->count > 0);
     if (key->index == NULL && key->count >= UNINDEXED_MAX) {
         int rc = make_index(key);
         if (rc < 0)
@@ -164,6 +166,7 @@ struct lv_binding *lv_exchange_find(const struct lv_exchange *exchange, struct l
     const struct lv_binding_key *found = lv_exchange_key(exchange, key);
     struct lv_binding_identity identity = {.target = target};
 
+    assert(target != NULL);
     if (found == NULL)
         return NULL;
     identity.arguments_hash = lv_arguments_hash(arguments, exchange->keys.key);

@@ -50,6 +50,7 @@ static void fail_gone(struct lv_broker *broker, struct lv_op *op, bool is_here)
     int rc = lv_fail(&diag, -LV_E_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", LV_FMT(name),
                      LV_FMT(vhost));
 
+    assert(op->size >= (size_t)op->command.name_size + op->command.vhost_size);
     answer(broker, op, (struct lv_op_answer){.error = rc, .is_going = is_here}, diag.text);
 }
 
@@ -61,6 +62,7 @@ static void fail_refused(struct lv_broker *broker, struct lv_op *op, int error, 
     int rc =
         lv_fail(&diag, error, "queue '%.*s' in vhost '%.*s' %s", LV_FMT(name), LV_FMT(vhost), why);
 
+    assert(why != NULL);
     fail(broker, op, rc, &diag);
 }
 
@@ -83,6 +85,7 @@ static struct lv_subscriber *command_subscriber(struct lv_broker *broker, const 
  * command is under way detaches those it knows of, and would do so twice. */
 static struct lv_subscriber *made(const struct lv_op *op, struct lv_subscriber *subscriber)
 {
+    assert(subscriber != NULL);
     return op->command.subscriber == NULL ? subscriber : NULL;
 }
 
@@ -106,6 +109,7 @@ static void run_delete(struct lv_broker *broker, struct lv_queue *queue, struct 
         .queue_id = queue->entry->id,
     };
 
+    assert(!queue->deleting);
     if (op->command.if_unused && queue->consumer_count > 0) {
         fail_refused(broker, op, -LV_E_PRECONDITION, "in use");
     } else if (op->command.if_empty && lv_queue_ready_count(queue) > 0) {
@@ -141,6 +145,7 @@ static bool hold(struct lv_broker *broker, struct lv_queue *queue, const struct 
     uint64_t seq = 0;
     struct lv_ref ref = {0};
 
+    assert(lv_queue_ready_count(queue) > 0);
     if (subscriber != NULL && lv_subscriber_reserve(subscriber) == 0)
         getter = lv_subscriber_getter(subscriber, queue);
     if (getter == NULL) {
@@ -162,6 +167,7 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, struct lv_
     uint64_t seq;
     struct lv_ref ref;
 
+    assert(queue->entry->queue == queue);
     if (!lv_queue_peek(queue, &seq, &ref)) {
         answer(broker, op, (struct lv_op_answer){.found = false}, "");
         return;
@@ -190,6 +196,7 @@ static void run_consume(struct lv_broker *broker, struct lv_queue *queue, struct
         .exclusive = op->command.exclusive,
     };
 
+    assert(config.subscription != NULL);
     if (queue->exclusive != NULL || (op->command.exclusive && queue->consumer_count > 0)) {
         fail_refused(broker, op, -LV_E_ACCESS_REFUSED, "in exclusive use");
         return;
@@ -220,6 +227,7 @@ void lv_command_run(struct lv_broker *broker, struct lv_op *op)
     struct lv_queue_entry *entry = lv_broker_home(broker, op->command.queue_id);
     struct lv_queue *queue = entry == NULL || entry->queue->deleting ? NULL : entry->queue;
 
+    assert(op->command.pending != NULL);
     if (op->kind == LV_OP_CANCEL)
         run_cancel(broker, op);
     else if (queue == NULL && op->kind == LV_OP_DELETE)

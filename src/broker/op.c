@@ -29,6 +29,7 @@ void lv_op_free(struct lv_op *op)
 
 void lv_op_send(struct lv_broker *broker, uint32_t to, struct lv_op *op)
 {
+    assert(!lv_link_is_linked(&op->link));
     assert(to < broker->config.shard_count);
     if (to == broker->config.shard)
         lv_list_push_back(&broker->local, &op->link);
@@ -74,6 +75,7 @@ static void enqueued(struct lv_broker *broker, struct lv_op *op)
 {
     uint32_t from = op->from;
 
+    assert(op->kind == LV_OP_ENQUEUE);
     if (op->enqueue.channel == NULL) {
         lv_op_free(op);
         return;
@@ -109,6 +111,7 @@ static void run_settle(const struct lv_op *op)
 {
     const struct lv_op_delivery *what = &op->delivery;
 
+    assert(what->subscriber->remote);
     if (what->to)
         lv_subscriber_settle_to(what->subscriber, what->tag, what->settle);
     else if (!lv_subscriber_settle(what->subscriber, what->tag, what->settle))
@@ -122,6 +125,7 @@ static void run_bounce(struct lv_broker *broker, struct lv_op *op)
     struct lv_subscriber *subscriber = op->delivery.subscriber;
     bool first = !subscriber->held;
 
+    assert(subscriber->remote);
     lv_subscriber_bounce(subscriber, op->delivery.tag);
     if (!first) {
         lv_op_free(op);
@@ -150,6 +154,7 @@ static void run_cancelled(struct lv_op *op)
     struct lv_channel *channel = op->delivery.channel;
     struct lv_subscription *subscription = op->delivery.subscription;
 
+    assert(subscription != NULL || channel->closing);
     if (!channel->closing && channel->commands > 0) {
         lv_list_push_back(&channel->deferred, &op->link);
         return;
@@ -168,6 +173,8 @@ static void run_detach(struct lv_broker *broker, struct lv_op *op)
     struct lv_subscriber *subscriber = op->delivery.subscriber;
     uint32_t from = op->from;
 
+    assert(subscriber->remote);
+    assert(subscriber->front == from);
     lv_subscriber_fini(subscriber);
     lv_link_remove(&subscriber->remote_link);
     lv_free(subscriber);

@@ -7,6 +7,7 @@
 
 static void confirm_soon(struct lv_channel *channel)
 {
+    assert(!channel->closing);
     if (!lv_link_is_linked(&channel->confirm_link))
         lv_list_push_back(&channel->broker->confirming, &channel->confirm_link);
 }
@@ -112,6 +113,7 @@ static int publish_here(struct lv_channel *channel, const struct lv_message *mes
     void *record;
     int rc = lv_store_append(store, lv_message_record_size(message), &ref, &record);
 
+    assert(targets->local_count > 0);
     if (rc < 0)
         return rc;
     lv_message_write(message, record);
@@ -172,6 +174,7 @@ static uint64_t other_homes(const struct lv_targets *targets)
 {
     uint64_t homes = 0;
 
+    assert(targets->local_count <= targets->count);
     for (uint32_t i = targets->local_count; i < targets->count; i++)
         homes |= 1ull << targets->entries[i]->home;
     return homes;

@@ -19,11 +19,13 @@ struct lv_queue *lv_queue_new(struct lv_broker *broker, struct lv_queue_entry *e
 
 uint64_t lv_queue_ready_count(const struct lv_queue *queue)
 {
+    assert(queue->returned_count <= queue->returned_capacity);
     return queue->ready.count + queue->returned_count;
 }
 
 void lv_queue_touch(struct lv_queue *queue)
 {
+    assert(queue->entry != NULL);
     if (!lv_link_is_linked(&queue->dirty_link))
         lv_list_push_back(&queue->broker->dirty, &queue->dirty_link);
 }
@@ -45,6 +47,7 @@ static void sift_down(struct lv_returned *heap, uint32_t count)
 {
     uint32_t at = 0;
 
+    assert(count > 0);
     for (;;) {
         uint32_t least = at, left = 2 * at + 1, right = left + 1;
         if (left < count && heap[left].seq < heap[least].seq)
@@ -63,6 +66,7 @@ static void sift_down(struct lv_returned *heap, uint32_t count)
 /* Lets the last element rise to its place. */
 static void sift_up(struct lv_returned *heap, uint32_t at)
 {
+    assert(heap != NULL);
     while (at > 0) {
         uint32_t parent = (at - 1) / 2;
         if (heap[parent].seq <= heap[at].seq)
@@ -76,6 +80,7 @@ static void sift_up(struct lv_returned *heap, uint32_t at)
 
 static void drop_returned(struct lv_queue *queue)
 {
+    assert(queue->returned_count > 0);
     queue->returned[0] = queue->returned[--queue->returned_count];
     if (queue->returned_count > 0) {
         sift_down(queue->returned, queue->returned_count);
@@ -125,6 +130,7 @@ static int grow_returned(struct lv_queue *queue)
     uint32_t capacity = queue->returned_capacity == 0 ? 16 : 2 * queue->returned_capacity;
     struct lv_returned *heap = lv_realloc(queue->returned, capacity * sizeof *heap);
 
+    assert(queue->returned_count == queue->returned_capacity);
     if (heap == NULL)
         return -LV_E_NOMEM;
     queue->broker->memory_size += (capacity - queue->returned_capacity) * sizeof *heap;
@@ -149,6 +155,7 @@ uint64_t lv_queue_clear(struct lv_queue *queue)
     uint64_t count = 0, seq;
     struct lv_ref ref;
 
+    assert(queue->broker->stats.ready >= lv_queue_ready_count(queue));
     while (lv_queue_take(queue, &seq, &ref)) {
         lv_store_release(queue->broker->config.store, ref);
         count++;
@@ -163,6 +170,8 @@ static void orphan(struct lv_queue *queue, struct lv_consumer *consumer)
     struct lv_subscription *subscription = consumer->subscription;
     struct lv_subscriber *subscriber = consumer->subscriber;
 
+    assert(queue->deleting);
+    assert(consumer->queue == queue);
     if (subscription != NULL) {
         struct lv_op *op = lv_op_new(broker, LV_OP_CANCELLED, 0);
         if (op == NULL)
@@ -216,6 +225,7 @@ void lv_queue_enable(struct lv_queue *queue, struct lv_consumer *consumer)
 
 bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
 {
+    assert(budget > 0);
     while (lv_queue_ready_count(queue) > 0) {
         struct lv_link *first = lv_list_first(&queue->able);
         if (first == NULL)

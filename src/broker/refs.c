@@ -23,6 +23,7 @@ static struct lv_refs_chunk *chunk_new(struct lv_refs_pool *pool, uint32_t capac
 {
     struct lv_refs_chunk *chunk = pool->free_chunks;
 
+    assert(capacity == CHUNK_SMALL || capacity == CHUNK_FULL);
     if (capacity == CHUNK_FULL && chunk != NULL) {
         pool->free_chunks = chunk->next;
         pool->free_count--;
@@ -39,6 +40,7 @@ static struct lv_refs_chunk *chunk_new(struct lv_refs_pool *pool, uint32_t capac
 
 static void chunk_free(struct lv_refs_pool *pool, struct lv_refs_chunk *chunk)
 {
+    assert(pool->memory_size >= chunk_size(chunk->capacity));
     if (chunk->capacity == CHUNK_FULL && pool->free_count < LV_REFS_POOL_MAX) {
         chunk->next = pool->free_chunks;
         pool->free_chunks = chunk;
@@ -51,6 +53,7 @@ static void chunk_free(struct lv_refs_pool *pool, struct lv_refs_chunk *chunk)
 
 void lv_refs_pool_init(struct lv_refs_pool *pool)
 {
+    assert(pool != NULL);
     *pool = (struct lv_refs_pool){0};
 }
 
@@ -67,6 +70,7 @@ void lv_refs_pool_fini(struct lv_refs_pool *pool)
 
 void lv_refs_init(struct lv_refs *refs)
 {
+    assert(refs != NULL);
     *refs = (struct lv_refs){0};
 }
 
@@ -84,6 +88,7 @@ static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     struct lv_refs_chunk *chunk = chunk_new(pool, refs->last == NULL ? CHUNK_SMALL : CHUNK_FULL);
 
+    assert(refs->last == NULL || refs->tail == refs->last->capacity);
     if (chunk == NULL)
         return -LV_E_NOMEM;
     if (refs->last == NULL)
@@ -112,6 +117,8 @@ static void advance(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     struct lv_refs_chunk *used = refs->first;
 
+    assert(used != NULL);
+    assert(refs->count > 0 || used == refs->last);
     refs->head = 0;
     if (refs->count > 0) {
         refs->first = used->next;

@@ -31,6 +31,8 @@ int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer 
 {
     struct lv_unacked *unacked = lv_tags_push(&subscriber->unacked, UNACKED_SIZE);
 
+    assert(consumer->subscriber == subscriber);
+    assert(consumer->queue != NULL);
     if (LV_UNLIKELY(unacked == NULL))
         return -LV_E_NOMEM;
     *unacked = (struct lv_unacked){.consumer = consumer, .seq = seq, .ref = ref};
@@ -115,6 +117,7 @@ struct lv_consumer *lv_subscriber_getter(struct lv_subscriber *subscriber, struc
 
 static void consumer_free(struct lv_consumer *consumer)
 {
+    assert(!consumer->parked || consumer->subscription != NULL);
     assert(consumer->unacked_count == 0);
     lv_link_clear(&consumer->link);
     lv_link_clear(&consumer->able_link);
@@ -151,6 +154,7 @@ void lv_consumer_cancel(struct lv_consumer *consumer)
 struct lv_consumer *lv_subscriber_find(const struct lv_subscriber *subscriber,
                                        struct lv_subscription *subscription)
 {
+    assert(subscription != NULL);
     return lv_map_get(&subscriber->by_subscription, name_of(&subscription));
 }
 
@@ -202,6 +206,8 @@ static bool deliver_remote(struct lv_consumer *consumer, uint64_t seq, struct lv
     uint64_t tag = subscriber->unacked.next;
     struct lv_op *op = lv_op_new(broker, LV_OP_DELIVER, ref.size);
 
+    assert(subscriber->window > 0);
+    assert(!subscriber->held || consumer->no_ack);
     if (op == NULL)
         return false;
     if (!consumer->no_ack && lv_subscriber_remember(subscriber, consumer, seq, ref) < 0) {
@@ -228,6 +234,7 @@ static bool deliver_local(struct lv_consumer *consumer, uint64_t seq, struct lv_
     struct lv_subscriber *subscriber = consumer->subscriber;
     uint64_t tag = subscriber->unacked.next;
 
+    assert(!subscriber->remote);
     if (LV_UNLIKELY(lv_channel_reserve_tag(subscriber->channel) < 0))
         return false;
     int rc = consumer->no_ack ? lv_subscriber_skip(subscriber)
@@ -244,6 +251,7 @@ bool lv_consumer_deliver(struct lv_consumer *consumer, uint64_t seq, struct lv_r
     bool delivered = LV_LIKELY(!consumer->subscriber->remote) ? deliver_local(consumer, seq, ref)
                                                               : deliver_remote(consumer, seq, ref);
 
+    assert(!consumer->cancelled);
     if (LV_UNLIKELY(!delivered))
         return false;
     broker->stats.delivered++;
@@ -281,6 +289,7 @@ static void settle(struct lv_subscriber *subscriber, uint64_t tag, struct lv_una
     struct lv_unacked was = *unacked;
     struct lv_queue *queue = was.consumer->queue;
 
+    assert(was.consumer != NULL);
     lv_tags_drop(&subscriber->unacked, UNACKED_SIZE, tag, unacked);
     if (how == LV_SETTLE_REQUEUE && queue != NULL) {
         was.ref.flags |= LV_REF_REDELIVERED;

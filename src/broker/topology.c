@@ -100,6 +100,7 @@ static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
     enum lv_exchange_type type;
     int rc;
 
+    assert(change->name.size > 0);
     if (exchange != NULL)
         return lv_exchange_check_same(exchange, change, diag);
     if (!lv_exchange_type_parse(change->other, &type))
@@ -151,6 +152,7 @@ static void unbind(struct lv_broker *broker, struct lv_binding *binding)
 {
     struct lv_exchange *source = binding->key->exchange;
 
+    assert(source != NULL);
     remove_binding(broker, binding);
     if (source->auto_delete && lv_list_is_empty(&source->bindings))
         lv_list_push_back(&broker->topology.doomed, &source->doomed_link);
@@ -227,6 +229,7 @@ static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 
 static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 {
+    assert(broker->topology.queue_count > 0);
     LV_LIST_EACH(&entry->target.incoming, link)
     unbind(broker, lv_container(link, struct lv_binding, target_link));
     remove_doomed(broker);
