@@ -96,6 +96,7 @@ struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t q
 void lv_broker_take(struct lv_broker *broker, struct lv_op *op)
 {
     assert(op != NULL);
+    /* Like one to itself: what it causes here comes behind it. */
     lv_list_push_back(&broker->local, &op->link);
     lv_broker_settle_local(broker);
 }
@@ -120,6 +121,7 @@ bool lv_broker_turn(struct lv_broker *broker)
     struct lv_link *link;
 
     assert(!broker->settling);
+    /* What waited for memory is older than anything this turn brings. */
     lv_broker_retry(broker);
     drain(broker);
     while ((link = lv_list_pop_front(&broker->confirming)) != NULL)

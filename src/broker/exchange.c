@@ -146,6 +146,7 @@ static int enter(struct lv_binding_key *key, struct lv_binding *binding)
 
 /* ---- bindings ---- */
 
+/* By identity; the arguments behind its hash are still to be compared. */
 static struct lv_binding *look_up(const struct lv_binding_key *key,
                                   const struct lv_binding_identity *identity)
 {
@@ -216,6 +217,7 @@ int lv_exchange_bind(struct lv_exchange *exchange, struct lv_target *target,
     rc = lv_arguments_copy(arguments, &binding->arguments);
     if (rc == 0)
         rc = enter_all(exchange, binding);
+    /* Nothing of it is in any list yet. */
     if (rc < 0) {
         lv_free(binding->arguments);
         lv_free(binding);

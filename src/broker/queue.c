@@ -237,7 +237,8 @@ bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
         }
         if (budget-- == 0)
             return true;
-        if (first->next != &queue->able.head) { /* round robin */
+        /* Round robin among equals: who is alone at the top stays there. */
+        if (first->next != &queue->able.head && priority_of(first->next) == consumer->priority) {
             lv_link_remove(first);
             lv_queue_enable(queue, consumer);
         }

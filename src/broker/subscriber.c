@@ -115,6 +115,7 @@ struct lv_consumer *lv_subscriber_getter(struct lv_subscriber *subscriber, struc
     return getter;
 }
 
+/* Out of every list. Its deliveries point at it, so none may be left. */
 static void consumer_free(struct lv_consumer *consumer)
 {
     assert(!consumer->parked || consumer->subscription != NULL);
@@ -143,6 +144,7 @@ void lv_consumer_cancel(struct lv_consumer *consumer)
         queue->consumer_count--;
         consumer->subscriber->broker->stats.consumers--;
         if (queue->consumer_count == 0 && queue->entry->auto_delete && !queue->deleting) {
+            /* From here on it is gone for everybody, though the other shards learn of it later. */
             queue->deleting = true;
             lv_queue_submit_delete(queue->broker, queue->entry, NULL);
         }
@@ -165,6 +167,8 @@ bool lv_consumer_is_able(const struct lv_consumer *consumer)
     if (!consumer->no_ack && consumer->prefetch > 0 &&
         consumer->unacked_count >= consumer->prefetch)
         return false;
+    /* What limits the channel as a whole, its shard counts; here only what it has asked for is
+     * known: to hold back, and how far ahead it can be served. */
     if (subscriber->remote)
         return subscriber->window > 0 && subscriber->window_size > 0 &&
                (consumer->no_ack || !subscriber->held);
@@ -181,6 +185,7 @@ void lv_consumer_park(struct lv_consumer *consumer)
     consumer->parked = true;
 }
 
+/* Back in line, at its end. A queue with nothing ready needs no turn for that. */
 static void wake(struct lv_consumer *consumer)
 {
     if (!consumer->parked || consumer->cancelled || !lv_consumer_is_able(consumer))
@@ -229,6 +234,8 @@ static bool deliver_remote(struct lv_consumer *consumer, uint64_t seq, struct lv
     return true;
 }
 
+/* Straight to the session. All that can fail comes first: a message that was shown to the session
+ * cannot be taken back. */
 static bool deliver_local(struct lv_consumer *consumer, uint64_t seq, struct lv_ref ref)
 {
     struct lv_subscriber *subscriber = consumer->subscriber;
@@ -276,6 +283,7 @@ static void forget(struct lv_subscriber *subscriber, struct lv_consumer *consume
     }
     if (consumer->subscription != NULL && !subscriber->remote)
         lv_channel_count(subscriber->channel, -1);
+    /* Cancelled ones and getters live for their deliveries only. */
     if (LV_UNLIKELY(consumer->unacked_count == 0 &&
                     (consumer->cancelled || consumer->subscription == NULL)))
         consumer_free(consumer);
@@ -283,6 +291,8 @@ static void forget(struct lv_subscriber *subscriber, struct lv_consumer *consume
         wake(consumer);
 }
 
+/* 0-9-1 §1.8.3.13, §1.8.3.14: gone, or back in its place. A queue that is gone takes nothing back.
+ */
 static void settle(struct lv_subscriber *subscriber, uint64_t tag, struct lv_unacked *unacked,
                    enum lv_settle how)
 {
@@ -348,6 +358,7 @@ void lv_subscriber_fini(struct lv_subscriber *subscriber)
         if (consumer->subscription != NULL)
             lv_consumer_cancel(consumer);
     }
+    /* Cancelled first, so that none of them gets back what another one returns. */
     lv_subscriber_settle_to(subscriber, UINT64_MAX, LV_SETTLE_REQUEUE);
     assert(lv_list_is_empty(&subscriber->consumers));
     lv_map_fini(&subscriber->by_subscription);

@@ -153,6 +153,7 @@ struct lv_change_result {
     uint64_t message_count; /* queue delete, on the home shard: ready messages dropped */
 };
 
+/* One vhost, "/", with what every vhost is born with. */
 int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology) LV_MUST_CHECK;
 void lv_topology_fini(struct lv_topology *topology);
 
