@@ -387,6 +387,30 @@ static void keep(struct lv_broker *broker, struct lv_route *slot, const struct l
     slot->version = broker->topology.version;
 }
 
+/* Finds the route and keeps it in the slot (NULL: there is none) if another message with this key
+ * goes the same way. Apart from lv_route(), so that a route that is kept costs no room for a
+ * search.
+ */
+__attribute__((noinline)) static int
+route_anew(struct lv_broker *broker, const struct lv_vhost *vhost, const struct lv_message *message,
+           struct lv_route *slot, struct lv_diag *diag, struct lv_targets *targets)
+{
+    struct search search = {
+        .broker = broker,
+        .vhost = vhost,
+        .message = message,
+        .keys = &message->key,
+        .key_count = 1,
+        .is_lasting = true,
+        .targets = targets,
+    };
+    int rc = find(&search, diag);
+
+    if (rc == 0 && slot != NULL && search.is_lasting)
+        keep(broker, slot, vhost, message->exchange, message->key, targets);
+    return rc;
+}
+
 /* The slot for the message's route, NULL when there is no cache. */
 static struct lv_route *slot_for(struct lv_router *router, const struct lv_message *message)
 {
@@ -411,17 +435,5 @@ int lv_route(struct lv_broker *broker, const struct lv_vhost *vhost,
         ret_targets->local_count = slot->local_count;
         return 0;
     }
-    struct search search = {
-        .broker = broker,
-        .vhost = vhost,
-        .message = message,
-        .keys = &message->key,
-        .key_count = 1,
-        .is_lasting = true,
-        .targets = ret_targets,
-    };
-    int rc = find(&search, diag);
-    if (rc == 0 && slot != NULL && search.is_lasting)
-        keep(broker, slot, vhost, message->exchange, message->key, ret_targets);
-    return rc;
+    return route_anew(broker, vhost, message, slot, diag, ret_targets);
 }

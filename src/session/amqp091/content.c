@@ -53,24 +53,29 @@ static void publish(struct lv_session_channel *channel, const struct lv_message 
         block(session);
 }
 
-/* What the core wants to know of the properties at once: it asks for more only where it must. */
-static uint8_t message_flags(struct lv_bytes properties)
+/* Flags of a message whose properties have something that has to be looked for. */
+static uint8_t look_for_flags(struct lv_bytes properties)
 {
+    uint8_t flags = lv_session_has_extra_keys(properties) ? LV_MESSAGE_EXTRA_KEYS : 0;
     struct lv_bytes mode;
-    uint16_t flags = lv_get16(properties.data);
-    uint8_t result = 0;
 
-    assert(properties.size >= 2);
-    if (LV_UNLIKELY(flags & LV_AMQP091_PROPERTY_HEADERS) && lv_session_has_extra_keys(properties))
-        result = LV_MESSAGE_EXTRA_KEYS;
-    if ((flags & LV_AMQP091_PROPERTY_DELIVERY_MODE) == 0)
-        return result;
-    if (flags < LV_AMQP091_PROPERTY_DELIVERY_MODE * 2) /* nothing stands before it */
-        return properties.data[2] == 2 ? LV_MESSAGE_PERSISTENT : 0;
     if (lv_amqp091_property_find(properties, LV_AMQP091_PROPERTY_DELIVERY_MODE, &mode) &&
         mode.data[0] == 2)
-        result |= LV_MESSAGE_PERSISTENT;
-    return result;
+        flags |= LV_MESSAGE_PERSISTENT;
+    return flags;
+}
+
+/* What the core wants to know of the properties at once: it asks for more only where it must. */
+static inline uint8_t message_flags(struct lv_bytes properties)
+{
+    uint16_t flags = lv_get16(properties.data);
+
+    assert(properties.size >= 2);
+    if ((flags & (LV_AMQP091_PROPERTY_HEADERS | LV_AMQP091_PROPERTY_DELIVERY_MODE)) == 0)
+        return 0;
+    if (flags < LV_AMQP091_PROPERTY_DELIVERY_MODE * 2) /* nothing stands before it */
+        return properties.data[2] == 2 ? LV_MESSAGE_PERSISTENT : 0;
+    return look_for_flags(properties);
 }
 
 /* ---- the whole in one piece ---- */
