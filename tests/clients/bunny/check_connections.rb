@@ -173,11 +173,15 @@ check 'consumer_tag_twice_closes_the_connection' do
 end
 
 check 'lost_connection_is_noticed' do
-  connection = connect
-  expect_raise(Bunny::NetworkFailure) do # the reader raises it in the thread that connected
-    drop(connection)
-    loop { sleep 1 }
+  told = Thread::Queue.new
+  handler = Object.new
+  handler.define_singleton_method(:raise) do |error|
+    told << error
+    Thread.exit # the reader would tell it a second time
   end
+  connection = connect(session_error_handler: handler)
+  drop(connection)
+  expect told.pop.is_a?(Bunny::NetworkFailure)
   connection.transport.close # so that nobody tries to say goodbye
 end
 
