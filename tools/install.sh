@@ -123,7 +123,9 @@ install_modules() {
 	done=$modules/node_modules/.package-lock.json
 	[ -z "$(find "$done" -newer "$modules/package-lock.json" 2>/dev/null)" ] || return 0
 	echo 'Installing what is missing: amqplib, by npm'
-	(cd "$modules" && npm ci --no-audit --no-fund --loglevel=error)
+	# Without a way to the registry everything else can still be tested; the suite says that it is not.
+	(cd "$modules" && npm ci --no-audit --no-fund --loglevel=error) ||
+		echo 'install.sh: npm could not fetch amqplib; its suite will be skipped' >&2
 }
 
 [ $# -gt 0 ] || { echo 'usage: tools/install.sh GROUP...' >&2; exit 2; }
