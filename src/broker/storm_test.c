@@ -434,7 +434,7 @@ static void one_shard_weathers_it(void **state)
 static void three_shards_weather_it(void **state)
 {
     (void)state;
-    weather(3, 250);
+    weather(3, 1000);
 }
 
 int main(void)
