@@ -242,7 +242,10 @@ static int check_queue_arguments(const struct lv_channel *channel,
                          lv_bytes_equal(type->bytes, lv_text("stream"))))
         return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "queue type '%.*s'", LV_FMT(type->bytes));
     if (type != NULL && !lv_bytes_equal(type->bytes, lv_text("classic")))
-        return lv_fail(diag, -LV_E_PRECONDITION, "unsupported queue type '%.*s'",
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
+                       "\"unsupported queue type '%.*s'\"",
+                       LV_FMT(declare->name), LV_FMT(lv_vhost_name(channel->client->vhost)),
                        LV_FMT(type->bytes));
     return check_arguments(declare->arguments, unknown_to_queues, LV_COUNT(unknown_to_queues),
                            diag);

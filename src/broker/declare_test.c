@@ -171,7 +171,8 @@ SCENARIO(what_is_not_there_yet_is_refused_and_not_ignored)
     lv_sim_declare_args(&a, "q", "", lv_sim_table(&table, "x-queue-type", lv_sim_string("stream")));
     assert_hears(&a, "declare: 540 queue type 'stream'");
     lv_sim_declare_args(&a, "q", "", lv_sim_table(&table, "x-queue-type", lv_sim_string("odd")));
-    assert_hears(&a, "declare: 406 unsupported queue type 'odd'");
+    assert_hears(&a, "declare: 406 invalid arg 'x-queue-type' for queue 'q' in vhost '/': "
+                     "\"unsupported queue type 'odd'\"");
     lv_sim_declare_args(&a, "q", "",
                         lv_sim_table(&table, "x-queue-type", lv_sim_integer(LV_TYPE_I64, 1)));
     assert_hears(&a, "declare: 406 invalid arg 'x-queue-type' for queue 'q' in vhost '/': "

@@ -466,3 +466,14 @@ def thousand_queues_on_one_channel_work():
     for number in (0, 499, 999):
         connection.method(1, "basic.get", queue=names[number], no_ack=True)
         assert connection.expect("basic.get-ok", 1).body == b"%d" % number
+
+
+@check
+def unknown_type_of_queue_is_refused():
+    chan, name = client.channel(), scratch.queue_name()
+    text = (
+        f"PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue '{name}' in vhost '/': "
+        "\"unsupported queue type 'odd'\""
+    )
+    with client.refused(406, text):
+        chan.queue_declare(name, durable=True, arguments={"x-queue-type": "odd"})
