@@ -348,6 +348,8 @@ def main():
     output.mkdir(parents=True, exist_ok=True)
     directory = pathlib.Path(tempfile.mkdtemp(prefix='leveret-bench-'))
     brokers, all_figures = [], {}
+    # Told to end, it still ends the brokers, some of which are stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: terminated'))
     try:
         brokers = start_brokers(program, directory)
         print(machine(), flush=True)
