@@ -130,14 +130,13 @@ class Rabbit(Broker):
         self.pid, self.port = (int(word) for word in started.stdout.split())
 
     def stop(self):
-        if self.pid is not None:
-            self.send(signal.SIGCONT)
+        self.send(signal.SIGCONT)
+        if self.directory.exists():
             subprocess.run([ROOT / 'tools/rabbitmq.sh', 'stop', self.directory], check=False)
 
 
-def start_brokers(program, directory):
-    """Leveret, RabbitMQ where it is installed, and the relay."""
-    brokers = []
+def start_brokers(program, directory, brokers):
+    """Leveret, RabbitMQ where it is installed, and the relay; each is in the list before it starts."""
     log = open(directory / 'log', 'ab')
     leveret = Broker('leveret', 'Leveret')
     brokers.append(leveret)
@@ -152,7 +151,6 @@ def start_brokers(program, directory):
     relay = Broker('relay', 'relay')
     brokers.append(relay)
     relay.spawn([program, 'bench', 'relay', '--listen', '127.0.0.1:0'], log)
-    return brokers
 
 
 def measure(program, broker, row, options):
@@ -351,7 +349,7 @@ def main():
     # Told to end, it still ends the brokers, some of which are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: terminated'))
     try:
-        brokers = start_brokers(program, directory)
+        start_brokers(program, directory, brokers)
         print(machine(), flush=True)
         with open(output / 'results.jsonl', 'w') as record:
             all_figures = run_rows(program, brokers, options, record)
