@@ -9,15 +9,14 @@
 /* The part up to the mark, which goes with it. */
 static struct lv_bytes take_until(struct lv_bytes *rest, char mark)
 {
-    struct lv_bytes part = *rest;
-    const uint8_t *at = rest->size == 0 ? NULL : memchr(rest->data, mark, rest->size);
+    struct lv_bytes part = lv_bytes(rest->data, 0);
 
-    if (at == NULL) {
+    while (part.size < rest->size && rest->data[part.size] != (uint8_t)mark)
+        part.size++;
+    if (part.size == rest->size)
         *rest = lv_bytes(NULL, 0);
-        return part;
-    }
-    part.size = (size_t)(at - rest->data);
-    *rest = lv_bytes(at + 1, rest->size - part.size - 1);
+    else
+        *rest = lv_bytes(rest->data + part.size + 1, rest->size - part.size - 1);
     return part;
 }
 
@@ -33,7 +32,7 @@ static struct lv_table *table_new(struct lv_arena *arena, uint32_t count)
 
 static const struct lv_table *array_of(struct lv_arena *arena, struct lv_bytes words)
 {
-    struct lv_field fields[FIELDS_MAX];
+    struct lv_field fields[FIELDS_MAX] = {0};
     uint32_t count = 0;
 
     while (words.size > 0) {
@@ -76,7 +75,7 @@ static struct lv_value value_of(struct lv_arena *arena, struct lv_bytes word)
 
 const struct lv_table *lv_words_table(struct lv_arena *arena, struct lv_bytes words)
 {
-    struct lv_field fields[FIELDS_MAX];
+    struct lv_field fields[FIELDS_MAX] = {0};
     uint32_t count = 0;
 
     if (words.size == 0 || words.data[0] == 0)
