@@ -126,6 +126,7 @@ def ensure_publishes_again_after_the_connection_was_lost():
     queue(connection.default_channel).declare()
     producer = kombu.Producer(connection.default_channel)
     producer.publish({"n": 1}, routing_key=name, retry=True)
+    link.expect_depth(connection.default_channel, name, 1)  # unconfirmed, the loss may take it too
     link.drop(connection.connection)
     policy = {"max_retries": 5, "interval_start": 0, "interval_step": 0.1}
     for number in range(2, 8):  # the first write after a loss may still seem to succeed
