@@ -58,6 +58,77 @@ static void the_exchange_is_looked_at_before_the_properties(void **state)
     scene_end(&scene);
 }
 
+/* Writes down the reply text of the error that the channel is closed with. */
+static void take_error(struct lv_peer *peer, const struct lv_amqp091_frame *frame)
+{
+    struct lv_amqp091_method method;
+
+    assert_int_equal(frame->type, LV_AMQP091_FRAME_METHOD);
+    assert_int_equal(lv_amqp091_method_decode(frame->payload, &method, NULL), 0);
+    if (method.id == LV_AMQP091_CHANNEL_CLOSE)
+        snprintf(peer->ctx, 256, "%.*s", LV_FMT(method.channel_close.reply_text));
+}
+
+struct expiration_case {
+    const char *value, *complaint; /* NULL: none */
+};
+
+/* The complaints are what RabbitMQ 3.10.8 says. */
+static void an_expiration_is_a_number_that_is_not_too_large(void **state)
+{
+    (void)state;
+    static const struct expiration_case cases[] = {
+        {"0", NULL},
+        {"-0", NULL},
+        {"+5", NULL},
+        {"007", NULL},
+        {"315360000000", NULL},
+        {"000000000315360000000", NULL},
+        {"", "no_integer"},
+        {"-", "no_integer"},
+        {"+", "no_integer"},
+        {"--5", "no_integer"},
+        {"+-5", "no_integer"},
+        {"abc", "no_integer"},
+        {"  5", "no_integer"},
+        {"12x", "{leftover_string,\"x\"}"},
+        {"5 ", "{leftover_string,\" \"}"},
+        {"1.5", "{leftover_string,\".5\"}"},
+        {"1e3", "{leftover_string,\"e3\"}"},
+        {"-5abc", "{leftover_string,\"abc\"}"},
+        {"+5x", "{leftover_string,\"x\"}"},
+        {"1\xc3\xa9", "{leftover_string,\"\xc3\xa9\"}"},
+        {"1\xe2\x82\xac", "{leftover_string,[226,130,172]}"},
+        {"1'\"\\\n\x01", "{leftover_string,[39,34,92,10,1]}"},
+        {"1'\"\\", "{leftover_string,\"'\\\"\\\\\"}"},
+        {"1\v\f\b\x1b\r", "{leftover_string,\"\\v\\f\\b\\e\\r\"}"},
+        {"1\x7f", "{leftover_string,[127]}"},
+        {"-1", "{value_negative,-1}"},
+        {"-007", "{value_negative,-7}"},
+        {"315360000001", "{value_too_large,315360000001}"},
+        {"18446744073709551617", "{value_too_large,18446744073709551617}"},
+    };
+
+    for (size_t i = 0; i < LV_COUNT(cases); i++) {
+        struct scene scene;
+        struct lv_peer *peer = &scene.peer;
+        struct property memory;
+        char error[256] = "", want[256] = "";
+
+        scene_begin(&scene);
+        declare_queue(peer, "q");
+        peer->on_frame = take_error;
+        peer->ctx = error;
+        say_with(peer, "", "q", property(&memory, LV_AMQP091_PROPERTY_EXPIRATION, cases[i].value));
+        lv_world_settle(&scene.world);
+        if (cases[i].complaint != NULL)
+            snprintf(want, sizeof want, "PRECONDITION_FAILED - invalid expiration '%s': %s",
+                     cases[i].value, cases[i].complaint);
+        assert_string_equal(error, want);
+        scene_end(&scene);
+    }
+}
+
 static void an_answer_wanted_directly_needs_a_consumer(void **state)
 {
     (void)state;
@@ -189,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_user_speaks_in_his_own_name_only),
         cmocka_unit_test(the_exchange_is_looked_at_before_the_properties),
+        cmocka_unit_test(an_expiration_is_a_number_that_is_not_too_large),
         cmocka_unit_test(an_answer_wanted_directly_needs_a_consumer),
         cmocka_unit_test(answers_go_to_the_channel_that_asked),
         cmocka_unit_test(other_reply_tos_are_the_clients_own_business),

@@ -299,7 +299,8 @@ void lv_content_free(struct lv_session_channel *channel);
 /* ---- judged.c ---- */
 
 /* Properties by which the broker judges a message, as bits of its flags. */
-#define LV_SESSION_JUDGED_PROPERTIES (LV_AMQP091_PROPERTY_REPLY_TO | LV_AMQP091_PROPERTY_USER_ID)
+#define LV_SESSION_JUDGED_PROPERTIES                                                               \
+    (LV_AMQP091_PROPERTY_REPLY_TO | LV_AMQP091_PROPERTY_EXPIRATION | LV_AMQP091_PROPERTY_USER_ID)
 
 /* lv_channel_publish() for a message that has such properties. */
 int lv_session_publish_judged(struct lv_session_channel *channel, const struct lv_message *message,

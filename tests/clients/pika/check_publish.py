@@ -309,6 +309,52 @@ def immediate_is_not_implemented():
     connection.expect_connection_error(540, text="NOT_IMPLEMENTED - immediate=true")
 
 
+EXPIRATIONS = {
+    "": "no_integer",
+    "abc": "no_integer",
+    "  5": "no_integer",
+    "+-5": "no_integer",
+    "12x": '{leftover_string,"x"}',
+    "5 ": '{leftover_string," "}',
+    "1.5": '{leftover_string,".5"}',
+    "-5x\\\r": '{leftover_string,"x\\\\\\r"}',
+    "1\x01": "{leftover_string,[1]}",
+    "-1": "{value_negative,-1}",
+    "-007": "{value_negative,-7}",
+    "315360000001": "{value_too_large,315360000001}",
+}
+
+
+@check
+def expiration_is_a_number_of_milliseconds():
+    connection = client.connect()
+    for value, reason in EXPIRATIONS.items():
+        text = f"PRECONDITION_FAILED - invalid expiration '{value}': {reason}"
+        with client.refused(406, text):
+            chan = connection.channel()
+            properties = pika.BasicProperties(expiration=value)
+            client.publish(chan, unique("absent"), b"", properties=properties)
+            client.round_trip(chan)
+
+
+@check
+def expiration_comes_back_as_it_was_written():
+    chan = client.channel()
+    queue = client.exclusive_queue(chan)
+    for value in ("+86400000", "000086400000", "315360000000"):
+        client.publish(chan, queue, b"", properties=pika.BasicProperties(expiration=value))
+        _, properties, _ = chan.basic_get(queue, auto_ack=True)
+        assert properties.expiration == value, properties
+
+
+@check
+def expiration_is_judged_behind_the_exchange():
+    chan, name = client.channel(), unique("absent")
+    with client.refused(404, f"NOT_FOUND - no exchange '{name}' in vhost '/'"):
+        chan.basic_publish(name, "", b"", pika.BasicProperties(expiration="x"))
+        client.round_trip(chan)
+
+
 @check
 def many_small_messages_arrive_in_order():
     connection = wire.connect_with_channel()
