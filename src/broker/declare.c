@@ -154,13 +154,26 @@ void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool i
 
 /* ---- queues ---- */
 
+/* No name means the queue that the channel declared last. */
+static int complete_name(const struct lv_channel *channel, struct lv_bytes *name,
+                         struct lv_diag *diag)
+{
+    if (name->size > 0)
+        return 0;
+    if (channel->last_queue == NULL)
+        return lv_fail(diag, -LV_E_NOT_FOUND, "no previously declared queue");
+    *name = lv_bytes(channel->last_queue, channel->last_queue_size);
+    assert(name->size > 0);
+    return 0;
+}
+
 int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, struct lv_diag *diag,
                      struct lv_queue_entry **ret_entry)
 {
-    if (name->size == 0 && channel->last_queue == NULL)
-        return lv_fail(diag, -LV_E_NOT_FOUND, "no previously declared queue");
-    if (name->size == 0)
-        *name = lv_bytes(channel->last_queue, channel->last_queue_size);
+    int rc = complete_name(channel, name, diag);
+
+    if (rc < 0)
+        return rc;
     *ret_entry = lv_vhost_queue(channel->client->vhost, *name);
     if (*ret_entry == NULL)
         return no_such(diag, channel, "queue", *name);
@@ -363,6 +376,7 @@ void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name)
 
 /* ---- bindings ---- */
 
+/* RabbitMQ looks for the exchange first. */
 static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
                       struct lv_change *change, struct lv_diag *diag)
 {
@@ -372,8 +386,7 @@ static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
     if (lv_reply_to_is_pseudo(bind->queue) || lv_reply_to_is_name(bind->queue))
         return lv_fail(diag, -LV_E_ACCESS_REFUSED,
                        "cannot bind or unbind to a volatile (direct reply-to) queue");
-    rc = lv_channel_queue(channel, &change->name, diag, &entry);
-
+    rc = complete_name(channel, &change->name, diag);
     if (rc < 0)
         return rc;
     if (bind->queue.size == 0 && bind->key.size == 0)
@@ -382,11 +395,27 @@ static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
         return not_on_default(diag);
     if (lv_vhost_exchange(channel->client->vhost, bind->exchange) == NULL)
         return no_such(diag, channel, "exchange", bind->exchange);
-    return 0;
+    return lv_channel_queue(channel, &change->name, diag, &entry);
 }
 
-static void bind_or_unbind(struct lv_channel *channel, const struct lv_bind *bind,
-                           enum lv_change_kind kind, enum lv_command command)
+/* The end of both: `rc` says what was found wrong. Unbinding what isn't there succeeds. */
+static void bind_or_unbind(struct lv_channel *channel, struct lv_change *change, int rc,
+                           const struct lv_diag *diag)
+{
+    bool binds = change->kind == LV_CHANGE_BIND;
+    enum lv_command command = binds ? LV_COMMAND_BIND : LV_COMMAND_UNBIND;
+
+    assert(binds || change->kind == LV_CHANGE_UNBIND);
+    if (rc == -LV_E_NOT_FOUND && !binds && change->name.size > 0)
+        done(channel, command);
+    else if (rc < 0)
+        lv_command_refuse(channel, command, rc, diag);
+    else
+        submit(channel, command, change);
+}
+
+static void bind_or_unbind_queue(struct lv_channel *channel, const struct lv_bind *bind,
+                                 enum lv_change_kind kind)
 {
     struct lv_diag diag;
     struct lv_change change = {
@@ -398,20 +427,17 @@ static void bind_or_unbind(struct lv_channel *channel, const struct lv_bind *bin
     };
     int rc = check_bind(channel, bind, &change, &diag);
 
-    if (rc < 0)
-        lv_command_refuse(channel, command, rc, &diag);
-    else
-        submit(channel, command, &change);
+    bind_or_unbind(channel, &change, rc, &diag);
 }
 
 void lv_queue_bind(struct lv_channel *channel, const struct lv_bind *bind)
 {
-    bind_or_unbind(channel, bind, LV_CHANGE_BIND, LV_COMMAND_BIND);
+    bind_or_unbind_queue(channel, bind, LV_CHANGE_BIND);
 }
 
 void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind)
 {
-    bind_or_unbind(channel, bind, LV_CHANGE_UNBIND, LV_COMMAND_UNBIND);
+    bind_or_unbind_queue(channel, bind, LV_CHANGE_UNBIND);
 }
 
 static int check_exchange_bind(const struct lv_channel *channel,
@@ -429,7 +455,7 @@ static int check_exchange_bind(const struct lv_channel *channel,
 }
 
 static void bind_or_unbind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind,
-                                    enum lv_change_kind kind, enum lv_command command)
+                                    enum lv_change_kind kind)
 {
     struct lv_diag diag;
     struct lv_change change = {
@@ -442,18 +468,15 @@ static void bind_or_unbind_exchange(struct lv_channel *channel, const struct lv_
     };
     int rc = check_exchange_bind(channel, bind, &diag);
 
-    if (rc < 0)
-        lv_command_refuse(channel, command, rc, &diag);
-    else
-        submit(channel, command, &change);
+    bind_or_unbind(channel, &change, rc, &diag);
 }
 
 void lv_exchange_bind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind)
 {
-    bind_or_unbind_exchange(channel, bind, LV_CHANGE_BIND, LV_COMMAND_BIND);
+    bind_or_unbind_exchange(channel, bind, LV_CHANGE_BIND);
 }
 
 void lv_exchange_unbind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind)
 {
-    bind_or_unbind_exchange(channel, bind, LV_CHANGE_UNBIND, LV_COMMAND_UNBIND);
+    bind_or_unbind_exchange(channel, bind, LV_CHANGE_UNBIND);
 }

@@ -433,14 +433,36 @@ SCENARIO(bindings_need_both_ends)
     lv_sim_client_open(&a, sim, 0);
     lv_sim_bind(&a, "q", "amq.direct", "k");
     assert_hears(&a, "bind: 404 no queue 'q' in vhost '/'");
+    lv_sim_bind(&a, "q", "x", "k");
+    assert_hears(&a, "bind: 404 no exchange 'x' in vhost '/'");
+    lv_sim_bind(&a, "q", "", "k");
+    assert_hears(&a, "bind: 403 operation not permitted on the default exchange");
     lv_sim_declare(&a, "q", "");
     assert_hears(&a, "declare-ok q 0 0");
     lv_sim_bind(&a, "q", "x", "k");
     assert_hears(&a, "bind: 404 no exchange 'x' in vhost '/'");
     lv_sim_bind(&a, "q", "", "k");
     assert_hears(&a, "bind: 403 operation not permitted on the default exchange");
+    lv_sim_client_fini(&a);
+}
+
+SCENARIO(what_is_not_bound_can_be_unbound)
+{
+    struct lv_sim_client a;
+
+    lv_sim_client_open(&a, sim, 0);
+    lv_sim_unbind(&a, "", "amq.direct", "k");
+    assert_hears(&a, "unbind: 404 no previously declared queue");
     lv_sim_unbind(&a, "q", "", "q");
     assert_hears(&a, "unbind: 403 operation not permitted on the default exchange");
+    lv_sim_unbind(&a, "q", "x", "k");
+    assert_hears(&a, "unbind-ok");
+    lv_sim_unbind(&a, "q", "amq.direct", "k");
+    assert_hears(&a, "unbind-ok");
+    lv_sim_declare(&a, "q", "");
+    assert_hears(&a, "declare-ok q 0 0");
+    lv_sim_unbind(&a, "q", "x", "k");
+    assert_hears(&a, "unbind-ok");
     lv_sim_unbind(&a, "q", "amq.direct", "never bound");
     assert_hears(&a, "unbind-ok");
     lv_sim_client_fini(&a);
@@ -467,6 +489,7 @@ int main(void)
         SCENARIO_TEST(exchanges_are_deleted),
         SCENARIO_TEST(an_auto_delete_exchange_goes_with_its_last_binding),
         SCENARIO_TEST(bindings_need_both_ends),
+        SCENARIO_TEST(what_is_not_bound_can_be_unbound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

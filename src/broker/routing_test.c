@@ -176,7 +176,7 @@ SCENARIO(both_ends_of_a_binding_must_be_exchanges_that_are_there)
     lv_sim_link(&a, "amq.topic", "q", "", NULL);
     assert_hears(&a, "bind: 404 no exchange 'q' in vhost '/'");
     lv_sim_unlink(&a, "amq.topic", "nosuch", "", NULL);
-    assert_hears(&a, "unbind: 404 no exchange 'nosuch' in vhost '/'");
+    assert_hears(&a, "unbind-ok");
     lv_sim_link(&a, "", "amq.topic", "", NULL);
     assert_hears(&a, "bind: 403 operation not permitted on the default exchange");
     lv_sim_unlink(&a, "amq.topic", "", "", NULL);

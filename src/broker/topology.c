@@ -329,10 +329,10 @@ static int find_ends(const struct lv_vhost *vhost, const struct lv_change *chang
     struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
     struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
 
-    if (!change->to_exchange && entry == NULL)
-        return no_such(diag, "queue", change->name, vhost);
     if (source == NULL)
         return no_such(diag, "exchange", change->other, vhost);
+    if (!change->to_exchange && entry == NULL)
+        return no_such(diag, "queue", change->name, vhost);
     if (change->to_exchange && exchange == NULL)
         return no_such(diag, "exchange", change->name, vhost);
     *ret_source = source;
@@ -371,20 +371,19 @@ static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
     return 0;
 }
 
-static int unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost,
-                         const struct lv_change *change, struct lv_diag *diag)
+/* A binding that isn't there needs no unbinding, for whatever reason it isn't there. */
+static void unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost,
+                          const struct lv_change *change)
 {
     struct lv_exchange *source = NULL;
     struct lv_target *target = NULL;
-    int rc = find_ends(vhost, change, diag, &source, &target);
 
-    if (rc < 0)
-        return rc;
+    if (find_ends(vhost, change, NULL, &source, &target) < 0)
+        return;
     struct lv_binding *binding = lv_exchange_find(source, target, change->key, change->arguments);
     if (binding != NULL)
         unbind(broker, binding);
     remove_doomed(broker);
-    return 0;
 }
 
 int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
@@ -411,7 +410,7 @@ int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
         rc = bind(broker, vhost, change, diag);
         break;
     case LV_CHANGE_UNBIND:
-        rc = unbind_change(broker, vhost, change, diag);
+        unbind_change(broker, vhost, change);
         break;
     }
     if (rc == -LV_E_NOMEM && broker->config.shard_count > 1)

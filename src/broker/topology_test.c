@@ -144,11 +144,24 @@ static void what_is_bound_must_be_there(void **state)
     begin();
     assert_int_equal(bind(LV_CHANGE_BIND, "q", "amq.direct", "k", NULL), -LV_E_NOT_FOUND);
     assert_string_equal(diag.text, "no queue 'q' in vhost '/'");
-    assert_int_equal(bind(LV_CHANGE_UNBIND, "q", "amq.direct", "k", NULL), -LV_E_NOT_FOUND);
+    assert_int_equal(bind(LV_CHANGE_BIND, "q", "x", "k", NULL), -LV_E_NOT_FOUND);
+    assert_string_equal(diag.text, "no exchange 'x' in vhost '/'");
     assert_int_equal(declare_queue("q", 64, NULL), 0);
     assert_int_equal(bind(LV_CHANGE_BIND, "q", "x", "k", NULL), -LV_E_NOT_FOUND);
     assert_string_equal(diag.text, "no exchange 'x' in vhost '/'");
-    assert_int_equal(bind(LV_CHANGE_UNBIND, "q", "x", "k", NULL), -LV_E_NOT_FOUND);
+    lv_sim_fini(&sim);
+}
+
+static void what_is_unbound_need_not_be_there(void **state)
+{
+    (void)state;
+    uint64_t version;
+
+    begin();
+    CHANGES_NOTHING(bind(LV_CHANGE_UNBIND, "q", "x", "k", NULL));
+    CHANGES_NOTHING(bind(LV_CHANGE_UNBIND, "q", "amq.direct", "k", NULL));
+    assert_int_equal(declare_queue("q", 64, NULL), 0);
+    CHANGES_NOTHING(bind(LV_CHANGE_UNBIND, "q", "x", "k", NULL));
     lv_sim_fini(&sim);
 }
 
@@ -238,6 +251,7 @@ int main(void)
         cmocka_unit_test(types_have_words),
         cmocka_unit_test(every_change_has_a_version),
         cmocka_unit_test(what_is_bound_must_be_there),
+        cmocka_unit_test(what_is_unbound_need_not_be_there),
         cmocka_unit_test(peers_can_make_so_much_and_no_more),
         cmocka_unit_test(a_change_without_memory_changes_nothing),
     };

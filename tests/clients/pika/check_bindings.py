@@ -4,6 +4,8 @@ import client
 import scratch
 from harness import check, unique
 
+DEFAULT_REFUSED = "ACCESS_REFUSED - operation not permitted on the default exchange"
+
 
 def direct():
     """A channel, a direct exchange and an exclusive queue."""
@@ -111,6 +113,30 @@ def binding_to_an_absent_exchange_is_not_found():
     queue = client.exclusive_queue(chan)
     with client.refused(404, f"NOT_FOUND - no exchange '{name}' in vhost '/'"):
         chan.queue_bind(queue, name, "key")
+
+
+@check
+def an_absent_exchange_is_told_before_an_absent_queue():
+    connection, queue, exchange = client.connect(), unique("absent"), unique("absent")
+    with client.refused(404, f"NOT_FOUND - no exchange '{exchange}' in vhost '/'"):
+        connection.channel().queue_bind(queue, exchange, "key")
+    with client.refused(403, DEFAULT_REFUSED):
+        connection.channel().queue_bind(queue, "", "key")
+    with client.refused(404, "NOT_FOUND - no previously declared queue"):
+        connection.channel().queue_bind("", "", "key")
+
+
+@check
+def unbinding_what_is_absent_succeeds():
+    chan, absent = client.channel(), unique("absent")
+    chan.queue_unbind(absent, "amq.direct", "key")
+    chan.queue_unbind(absent, absent, "key")
+    chan.queue_unbind(client.exclusive_queue(chan), absent, "key")
+    chan.queue_unbind("", absent, "key")
+    with client.refused(403, DEFAULT_REFUSED):
+        chan.queue_unbind(absent, "", "key")
+    with client.refused(404, "NOT_FOUND - no previously declared queue"):
+        client.channel().queue_unbind("", "amq.direct", "key")
 
 
 @check

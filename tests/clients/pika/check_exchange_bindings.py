@@ -181,6 +181,17 @@ def absent_exchanges_are_not_found():
         connection.channel().exchange_bind(there, name)
     with client.refused(404, text):
         connection.channel().exchange_bind(name, there)
+    source = unique("absent")
+    with client.refused(404, f"NOT_FOUND - no exchange '{source}' in vhost '/'"):
+        connection.channel().exchange_bind(name, source)
+
+
+@check
+def unbinding_absent_exchanges_succeeds():
+    chan = client.channel()
+    there, absent = exchange_of(chan), unique("absent")
+    for destination, source in ((there, absent), (absent, there), (absent, absent)):
+        chan.exchange_unbind(destination, source)
 
 
 @check
