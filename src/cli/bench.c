@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define COUNT_MAX 100000u
+#define LIMIT_S   600 /* beyond warm-up and duration, unless it is said otherwise */
 
 /* What the parser fills, before it becomes struct lv_bench_options. */
 struct choice {
@@ -29,6 +30,21 @@ static int choose_exchange(void *ctx, const char *value, struct lv_diag *diag)
             return 0;
         }
     return lv_fail(diag, -LV_E_USAGE, "'%s' is none of default, direct, fanout, topic", value);
+}
+
+/* --cycle */
+static int choose_cycle(void *ctx, const char *value, struct lv_diag *diag)
+{
+    static const char *const names[] = {"connection", "channel", "queue", "binding"};
+    struct choice *choice = ctx;
+
+    assert(value != NULL);
+    for (size_t i = 0; i < LV_COUNT(names); i++)
+        if (strcmp(value, names[i]) == 0) {
+            choice->options.cycle = (enum lv_bench_cycle)i;
+            return 0;
+        }
+    return lv_fail(diag, -LV_E_USAGE, "'%s' is none of connection, channel, queue, binding", value);
 }
 
 /* --pid, for each time it is given. */
@@ -66,6 +82,8 @@ static const char *find_conflict(const struct choice *choice)
         return "--duration has to be above 0";
     if (options->idle > 0 && options->clients > 0)
         return "--idle and --churn are two different runs";
+    if (options->cycle != LV_BENCH_CYCLE_CONNECTION && options->clients == 0)
+        return "--cycle needs --churn";
     return NULL;
 }
 
@@ -81,6 +99,7 @@ static const char details[] =
     "  leveret bench --exchange fanout --queues 10 --consumers 10 --pid $(pidof leveret)\n"
     "  leveret bench --rate 10000 --size 1024        latency at a steady rate\n"
     "  leveret bench --churn 2                       connect, publish, close\n"
+    "  leveret bench --churn 2 --cycle binding       bind, publish, unbind\n"
     "  leveret bench --idle 1000 --pid PID           memory of idle connections\n"
     "  leveret bench relay --listen 127.0.0.1:5673   the thinnest relay, to compare with\n";
 
@@ -102,6 +121,10 @@ static int run(struct choice *choice, const struct lv_usage *usage)
     if (choice->publish_only)
         options->shape.consumers = 0;
     assert(options->shape.producers > 0);
+    if (options->limit <= 0 && options->messages == 0)
+        options->limit = options->warmup + options->duration + LIMIT_S;
+    if (options->limit > 0)
+        lv_bench_limit(options->limit);
     if (options->clients > 0)
         return lv_bench_run_churn(options);
     if (options->idle > 0)
@@ -150,8 +173,12 @@ int lv_run_bench(int argc, char **argv)
         LV_DECIMAL_OPTION("warmup", 0, "S", &o->warmup, "after a warm-up of S seconds [1]"),
         LV_DECIMAL_OPTION("patience", 0, "S", &o->patience,
                           "give up when nothing has moved for S seconds [30]"),
+        LV_DECIMAL_OPTION("limit", 0, "S", &o->limit,
+                          "end after S seconds in any case [duration + 600; --messages: none]"),
         LV_NUMBER_OPTION("churn", 0, "N", &o->clients, 1, 64,
-                         "N clients that connect, publish one message and close"),
+                         "N clients that make something, publish one message and end it"),
+        LV_CALL_OPTION("cycle", 0, "KIND", choose_cycle, &choice,
+                       "what: connection, channel, queue or binding [connection]"),
         LV_NUMBER_OPTION("idle", 0, "N", &o->idle, 1, COUNT_MAX,
                          "N connections with a consumer that wait for nothing"),
         LV_CALL_OPTION("pid", 0, "PID", add_pid, &choice, "a process of the broker; repeatable"),

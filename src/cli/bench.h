@@ -19,6 +19,14 @@
 #define LV_BENCH_PRODUCER_SHIFT 48u
 #define LV_BENCH_SEQUENCE_MASK  (((uint64_t)1 << LV_BENCH_PRODUCER_SHIFT) - 1)
 
+/* What a client of `--churn` does again and again. */
+enum lv_bench_cycle {
+    LV_BENCH_CYCLE_CONNECTION, /* connect, publish, close */
+    LV_BENCH_CYCLE_CHANNEL,    /* on one connection: open a channel, publish, close it */
+    LV_BENCH_CYCLE_QUEUE,      /* on one channel: declare a queue, publish to it, delete it */
+    LV_BENCH_CYCLE_BINDING     /* bind a queue with a new key, publish with it, unbind */
+};
+
 struct lv_bench_options {
     struct lv_url url;
     struct lv_bench_shape shape;
@@ -28,8 +36,9 @@ struct lv_bench_options {
     uint64_t ack_every; /* 0: no acks, the broker forgets what it sends */
     uint64_t idle;      /* connections with a consumer that only wait; 0: another mode */
     uint64_t clients;   /* threads that connect, publish and close; 0: another mode */
-    double rate;        /* messages per second of each producer; 0: as many as go */
-    double duration, warmup, patience; /* s */
+    enum lv_bench_cycle cycle;
+    double rate;                              /* messages/s of each producer; 0: as many as go */
+    double duration, warmup, patience, limit; /* s */
     bool ack_single; /* one basic.ack for each message, where otherwise one stands for many */
     bool persistent;
     bool durable;
@@ -76,6 +85,12 @@ struct lv_bench {
 
 /* Keeps the first sentence and sets `failed`. Any thread. */
 void lv_bench_fail(struct lv_bench *bench, const char *fmt, ...) LV_PRINTF(2, 3);
+
+/* Ends the program with exit code 1 and a sentence once `seconds` are over, whatever it waits for:
+ * a broker that goes on just a little must not hold up who compares it with others. */
+void lv_bench_limit(double seconds);
+/* What the sentence says that the run was doing; `phase` is kept and must stay. */
+void lv_bench_phase(const char *phase);
 
 /* Opens a connection with channel 1 on it; `what` names it to the broker. */
 int lv_bench_connect(const struct lv_bench_options *options, const char *what,

@@ -1,5 +1,5 @@
-/* `leveret bench --churn N`: clients that connect, publish one message and close, again and again.
- * See cli/bench.h. */
+/* `leveret bench --churn N`: clients that make something, publish one message and end it, again and
+ * again. See cli/bench.h. */
 #include "base/alloc.h"
 #include "cli/bench.h"
 #include "cli/bench_histogram.h"
@@ -16,10 +16,14 @@
 #define ADDRESSES_MAX 8u
 
 struct churner {
-    struct lv_bench *bench; /* view */
+    struct lv_bench *bench;   /* view */
+    struct lv_driver *client; /* own   for all cycles, unless they are about connections */
+    uint8_t *body;            /* own */
+    uint64_t number;
     pthread_t thread;
     bool running;
     atomic_ullong cycles;          /* any */
+    atomic_ullong lost;            /* any  messages that were not where they should have been */
     struct lv_histogram latencies; /* of whole cycles, in ns */
 };
 
@@ -30,28 +34,129 @@ struct churn {
     struct churner *churners;  /* own */
 };
 
-/* One cycle: four round trips, as every client makes them. */
-static int cycle(const struct lv_bench *bench, struct lv_bytes body, struct lv_diag *diag)
+static const char *const cycle_names[] = {"connection", "channel", "queue", "binding"};
+
+/* One message of the run's size. */
+static int publish(const struct churner *churner, struct lv_driver *client, uint16_t channel,
+                   const struct lv_amqp091_basic_publish *publish, struct lv_diag *diag)
 {
-    const struct lv_bench_options *options = bench->options;
+    const struct lv_bench_options *options = churner->bench->options;
     const uint8_t properties[3] = {0x10, 0, options->persistent ? 2 : 1};
-    const struct lv_engine_content content = {lv_bytes(properties, sizeof properties), body};
-    char queue[LV_BENCH_KEY_SIZE];
-    struct lv_amqp091_basic_publish publish = {.mandatory = options->mandatory};
-    struct lv_driver *client;
+    const struct lv_engine_content content = {lv_bytes(properties, sizeof properties),
+                                              lv_bytes(churner->body, options->shape.size)};
+    struct lv_amqp091_basic_publish method = *publish;
     uint64_t tag;
-    int rc = lv_bench_connect(options, "leveret bench churn", &client, diag);
+
+    assert(churner->body != NULL);
+    method.mandatory = options->mandatory;
+    return lv_driver_publish(client, channel, &method, &content, &tag, diag);
+}
+
+/* Four round trips, as every client makes them. */
+static int cycle_connection(struct churner *churner, struct lv_diag *diag)
+{
+    char queue[LV_BENCH_KEY_SIZE];
+    struct lv_amqp091_basic_publish method = {.mandatory = false};
+    struct lv_driver *client;
+    int rc = lv_bench_connect(churner->bench->options, "leveret bench churn", &client, diag);
 
     if (rc < 0)
         return rc;
-    assert(body.size == options->shape.size);
-    snprintf(queue, sizeof queue, "%s-0", options->prefix);
-    publish.routing_key = lv_text(queue);
-    rc = lv_driver_publish(client, 1, &publish, &content, &tag, diag);
+    snprintf(queue, sizeof queue, "%s-0", churner->bench->options->prefix);
+    method.routing_key = lv_text(queue);
+    rc = publish(churner, client, 1, &method, diag);
     if (rc == 0)
         rc = lv_driver_close(client, diag);
+    assert(rc <= 0);
     lv_driver_free(client);
     return rc;
+}
+
+/* Two round trips. */
+static int cycle_channel(struct churner *churner, struct lv_diag *diag)
+{
+    const struct lv_amqp091_method open = {.id = LV_AMQP091_CHANNEL_OPEN};
+    const struct lv_amqp091_method end = {
+        .id = LV_AMQP091_CHANNEL_CLOSE,
+        .channel_close = {.reply_code = LV_AMQP091_REPLY_SUCCESS, .reply_text = lv_text("bye")}};
+    char queue[LV_BENCH_KEY_SIZE];
+    struct lv_amqp091_basic_publish method = {.mandatory = false};
+    int rc = lv_driver_call(churner->client, 2, &open, NULL, diag);
+
+    assert(churner->client != NULL);
+    snprintf(queue, sizeof queue, "%s-0", churner->bench->options->prefix);
+    method.routing_key = lv_text(queue);
+    if (rc == 0)
+        rc = publish(churner, churner->client, 2, &method, diag);
+    return rc < 0 ? rc : lv_driver_call(churner->client, 2, &end, NULL, diag);
+}
+
+/* Two round trips. The answer to the second one says how many messages went with the queue. */
+static int cycle_queue(struct churner *churner, struct lv_diag *diag)
+{
+    char name[LV_BENCH_KEY_SIZE];
+    struct lv_amqp091_method declare = {
+        .id = LV_AMQP091_QUEUE_DECLARE,
+        .queue_declare = {.durable = churner->bench->options->durable}};
+    struct lv_amqp091_method remove = {.id = LV_AMQP091_QUEUE_DELETE};
+    struct lv_amqp091_basic_publish method = {.mandatory = false};
+    struct lv_amqp091_method reply;
+    int rc;
+
+    assert(churner->client != NULL);
+    snprintf(name, sizeof name, "%s-c%u-%u", churner->bench->options->prefix,
+             (unsigned)churner->number, (unsigned)atomic_load(&churner->cycles));
+    declare.queue_declare.queue = lv_text(name);
+    remove.queue_delete.queue = lv_text(name);
+    method.routing_key = lv_text(name);
+    rc = lv_driver_call(churner->client, 1, &declare, NULL, diag);
+    if (rc == 0)
+        rc = publish(churner, churner->client, 1, &method, diag);
+    if (rc == 0)
+        rc = lv_driver_call(churner->client, 1, &remove, &reply, diag);
+    if (rc == 0 && reply.queue_delete_ok.message_count != 1)
+        atomic_fetch_add(&churner->lost, 1);
+    return rc;
+}
+
+/* Two round trips, with a key that no route can be remembered for. */
+static int cycle_binding(struct churner *churner, struct lv_diag *diag)
+{
+    const struct lv_bytes exchange = lv_text(churner->bench->options->prefix);
+    char key[LV_BENCH_KEY_SIZE], queue[LV_BENCH_KEY_SIZE];
+    struct lv_amqp091_method bind = {.id = LV_AMQP091_QUEUE_BIND};
+    struct lv_amqp091_method unbind = {.id = LV_AMQP091_QUEUE_UNBIND};
+    struct lv_amqp091_basic_publish method = {.exchange = exchange};
+    int rc;
+
+    assert(churner->client != NULL);
+    snprintf(key, sizeof key, "churn.%u.%u", (unsigned)churner->number,
+             (unsigned)atomic_load(&churner->cycles));
+    snprintf(queue, sizeof queue, "%s-0", churner->bench->options->prefix);
+    bind.queue_bind = (struct lv_amqp091_queue_bind){
+        .queue = lv_text(queue), .exchange = exchange, .routing_key = lv_text(key)};
+    unbind.queue_unbind = (struct lv_amqp091_queue_unbind){
+        .queue = lv_text(queue), .exchange = exchange, .routing_key = lv_text(key)};
+    method.routing_key = lv_text(key);
+    rc = lv_driver_call(churner->client, 1, &bind, NULL, diag);
+    if (rc == 0)
+        rc = publish(churner, churner->client, 1, &method, diag);
+    return rc < 0 ? rc : lv_driver_call(churner->client, 1, &unbind, NULL, diag);
+}
+
+static int cycle(struct churner *churner, struct lv_diag *diag)
+{
+    switch (churner->bench->options->cycle) {
+    case LV_BENCH_CYCLE_CONNECTION:
+        return cycle_connection(churner, diag);
+    case LV_BENCH_CYCLE_CHANNEL:
+        return cycle_channel(churner, diag);
+    case LV_BENCH_CYCLE_QUEUE:
+        return cycle_queue(churner, diag);
+    case LV_BENCH_CYCLE_BINDING:
+        return cycle_binding(churner, diag);
+    }
+    LV_IMPOSSIBLE("a cycle of no kind");
 }
 
 /* One client's thread. */
@@ -60,20 +165,17 @@ static void *churn_on(void *arg)
     struct churner *churner = arg;
     struct lv_bench *bench = churner->bench;
     struct lv_diag diag = {.text = ""};
-    uint8_t *body = lv_calloc(bench->options->shape.size, 1);
 
-    if (body == NULL)
-        lv_bench_fail(bench, "out of memory");
+    assert(bench != NULL);
     while (!atomic_load(&bench->stop_publishing) && !atomic_load(&bench->failed)) {
         uint64_t began = lv_clock_now();
 
-        if (cycle(bench, lv_bytes(body, bench->options->shape.size), &diag) < 0)
+        if (cycle(churner, &diag) < 0)
             lv_bench_fail(bench, "%s", diag.text);
         else if (atomic_load(&bench->measuring))
             lv_histogram_add(&churner->latencies, lv_clock_now() - began);
         atomic_fetch_add(&churner->cycles, 1);
     }
-    lv_free(body);
     return NULL;
 }
 
@@ -101,6 +203,17 @@ static int resolve(struct lv_bench_options *options, struct lv_diag *diag)
     return 0;
 }
 
+/* Messages that the clients themselves found missing. */
+static uint64_t missed(const struct churn *churn)
+{
+    uint64_t lost = 0;
+
+    assert(churn->churners != NULL);
+    for (uint64_t i = 0; i < churn->options.clients; i++)
+        lost += atomic_load(&churn->churners[i].lost);
+    return lost;
+}
+
 /* Of all clients so far. */
 static uint64_t cycles_of(const struct churn *churn)
 {
@@ -123,6 +236,27 @@ static void sleep_seconds(const struct lv_bench *bench, double seconds)
         (void)nanosleep(&tick, NULL);
 }
 
+/* A client, which begins at once. */
+static int start_one(struct churn *churn, uint64_t number, struct lv_diag *diag)
+{
+    struct churner *churner = &churn->churners[number];
+
+    assert(number < churn->options.clients);
+    churner->bench = &churn->bench;
+    churner->number = number;
+    churner->body = lv_calloc(churn->options.shape.size, 1);
+    if (churner->body == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    if (churn->options.cycle != LV_BENCH_CYCLE_CONNECTION) {
+        int rc = lv_bench_connect(&churn->options, "leveret bench churn", &churner->client, diag);
+
+        if (rc < 0)
+            return rc;
+    }
+    churner->running = pthread_create(&churner->thread, NULL, churn_on, churner) == 0;
+    return churner->running ? 0 : lv_fail(diag, -LV_E_RESOURCE, "no thread");
+}
+
 /* Queue and threads. */
 static int start(struct churn *churn, struct lv_diag *diag)
 {
@@ -141,15 +275,9 @@ static int start(struct churn *churn, struct lv_diag *diag)
     churn->churners = lv_calloc(churn->options.clients, sizeof *churn->churners);
     if (churn->churners == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory");
-    for (uint64_t i = 0; i < churn->options.clients; i++) {
-        struct churner *churner = &churn->churners[i];
-
-        churner->bench = bench;
-        churner->running = pthread_create(&churner->thread, NULL, churn_on, churner) == 0;
-        if (!churner->running)
-            return lv_fail(diag, -LV_E_RESOURCE, "no thread");
-    }
-    return 0;
+    for (uint64_t i = 0; i < churn->options.clients && rc == 0; i++)
+        rc = start_one(churn, i, diag);
+    return rc;
 }
 
 /* May be called again. */
@@ -161,6 +289,10 @@ static void stop(struct churn *churn)
         if (churn->churners[i].running)
             (void)pthread_join(churn->churners[i].thread, NULL);
         churn->churners[i].running = false;
+        lv_driver_free(churn->churners[i].client);
+        churn->churners[i].client = NULL;
+        lv_free(churn->churners[i].body);
+        churn->churners[i].body = NULL;
     }
 }
 
@@ -240,6 +372,7 @@ static bool report(struct churn *churn, const struct window *window, uint64_t lo
     assert(window->elapsed > 0);
     lv_report_begin(&out, stdout, options->json);
     lv_report_text(&out, "mode", "churn");
+    lv_report_text(&out, "cycle", cycle_names[options->cycle]);
     lv_report_text(&out, "broker", lv_engine_server(lv_driver_engine(churn->control)));
     lv_report_count(&out, "clients", options->clients);
     lv_report_number(&out, "window_s", window->elapsed, "");
@@ -265,14 +398,19 @@ static bool report(struct churn *churn, const struct window *window, uint64_t lo
 static bool run(struct churn *churn, struct lv_diag *diag)
 {
     struct window window;
-    int rc = measure(churn, &window, diag);
     uint64_t lost = 0;
+    int rc;
 
+    lv_bench_phase("goes through cycles");
+    rc = measure(churn, &window, diag);
+    lv_bench_phase("winds up");
     stop(churn);
     if (rc < 0)
         return false;
     if (!atomic_load(&churn->bench.failed))
-        lost = count_lost(churn, cycles_of(churn), diag);
+        lost = churn->options.cycle == LV_BENCH_CYCLE_QUEUE
+                   ? missed(churn)
+                   : count_lost(churn, cycles_of(churn), diag);
     assert(lost <= cycles_of(churn));
     return report(churn, &window, lost);
 }
@@ -284,7 +422,9 @@ int lv_bench_run_churn(const struct lv_bench_options *options)
     bool good = false;
 
     churn.options.shape.queues = 1;
-    churn.options.shape.exchange = LV_BENCH_DEFAULT;
+    churn.options.shape.bindings = 1;
+    churn.options.shape.exchange =
+        options->cycle == LV_BENCH_CYCLE_BINDING ? LV_BENCH_DIRECT : LV_BENCH_DEFAULT;
     churn.bench.options = &churn.options;
     (void)pthread_mutex_init(&churn.bench.error_mutex, NULL);
     assert(options->clients > 0);

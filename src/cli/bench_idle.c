@@ -88,6 +88,7 @@ static int run(struct idle *idle, struct lv_diag *diag)
     int rc = lv_bench_plan_init(&idle->bench.plan, &idle->options.shape);
     uint64_t began;
 
+    lv_bench_phase("connects");
     if (rc == 0)
         rc = lv_bench_connect(&idle->options, "leveret bench", &idle->control, diag);
     if (rc == 0)
@@ -104,6 +105,7 @@ static int run(struct idle *idle, struct lv_diag *diag)
     sleep_seconds(SETTLE_S);
     if (rc == 0)
         rc = measure(idle, &idle->connected, diag);
+    lv_bench_phase("watches idle connections, and closes them");
     began = lv_clock_now();
     sleep_seconds(rc == 0 ? idle->options.duration : 0);
     idle->watched_s = (double)(lv_clock_now() - began) / (double)LV_NS_PER_S;

@@ -104,6 +104,7 @@ static void await_producers(struct load *load)
     uint64_t patience = (uint64_t)(load->bench.options->patience * (double)LV_NS_PER_S);
     uint64_t moved_at = lv_clock_now(), last = 0;
 
+    lv_bench_phase("waits until the broker has taken what was published");
     while (atomic_load(&load->bench.publishing) > 0 && !atomic_load(&load->bench.failed)) {
         uint64_t moved = lv_bench_read(&load->bench.confirmed) +
                          lv_bench_read(&load->bench.delivered) +
@@ -129,6 +130,7 @@ static void await_deliveries(struct load *load)
     uint64_t expected = expected_deliveries(load), moved_at = lv_clock_now(), last = 0;
 
     assert(!load->producers.running);
+    lv_bench_phase("waits for deliveries");
     while (load->bench.plan.shape.consumers > 0 && !atomic_load(&load->bench.failed)) {
         uint64_t delivered = lv_bench_read(&load->bench.delivered);
 
@@ -153,6 +155,7 @@ static void watch_window(struct load *load)
     uint64_t end = begin + (uint64_t)(options->duration * (double)LV_NS_PER_S);
 
     assert(options->duration > 0);
+    lv_bench_phase("publishes");
     while (lv_clock_now() < begin && !atomic_load(&load->bench.failed))
         sleep_ns(WATCH_NS);
     take_snapshot(load, &load->begin);
@@ -329,6 +332,7 @@ static void clean_up(struct load *load)
 {
     struct lv_diag diag = {.text = ""};
 
+    lv_bench_phase("closes connections and deletes queues");
     lv_bench_producers_fini(&load->producers);
     lv_bench_consumers_fini(&load->consumers);
     if (load->control != NULL && (lv_bench_delete(&load->bench, load->control, &diag) < 0 ||
@@ -348,6 +352,7 @@ int lv_bench_run_load(const struct lv_bench_options *options)
 
     (void)pthread_mutex_init(&load.bench.error_mutex, NULL);
     assert(options->shape.producers > 0);
+    lv_bench_phase("declares and connects");
     rc = start(&load, &diag);
     if (rc == 0) {
         run(&load);

@@ -202,21 +202,49 @@ static bool leads(const struct binding *binding, enum kind kind, const char *key
     }
 }
 
-/* Does a message of the exchange with the key go to the queue? */
-static bool reaches(const struct lv_relay_table *routes, const char *exchange, const char *key,
-                    const char *queue)
+/* The queue goes into the route once, however many bindings lead there. */
+static void add_target(struct lv_relay_route *route, struct lv_relay_queue *queue)
 {
+    assert(queue != NULL);
+    for (uint32_t i = 0; i < route->target_count; i++)
+        if (route->targets[i] == queue)
+            return;
+    route->targets[route->target_count++] = queue;
+}
+
+/* The queue of the name, NULL when there is none. */
+static struct lv_relay_queue *find_queue(const struct lv_relay_table *routes, const char *name)
+{
+    assert(routes->queue_count <= LV_RELAY_QUEUES_MAX);
+    for (uint32_t i = 0; i < routes->queue_count; i++)
+        if (strcmp(routes->queues[i]->name, name) == 0)
+            return routes->queues[i];
+    return NULL;
+}
+
+/* Goes over all bindings once: with thousands of them a look per queue would take longer than what
+ * is measured. */
+static void add_targets(const struct lv_relay_table *routes, struct lv_relay_route *route,
+                        const char *exchange, const char *key)
+{
+    struct lv_relay_queue *queue;
     enum kind kind;
 
-    assert(queue != NULL);
-    if (exchange[0] == '\0')
-        return strcmp(key, queue) == 0;
+    assert(route->target_count == 0);
+    if (exchange[0] == '\0') {
+        queue = find_queue(routes, key);
+        if (queue != NULL)
+            add_target(route, queue);
+        return;
+    }
     kind = kind_of(routes, exchange);
-    for (const struct binding *b = routes->bindings; b != NULL; b = b->next)
-        if (strcmp(b->queue, queue) == 0 && strcmp(b->exchange, exchange) == 0 &&
-            leads(b, kind, key))
-            return true;
-    return false;
+    for (const struct binding *b = routes->bindings; b != NULL; b = b->next) {
+        if (strcmp(b->exchange, exchange) != 0 || !leads(b, kind, key))
+            continue;
+        queue = find_queue(routes, b->queue);
+        if (queue != NULL)
+            add_target(route, queue);
+    }
 }
 
 /* FNV-1a: short keys of our own. */
@@ -251,9 +279,7 @@ static struct lv_relay_route *resolve(struct lv_relay_table *routes, struct lv_b
         lv_free(route);
         return NULL;
     }
-    for (uint32_t i = 0; i < routes->queue_count; i++)
-        if (reaches(routes, exchange, routing_key, routes->queues[i]->name))
-            route->targets[route->target_count++] = routes->queues[i];
+    add_targets(routes, route, exchange, routing_key);
     return route;
 }
 
