@@ -537,10 +537,12 @@ static void bind(struct model *model, struct channel *channel, int name)
     wanted.key[0] = keys[below(model, 3)][0];
     command.exchange = lv_text(exchanges[wanted.exchange]);
     command.key = lv_text(wanted.key);
-    if (error == 0 && wanted.exchange == 0)
+    if (wanted.exchange == 0)
         error = -LV_E_ACCESS_REFUSED;
-    else if (error == 0 && wanted.exchange == 3 && !model->x_exists)
+    else if (wanted.exchange == 3 && !model->x_exists)
         error = -LV_E_NOT_FOUND;
+    if (unbind && error == -LV_E_NOT_FOUND)
+        error = 0;
     struct binding *found = find_binding(model, &wanted);
     for (int i = 0; error == 0 && !unbind && found == NULL; i++)
         if (!model->bindings[i].used) {
