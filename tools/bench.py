@@ -8,9 +8,9 @@ medians of the ratios within one round, so that a slow minute of the machine hit
 a median ratio stands the best round's. Where the relay's own figures lie a quarter apart the
 machine is noisy; such a row has at least five rounds, and the best one counts (with --best: of
 every row). The brokers that wait are stopped (SIGSTOP) meanwhile. All of them are started here, on
-loopback, on
-free ports and in a directory that is removed afterwards; RabbitMQ is Debian's, if it is installed.
-Every run has an end: what is not over in time is recorded as failed, with what it waited for.
+loopback, on free ports and in a directory that is removed afterwards; RabbitMQ is Debian's, if it
+is installed. Every run has an end: what is not over in time is recorded as failed, with what it
+waited for.
 Processor time is that of the broker's process, so the load generator beside it does not count.
 Results go to DIR/bench: results.jsonl (every run) and table.md. Exit code 1: something was lost, or
 a broker did not work; missed aims are shown but are no failure, as machines differ.
@@ -27,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -118,10 +119,14 @@ class Broker:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=log, text=True)
         self.pid = self.process.pid
+        too_late = threading.Timer(READY_SECONDS, self.process.kill)
+        too_late.start()
         for line in self.process.stdout:
             if line.startswith('ready'):
+                too_late.cancel()
                 self.port = int(line.split()[-1].rstrip('/').rsplit(':', 1)[1])
                 return
+        too_late.cancel()
         sys.exit(f'bench: {command[0]} {command[1]} ended before it was ready')
 
     def renew(self):
@@ -192,7 +197,8 @@ def measure(program, broker, row, options):
     limit = CONNECTING + warmup + seconds + WINDING_UP
     command = [program, 'bench', '--url', f'amqp://127.0.0.1:{broker.port}', '--pid',
                str(broker.pid), '--json', '--quiet', '--warmup', str(warmup),
-               '--duration', str(seconds), '--patience', str(PATIENCE), '--limit', str(limit), *row.args]
+               '--duration', str(seconds), '--patience', str(PATIENCE), '--limit', str(limit),
+               *row.args]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               check=False, timeout=limit + 10)

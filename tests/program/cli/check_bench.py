@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 
 from harness import check, cleanup, unique
-from shell import PATIENCE, PROGRAM, URL, leveret, refused
+from shell import PATIENCE, PROGRAM, URL, delete, leveret, refused
 
 
 def bench(*arguments, code=0, url=URL):
@@ -83,6 +84,31 @@ def connections_come_and_go():
 
 
 @check
+def channels_queues_and_bindings_come_and_go():
+    for kind in ("channel", "queue", "binding"):
+        result = bench("--churn", "2", "--cycle", kind, "--duration", "0.3", "--warmup", "0")
+        assert result["good"] and result["cycle"] == kind, result
+        assert result["cycles"] > 0 and result["lost"] == 0, result
+
+
+@check
+def a_run_ends_when_its_time_is_up():
+    name = unique("b")[:40]
+    arguments = ("bench", "--prefix", name, "--rate", "100", "--duration", "60", "--limit", "0.5")
+    _, said = leveret(*arguments, code=1)
+    assert "not over after 0.5 s" in said and "it still publishes" in said, said
+    delete(f"{name}-0")
+
+
+@check
+def a_broker_that_stands_still_does_not_hold_a_run_up():
+    url, process = relay_and_process()
+    process.send_signal(signal.SIGSTOP)
+    _, said = leveret("bench", "-n", "100", "--limit", "1", url=url, code=1)
+    assert "it still declares and connects" in said, said
+
+
+@check
 def idle_connections_are_weighed():
     pid = os.environ.get("LEVERET_PID", str(os.getpid()))
     result = bench("--idle", "20", "--duration", "0.1", "--pid", pid)
@@ -113,10 +139,12 @@ def contradictions_are_usage_errors():
     refused("bench", "--size", "8", word="16")
     refused("bench", "-x", "fanout", "-q", "2", word="--consumers")
     refused("bench", "--pid", "x", word="process")
+    refused("bench", "--cycle", "queue", word="--churn")
+    refused("bench", "--churn", "1", "--cycle", "exchange", word="binding")
 
 
-def relay():
-    """A relay that has just started, and its URL."""
+def relay_and_process():
+    """The URL of a relay that has just started, and its process."""
     process = subprocess.Popen(
         [PROGRAM, "bench", "relay", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
     )
@@ -124,7 +152,11 @@ def relay():
     cleanup(process.kill)
     line = process.stdout.readline()
     assert line.startswith("ready"), line
-    return f"amqp://{line.split()[-1]}/"
+    return f"amqp://{line.split()[-1]}/", process
+
+
+def relay():
+    return relay_and_process()[0]
 
 
 @check
