@@ -22,10 +22,12 @@ static void mark_dirty(struct lv_connection *connection)
 static void say(const struct lv_connection *connection, enum lv_level level, const char *name,
                 const char *why)
 {
+    struct lv_shard *shard = connection->shard;
     char peer[LV_ADDRESS_TEXT_SIZE];
 
     assert(why != NULL);
-    if (level < connection->shard->shared->settings->log_level)
+    if (level < shard->shared->settings->log_level ||
+        !lv_chatter_may_say(&shard->chatter, level, name, shard->now))
         return;
     lv_address_text(&connection->peer, peer);
     lv_event(level, name, LV_S("peer", peer), LV_S("why", why));
@@ -387,7 +389,8 @@ void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address 
         lv_session_alarm(connection->session, "low on memory");
     return;
 fail:
-    lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
+    if (lv_chatter_may_say(&shard->chatter, LV_WARN, "connection.dropped", shard->now))
+        lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
     lv_free(connection);
     lv_socket_close(fd);
 }

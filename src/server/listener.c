@@ -23,18 +23,22 @@ static void pause_accepting(struct lv_listener *listener)
     if (listener->is_paused)
         return;
     listener->is_paused = true;
-    lv_event(LV_WARN, "listener.paused",
-             LV_S("why", "out of file descriptors or memory (see ulimit -n); connections wait"),
-             LV_U("connections", atomic_load(&listener->shared->connections)));
+    if (lv_chatter_may_say(&shard->chatter, LV_WARN, "listener.paused", shard->now))
+        lv_event(LV_WARN, "listener.paused",
+                 LV_S("why", "out of file descriptors or memory (see ulimit -n); connections wait"),
+                 LV_U("connections", atomic_load(&listener->shared->connections)));
 }
 
 /* The first connection after a pause shows that there is room again. */
 static void resumed(struct lv_listener *listener)
 {
+    struct lv_shard *shard = listener->shard;
+
     assert(listener->is_paused);
     listener->is_paused = false;
-    lv_event(LV_INFO, "listener.resumed",
-             LV_U("connections", atomic_load(&listener->shared->connections)));
+    if (lv_chatter_may_say(&shard->chatter, LV_INFO, "listener.resumed", shard->now))
+        lv_event(LV_INFO, "listener.resumed",
+                 LV_U("connections", atomic_load(&listener->shared->connections)));
 }
 
 /* In turn, whatever each has to do already: connections live long and their load is not known at
@@ -49,7 +53,7 @@ static void give(struct lv_listener *listener, int fd, const struct lv_address *
     if (shard == listener->shard)
         lv_connection_open(shard, fd, peer);
     else
-        lv_shard_give(shard, fd, peer);
+        lv_shard_give(shard, listener->shard, fd, peer);
 }
 
 /* Connections wait. One that is gone again before it was taken is no reason to stop. */

@@ -81,8 +81,9 @@ static void tick(struct lv_deadline *deadline, uint64_t now)
         return;
     }
     lv_address_text(&connection->peer, peer);
-    lv_event(LV_INFO, "connection.dead", LV_S("peer", peer),
-             LV_S("why", "its exclusive queue is wanted, and it answers no more"));
+    if (lv_chatter_may_say(&connection->shard->chatter, LV_INFO, "connection.dead", now))
+        lv_event(LV_INFO, "connection.dead", LV_S("peer", peer),
+                 LV_S("why", "its exclusive queue is wanted, and it answers no more"));
     lv_connection_drop(connection);
 }
 

@@ -287,6 +287,7 @@ struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
         return NULL;
     shard->shared = shared;
     shard->number = number;
+    lv_chatter_init(&shard->chatter, &shard->deadlines);
     lv_chunk_pool_init(&shard->pool);
     lv_mailbox_init(&shard->arrivals);
     lv_list_init(&shard->connections);
@@ -336,6 +337,7 @@ void lv_shard_free(struct lv_shard *shard)
         return;
     assert(lv_list_is_empty(&shard->connections));
     take_arrivals(shard);
+    lv_chatter_fini(&shard->chatter);
     lv_broker_free(shard->broker);
     lv_store_free(shard->store);
     lv_chunk_pool_fini(&shard->pool);
@@ -345,13 +347,15 @@ void lv_shard_free(struct lv_shard *shard)
 }
 
 /* Through the mailbox, since only its own thread may touch the shard. */
-void lv_shard_give(struct lv_shard *shard, int fd, const struct lv_address *peer)
+void lv_shard_give(struct lv_shard *shard, struct lv_shard *from, int fd,
+                   const struct lv_address *peer)
 {
     struct lv_arrival *arrival = lv_alloc(sizeof *arrival);
 
     assert(fd >= 0);
     if (arrival == NULL) {
-        lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
+        if (lv_chatter_may_say(&from->chatter, LV_WARN, "connection.dropped", from->now))
+            lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
         lv_socket_close(fd);
         return;
     }

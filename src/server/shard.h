@@ -10,6 +10,7 @@
 #include "base/mailbox.h"
 #include "io/address.h"
 #include "io/thread.h"
+#include "server/chatter.h"
 #include "server/shared.h"
 
 /* What one read takes at most: a busy connection has its turn, then the others have theirs. Half as
@@ -34,6 +35,7 @@ struct lv_shard {
     struct lv_store *store;     /* own */
     struct lv_broker *broker;   /* own */
     struct lv_deadlines deadlines;
+    struct lv_chatter chatter; /* every line that a peer may cause asks it first */
     struct lv_chunk_pool pool;
     uint64_t now;    /*       of this turn */
     uint8_t *buffer; /* own   what every connection is read into */
@@ -65,5 +67,6 @@ void lv_shard_join(struct lv_shard *shard);
 /* After all threads. Takes NULL. */
 void lv_shard_free(struct lv_shard *shard);
 
-/* Any thread. Takes the socket. */
-void lv_shard_give(struct lv_shard *shard, int fd, const struct lv_address *peer);
+/* On the thread of `from`, which may be any other shard. Takes the socket. */
+void lv_shard_give(struct lv_shard *shard, struct lv_shard *from, int fd,
+                   const struct lv_address *peer);

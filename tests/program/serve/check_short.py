@@ -62,6 +62,20 @@ def the_user_is_the_one_of_the_settings():
     assert "s3cret" not in one.log() and "wrong" not in one.log().replace("is wrong", ""), one.log()
 
 
+@check
+def a_client_full_of_mistakes_does_not_fill_the_log():
+    one = scene.start("--shards", "1")
+    client = wire.connect_with_channel()
+    for _ in range(300):
+        client.method(1, "queue.declare", queue="nothing like it", passive=True)
+        client.expect_channel_error(1, 404)
+        client.call(1, "channel.open")
+    client.close()
+    assert one.log().count("event=channel.error") == 50, one.log()
+    one.stop()
+    assert 'event=log.suppressed like="channel.error" lines=250' in one.log(), one.log()
+
+
 def few_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
