@@ -40,12 +40,15 @@ int lv_property_timestamp(void *ctx, const char *value, struct lv_diag *diag);
         LV_TEXT_OPTION("content-type", 0, "TYPE", &(options)->content_type, "such as text/plain"), \
         LV_TEXT_OPTION("content-encoding", 0, "NAME", &(options)->content_encoding,                \
                        "such as gzip"),                                                            \
-        LV_CALL_OPTION("priority", 0, "0..255", lv_property_priority, options, "its priority"),    \
+        LV_CALL_OPTION("priority", 0, "0..255", lv_property_priority, options,                     \
+                       "its priority, for consumers to read: no queue of Leveret\n"                \
+                       "sorts by it yet, RabbitMQ's queues with x-max-priority do"),               \
         LV_TEXT_OPTION("correlation-id", 0, "ID", &(options)->correlation_id,                      \
                        "what it answers to"),                                                      \
         LV_TEXT_OPTION("reply-to", 0, "QUEUE", &(options)->reply_to, "where answers should go"),   \
         LV_CALL_OPTION("expiration", 0, "MS", lv_property_expiration, options,                     \
-                       "drop it after so many milliseconds in a queue"),                           \
+                       "passed on as a property: RabbitMQ drops the message after so\n"            \
+                       "many milliseconds in a queue, Leveret keeps it for now"),                  \
         LV_TEXT_OPTION("message-id", 0, "ID", &(options)->message_id, "its own name"),             \
         LV_CALL_OPTION("timestamp", 0, "SECONDS|now", lv_property_timestamp, options,              \
                        "when it was made"),                                                        \
