@@ -35,6 +35,9 @@
     X(TIMEOUT, 0, "amqp:resource-limit-exceeded", "TIMEOUT")                                       \
     X(STOPPED, 0, "amqp:connection:forced", "STOPPED")                                             \
     X(IO, 0, "amqp:internal-error", "IO_ERROR")                                                    \
+    X(FULL, 0, "amqp:resource-limit-exceeded", "DISK_FULL")                                        \
+    X(CORRUPT, 0, "amqp:internal-error", "CORRUPT")                                                \
+    X(VERSION, 0, "amqp:internal-error", "UNKNOWN_VERSION")                                        \
     X(USAGE, 0, "amqp:invalid-field", "USAGE")
 
 enum lv_error {

@@ -1,0 +1,18 @@
+/*
+ * broker/change.h - a change of the topology as bytes, for the log.
+ *
+ * Version 1: a fixed head, then vhost, name, other, key and arguments, each with its size in front.
+ * Arguments as base/pack.h says. Pure; any thread that owns the memory.
+ */
+#pragma once
+
+#include "broker/topology.h"
+
+/* Bytes of the encoding, at most 4 GiB. */
+uint32_t lv_change_size(const struct lv_change *change);
+/* Writes lv_change_size() bytes. `client` is not kept: it names nobody after a restart. */
+void lv_change_encode(const struct lv_change *change, void *bytes);
+/* Views into `bytes` and the arena, which gets the arguments. -LV_E_CORRUPT: not what
+ * lv_change_encode() writes; -LV_E_VERSION; -LV_E_NOMEM. */
+int lv_change_decode(struct lv_bytes bytes, struct lv_arena *arena, struct lv_change *ret_change)
+    LV_MUST_CHECK;

@@ -1,0 +1,97 @@
+/*
+ * store/segment.h - messages that have outlived the log's window, sorted by queue.
+ *
+ * When a log file is to be used again, the messages in it that are still wanted are written to one
+ * segment, a file of its own: grouped by queue, each group (a run) in the order of its numbers. A
+ * queue knows of its runs only where they lie and how much of them is left; so a backlog of
+ * millions costs bytes. A segment never changes; one with little left in it is written together
+ * with others into a new one, and goes. Every message has a check of its own that is verified
+ * whenever it is read.
+ *
+ * Files: `seg-SS-NNNNNNNNNNNNNNNN` (shard, number; hexadecimal), written under a name that ends in
+ * `.tmp`, synced, then renamed: a segment is whole or it is not there. The head carries
+ * LV_FORMAT_VERSION; an unknown one is -LV_E_VERSION with what to do.
+ *
+ * Functions here block on the disk: helper threads and start-up call them, never a shard. Pure but
+ * for disk.h. A struct lv_segment belongs to one thread at a time.
+ */
+#pragma once
+
+#include "store/disk.h"
+#include "store/format.h"
+
+enum lv_segment_flag {
+    LV_SEGMENT_TRANSIENT = 1u << 0,  /* gone after a restart: only spilled to free memory */
+    LV_SEGMENT_REDELIVERED = 1u << 1 /* has been delivered before */
+};
+
+/* A message to be written, or one that was read. */
+struct lv_segment_entry {
+    uint64_t queue_id, seq;
+    const void *data; /* view */
+    uint32_t size;
+    uint32_t flags; /* enum lv_segment_flag */
+};
+
+/* What a segment has of one queue. */
+struct lv_segment_run {
+    uint64_t queue_id;
+    uint64_t first_seq, last_seq;
+    uint64_t offset, size; /* bytes in the file */
+    uint32_t count;        /* messages */
+    uint32_t transient_count;
+};
+
+struct lv_segment_info {
+    uint32_t shard;
+    uint64_t number;
+    uint64_t covers; /* every live record of the log below this LSN, as of the shard that wrote it,
+                        is in this segment or an older one; 0: says nothing (a merged one) */
+};
+
+struct lv_segment; /* one that is open for reading */
+
+void lv_segment_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZE]);
+/* False: not a segment's name. */
+bool lv_segment_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_number)
+    LV_MUST_CHECK;
+
+/* Sorts the entries in place and writes them (count ≥ 1; no queue has a number twice). When it
+ * returns 0 the segment survives a power loss. On an error nothing is left behind but perhaps a
+ * `.tmp`. */
+int lv_segment_write(struct lv_disk *disk, const struct lv_segment_info *info,
+                     struct lv_segment_entry *entries, size_t count, struct lv_diag *diag)
+    LV_MUST_CHECK;
+
+/* Reads head and table of runs and verifies them. -LV_E_CORRUPT, -LV_E_VERSION, -LV_E_NOT_FOUND.
+ * Gives a segment for lv_segment_close(). */
+int lv_segment_open(struct lv_disk *disk, uint32_t shard, uint64_t number,
+                    struct lv_segment **ret_segment, struct lv_diag *diag) LV_MUST_CHECK;
+void lv_segment_close(struct lv_segment *segment);
+const struct lv_segment_info *lv_segment_info(const struct lv_segment *segment);
+/* Ascending by queue; valid until the segment is closed. */
+const struct lv_segment_run *lv_segment_runs(const struct lv_segment *segment, size_t *ret_count);
+uint64_t lv_segment_size(const struct lv_segment *segment);
+
+/* Called for each message; `entry->data` is valid during the call. Not zero stops. */
+typedef int lv_segment_each_fn(void *ctx, const struct lv_segment_entry *entry);
+
+/* Messages of the run with numbers from `from_seq` on, in order, until `each` stops it or about
+ * `max_size` bytes have been shown (at least one message). *ret_next: the number to go on with, or
+ * UINT64_MAX behind the last. A number is found by the segment's own marks, so that starting
+ * anywhere reads little. A message whose check fails is left out and counted in *ret_damaged; what
+ * can't be walked any further ends with -LV_E_CORRUPT and the sentence says file, offset and how
+ * many messages are affected. */
+int lv_segment_read(struct lv_segment *segment, const struct lv_segment_run *run, uint64_t from_seq,
+                    size_t max_size, lv_segment_each_fn *each, void *ctx, uint64_t *ret_next,
+                    uint32_t *ret_damaged, struct lv_diag *diag) LV_MUST_CHECK;
+
+/* Which of a run's numbers are still wanted, when segments are merged. */
+typedef bool lv_segment_wanted_fn(void *ctx, uint64_t queue_id, uint64_t seq);
+
+/* Writes what is wanted of `sources` into one new segment; when nothing is, none is written and
+ * *ret_count is 0. The sources stay. The result is durable when it returns 0. */
+int lv_segment_merge(struct lv_disk *disk, const struct lv_segment_info *info,
+                     struct lv_segment *const *sources, size_t source_count,
+                     lv_segment_wanted_fn *wanted, void *ctx, uint64_t *ret_count,
+                     struct lv_diag *diag) LV_MUST_CHECK;
