@@ -5,6 +5,7 @@
 /* Longer tables are compared in order (base/value.c), so they are hashed in order. */
 #define UNORDERED_COUNT_MAX 256u
 
+/* No table and an empty one are the same arguments: clients send either when they mean none. */
 bool lv_arguments_same(const struct lv_table *a, const struct lv_table *b)
 {
     static const struct lv_table none = {.count = 0};
@@ -19,6 +20,7 @@ static uint64_t mix(const struct lv_hash_key *key, uint64_t a, uint64_t b, uint6
 {
     uint64_t words[3] = {a, b, c};
 
+    assert(key != NULL);
     return lv_siphash(key, lv_bytes(words, sizeof words));
 }
 
@@ -36,6 +38,7 @@ static uint64_t real_bits(double real)
 /* Has an earlier field the same name? Then this one doesn't count. */
 static bool is_shadowed(const struct lv_table *table, uint32_t index)
 {
+    assert(index < table->count);
     for (uint32_t i = 0; i < index; i++)
         if (lv_bytes_equal(table->fields[i].name, table->fields[index].name))
             return true;
@@ -48,6 +51,8 @@ static uint64_t value_hash(const struct lv_value *value, const struct lv_hash_ke
 {
     uint64_t hash = 0;
 
+    assert(value != NULL);
+    assert(key != NULL);
     if (lv_value_is_integer(value))
         return mix(key, LV_TYPE_I64, (uint64_t)value->integer, 0);
     switch (value->type) {
@@ -74,6 +79,8 @@ static uint64_t value_hash(const struct lv_value *value, const struct lv_hash_ke
     }
 }
 
+/* Large tables are hashed in order, since finding shadowed fields takes the square of their count.
+ * That two such tables in another order then count as different is the lesser harm. */
 uint64_t lv_arguments_hash(const struct lv_table *table, const struct lv_hash_key *key)
 {
     uint32_t count = table == NULL ? 0 : table->count;
@@ -92,10 +99,13 @@ uint64_t lv_arguments_hash(const struct lv_table *table, const struct lv_hash_ke
     return hash;
 }
 
+/* An estimate of what the copy takes; it is for a limit, and limits need no exact bytes. How deep
+ * tables nest was bounded when they were decoded. */
 size_t lv_arguments_size(const struct lv_table *table)
 {
     size_t size = sizeof *table;
 
+    assert(table == NULL || table->count == 0 || table->fields != NULL);
     if (table == NULL || table->count == 0)
         return 0;
     for (uint32_t i = 0; i < table->count; i++) {
@@ -109,8 +119,10 @@ size_t lv_arguments_size(const struct lv_table *table)
     return size;
 }
 
+/* Empty tables take no memory, and most bindings have one. */
 int lv_arguments_copy(const struct lv_table *table, struct lv_table **ret_copy)
 {
+    assert(ret_copy != NULL);
     *ret_copy = NULL;
     if (table == NULL || table->count == 0)
         return 0;

@@ -9,6 +9,7 @@
 #define GRANT_EVERY      (LV_REMOTE_WINDOW / 4)
 #define GRANT_EVERY_SIZE (LV_REMOTE_WINDOW_SIZE / 4)
 
+/* The map of consumer tags takes the broker's key, since clients choose the tags. */
 int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
 {
     struct lv_channel *channel = lv_calloc(1, sizeof *channel);
@@ -33,10 +34,12 @@ int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_chann
 
 /* ---- other shards ---- */
 
+/* A channel consumes from few shards, so a list is enough. */
 struct lv_remote *lv_channel_remote(struct lv_channel *channel, uint32_t shard)
 {
     struct lv_remote *remote = channel->remotes;
 
+    assert(shard != channel->broker->config.shard);
     while (remote != NULL && remote->shard != shard)
         remote = remote->next;
     return remote;
@@ -74,6 +77,8 @@ static int map_tags(struct lv_channel *channel)
     return 0;
 }
 
+/* Tags are mapped from now on, and before anything can come: two shards number their deliveries by
+ * themselves, and the client may see each number once only. */
 int lv_channel_expect(struct lv_channel *channel, uint32_t shard)
 {
     assert(shard != channel->broker->config.shard);
@@ -92,6 +97,7 @@ int lv_channel_expect(struct lv_channel *channel, uint32_t shard)
     return 0;
 }
 
+/* From the answer to consume; no delivery can have overtaken it in the ring. */
 void lv_channel_learn(struct lv_channel *channel, uint32_t shard, struct lv_subscriber *subscriber)
 {
     struct lv_remote *remote = lv_channel_remote(channel, shard);
@@ -101,6 +107,8 @@ void lv_channel_learn(struct lv_channel *channel, uint32_t shard, struct lv_subs
     remote->subscriber = subscriber;
 }
 
+/* The subscriber is gone only when DETACHED has come back; until then deliveries may still arrive.
+ */
 void lv_channel_detach(struct lv_channel *channel, uint32_t shard, struct lv_subscriber *subscriber)
 {
     assert(subscriber != NULL);
@@ -108,6 +116,7 @@ void lv_channel_detach(struct lv_channel *channel, uint32_t shard, struct lv_sub
     send_about(channel, LV_OP_DETACH, shard, (struct lv_op_delivery){.subscriber = subscriber});
 }
 
+/* Without remote consumers the subscriber's own tags are used as they are and nothing is kept. */
 uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_tag *what)
 {
     struct lv_tags *wire = &channel->wire;
@@ -129,14 +138,17 @@ uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_ta
 
 /* ---- deliveries ---- */
 
+/* 0 means no limit (0-9-1 basic.qos). */
 bool lv_channel_has_room(const struct lv_channel *channel)
 {
+    assert(channel->broker != NULL);
     return channel->global_limit == 0 || channel->global_count < channel->global_limit;
 }
 
 /* There is room again: this shard's consumers first, then those of the others. */
 static void make_room(struct lv_channel *channel)
 {
+    assert(lv_channel_has_room(channel));
     lv_subscriber_wake(&channel->subscriber);
     for (struct lv_remote *remote = channel->remotes; remote != NULL; remote = remote->next)
         if (remote->held && remote->drained) {
@@ -146,6 +158,7 @@ static void make_room(struct lv_channel *channel)
         }
 }
 
+/* Who waits is only woken when the count falls below the limit, not for every ack. */
 void lv_channel_count(struct lv_channel *channel, int change)
 {
     bool had_room = lv_channel_has_room(channel);
@@ -157,6 +170,7 @@ void lv_channel_count(struct lv_channel *channel, int change)
         make_room(channel);
 }
 
+/* The body is viewed where it lies; the session copies it or refers to it before it returns. */
 void lv_channel_deliver_local(struct lv_channel *channel, const struct lv_consumer *consumer,
                               uint64_t tag, struct lv_ref ref)
 {
@@ -179,6 +193,7 @@ void lv_channel_deliver_local(struct lv_channel *channel, const struct lv_consum
     channel->client->ops->deliver(channel->ctx, &delivery);
 }
 
+/* Messages that bounced are back in their queue; from here on RESUME may let them come again. */
 void lv_channel_drained(struct lv_channel *channel, uint32_t shard)
 {
     if (channel->closing)
@@ -191,6 +206,7 @@ void lv_channel_drained(struct lv_channel *channel, uint32_t shard)
         make_room(channel);
 }
 
+/* One CREDIT for many deliveries: a message per delivery would double the traffic in the rings. */
 static void grant(struct lv_channel *channel, struct lv_remote *remote)
 {
     struct lv_op_delivery credit = {
@@ -205,11 +221,13 @@ static void grant(struct lv_channel *channel, struct lv_remote *remote)
     remote->taken_size = 0;
 }
 
+/* By count and by bytes: a few large messages fill a reader's output as well as many small ones. */
 static bool is_grant_due(const struct lv_remote *remote)
 {
     return remote->taken >= GRANT_EVERY || remote->taken_size >= GRANT_EVERY_SIZE;
 }
 
+/* When the reader takes output again, what was held back for it is granted at once. */
 void lv_channel_grant(struct lv_channel *channel)
 {
     for (struct lv_remote *remote = channel->remotes; remote != NULL; remote = remote->next)
@@ -243,6 +261,8 @@ static void deliver(struct lv_channel *channel, struct lv_remote *remote, const 
         .message = lv_message_view(op->data),
     };
 
+    assert(!channel->closing);
+    assert(op->data != NULL);
     if (delivery.tag == 0 && from->no_ack)
         lv_broker_exhausted(); /* its queue has it no more: it would be lost */
     if (delivery.tag == 0) {
@@ -254,6 +274,7 @@ static void deliver(struct lv_channel *channel, struct lv_remote *remote, const 
     channel->client->ops->deliver(channel->ctx, &delivery);
 }
 
+/* While bounces are on their way back everything bounces, or later messages would overtake them. */
 void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op)
 {
     struct lv_remote *remote;
@@ -272,6 +293,7 @@ void lv_channel_take_delivery(struct lv_channel *channel, const struct lv_op *op
         grant(channel, remote);
 }
 
+/* RabbitMQ's reading of `global`: false is for consumers that come later, true for the channel. */
 void lv_channel_qos(struct lv_channel *channel, uint16_t prefetch_count, bool global)
 {
     assert(!channel->closing);
@@ -286,16 +308,19 @@ void lv_channel_qos(struct lv_channel *channel, uint16_t prefetch_count, bool gl
 
 /* ---- settling ---- */
 
+/* RabbitMQ's words; a tag that was settled before is unknown too. */
 static int unknown_tag(struct lv_diag *diag, uint64_t tag)
 {
     return lv_fail(diag, -LV_E_PRECONDITION, "unknown delivery tag %llu", (unsigned long long)tag);
 }
 
+/* Tag 0 with multiple is everything so far (0-9-1 basic.ack, rule zero delivery tag). */
 static int settle_local(struct lv_channel *channel, uint64_t tag, bool multiple,
                         enum lv_settle settle, struct lv_diag *diag)
 {
     struct lv_subscriber *subscriber = &channel->subscriber;
 
+    assert(!channel->mapped);
     if (LV_LIKELY(!multiple))
         return lv_subscriber_settle(subscriber, tag, settle) ? 0 : unknown_tag(diag, tag);
     if (tag != 0 && !lv_subscriber_is_unacked(subscriber, tag))
@@ -304,6 +329,7 @@ static int settle_local(struct lv_channel *channel, uint64_t tag, bool multiple,
     return 0;
 }
 
+/* With `to` for all up to the tag: one operation however many messages are acknowledged. */
 static void send_settle(struct lv_channel *channel, struct lv_remote *remote, uint64_t tag,
                         enum lv_settle settle, bool to)
 {
@@ -314,6 +340,8 @@ static void send_settle(struct lv_channel *channel, struct lv_remote *remote, ui
     send_about(channel, LV_OP_SETTLE, remote->shard, what);
 }
 
+/* The queue has counted it as unacknowledged already, so giving it back is a requeue like any
+ * other. */
 void lv_channel_give_back(struct lv_channel *channel, const struct lv_wire_tag *what)
 {
     if (what->tag == 0)
@@ -344,6 +372,7 @@ static void settle_wire_to(struct lv_channel *channel, uint64_t tag, enum lv_set
 {
     struct lv_wire_tag *item;
 
+    assert(channel->mapped);
     for (uint64_t at = 0;
          (item = lv_tags_seek(&channel->wire, WIRE_SIZE, &at)) != NULL && at <= tag;) {
         struct lv_wire_tag what = settle_item(channel, at, item, settle);
@@ -358,11 +387,13 @@ static void settle_wire_to(struct lv_channel *channel, uint64_t tag, enum lv_set
     }
 }
 
+/* The tags of the client are this channel's; each shard is told in its own. */
 static int settle_wire(struct lv_channel *channel, uint64_t tag, bool multiple,
                        enum lv_settle settle, struct lv_diag *diag)
 {
     struct lv_wire_tag *item = lv_tags_find(&channel->wire, WIRE_SIZE, tag);
 
+    assert(channel->mapped);
     if (item == NULL && (tag != 0 || !multiple))
         return unknown_tag(diag, tag);
     if (multiple) {
@@ -375,13 +406,16 @@ static int settle_wire(struct lv_channel *channel, uint64_t tag, bool multiple,
     return 0;
 }
 
+/* Almost every channel consumes from its own shard only and never maps a tag. */
 int lv_channel_settle_now(struct lv_channel *channel, uint64_t tag, bool multiple,
                           enum lv_settle settle, struct lv_diag *diag)
 {
+    assert(channel->broker != NULL);
     return LV_LIKELY(!channel->mapped) ? settle_local(channel, tag, multiple, settle, diag)
                                        : settle_wire(channel, tag, multiple, settle, diag);
 }
 
+/* Under tx.select an acknowledgement counts at the commit only. */
 int lv_channel_settle(struct lv_channel *channel, uint64_t tag, bool multiple,
                       enum lv_settle settle, struct lv_diag *diag)
 {
@@ -393,10 +427,13 @@ int lv_channel_settle(struct lv_channel *channel, uint64_t tag, bool multiple,
 
 /* ---- the end ---- */
 
+/* Two steps: the session hears of the end once no answer can come any more; the memory stays while
+ * late confirms still name it. */
 void lv_channel_progress(struct lv_channel *channel)
 {
     struct lv_client *client = channel->client;
 
+    assert(channel->client != NULL || channel->closing);
     if (!channel->closing)
         return;
     if (client != NULL && channel->commands == 0 && channel->detaching == 0) {
@@ -413,6 +450,7 @@ void lv_channel_progress(struct lv_channel *channel)
     }
 }
 
+/* One shard has put everything back. */
 void lv_channel_detached(struct lv_channel *channel)
 {
     assert(channel->detaching > 0);
@@ -420,6 +458,7 @@ void lv_channel_detached(struct lv_channel *channel)
     lv_channel_progress(channel);
 }
 
+/* Each shard puts back what it had delivered to us, then says DETACHED. */
 static void forget_remotes(struct lv_channel *channel)
 {
     assert(channel->closing);
@@ -433,6 +472,7 @@ static void forget_remotes(struct lv_channel *channel)
     lv_tags_fini(&channel->wire, WIRE_SIZE);
 }
 
+/* Own deliveries are put back at once; the rest of the way is lv_channel_progress()'s. */
 void lv_channel_begin_close(struct lv_channel *channel)
 {
     struct lv_broker *broker = channel->broker;
@@ -458,10 +498,12 @@ void lv_channel_begin_close(struct lv_channel *channel)
     lv_channel_progress(channel);
 }
 
+/* From outside a step of the broker, so what it causes here may run at once. */
 void lv_channel_close(struct lv_channel *channel)
 {
     struct lv_broker *broker = channel->broker;
 
+    assert(!broker->settling);
     lv_channel_begin_close(channel);
     lv_broker_settle_local(broker);
 }

@@ -5,16 +5,20 @@
 static_assert(LV_SHARDS_MAX == 1u << 6, "a client's id has room for its shard");
 #define SHARD_BITS 6u /* a client's id is its serial number on its shard, then the shard */
 
+/* The low bits say where it lives, so a queue's home can ask its owner without a table. */
 uint32_t lv_client_shard(uint64_t id)
 {
     return (uint32_t)(id & (LV_SHARDS_MAX - 1));
 }
 
+/* Not found is usual: a client may be gone before what was sent about it arrives. */
 struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id)
 {
     return lv_map_get(&broker->clients, lv_bytes(&id, sizeof id));
 }
 
+/* The id is unique over all shards without asking any of them: a serial of our own, then the shard.
+ */
 int lv_client_open(struct lv_broker *broker, const struct lv_client_config *config,
                    struct lv_diag *diag, struct lv_client **ret_client)
 {
@@ -49,6 +53,8 @@ int lv_client_open(struct lv_broker *broker, const struct lv_client_config *conf
     return 0;
 }
 
+/* Exclusive queues end with their connection (0-9-1 queue.declare, exclusive). The client waits for
+ * it, so that its name is free when the session says closed. */
 static void delete_owned(struct lv_client *client)
 {
     struct lv_broker *broker = client->broker;
@@ -65,6 +71,7 @@ static void delete_owned(struct lv_client *client)
     }
 }
 
+/* Channels first, then exclusive queues, then who waited for this client's end. */
 void lv_client_progress(struct lv_client *client)
 {
     struct lv_broker *broker = client->broker;
@@ -86,12 +93,14 @@ void lv_client_progress(struct lv_client *client)
     ops->client_closed(ctx);
 }
 
+/* Commands under way keep the client: their answers name it. */
 void lv_client_ref(struct lv_client *client)
 {
     assert(client->broker != NULL);
     client->refs++;
 }
 
+/* May be the last thing that a closing client waited for. */
 void lv_client_unref(struct lv_client *client)
 {
     assert(client->refs > 0);
@@ -99,6 +108,8 @@ void lv_client_unref(struct lv_client *client)
     lv_client_progress(client);
 }
 
+/* Every channel begins to close before any of them is waited for, as they may be on different
+ * shards. */
 void lv_client_close(struct lv_client *client)
 {
     struct lv_broker *broker = client->broker;
@@ -116,11 +127,15 @@ void lv_client_close(struct lv_client *client)
     lv_broker_settle_local(broker);
 }
 
+/* Of the connection: 0-9-1 user-id is checked against it. */
 struct lv_bytes lv_channel_user(const struct lv_channel *channel)
 {
+    assert(channel->client != NULL);
     return lv_bytes(channel->client->user, channel->client->user_size);
 }
 
+/* A reader that takes output again is served in the same turn; nothing else would wake its queues.
+ */
 void lv_client_set_writable(struct lv_client *client, bool writable)
 {
     assert(client->ops != NULL);

@@ -3,11 +3,14 @@
 
 /* ---- pending commands and their answers ---- */
 
+/* The name's 255 bytes are not cleared: this runs once per command. */
 struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *channel,
                                   enum lv_command command)
 {
     struct lv_pending *pending = lv_alloc(sizeof *pending);
 
+    assert(channel == NULL || channel->client == client);
+    assert(!client->closing || channel == NULL);
     if (pending == NULL)
         return NULL;
     memset(pending, 0, offsetof(struct lv_pending, name));
@@ -21,6 +24,7 @@ struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *c
     return pending;
 }
 
+/* Kept here since the frame that it came in is gone when the answer arrives. */
 void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name)
 {
     assert(name.size <= sizeof pending->name);
@@ -28,6 +32,7 @@ void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name)
     lv_put_bytes((uint8_t *)pending->name, name);
 }
 
+/* Only before the command was sent: afterwards the answer would find nobody. */
 void lv_pending_free(struct lv_pending *pending)
 {
     struct lv_channel *channel;
@@ -43,8 +48,10 @@ void lv_pending_free(struct lv_pending *pending)
     lv_free(pending);
 }
 
+/* Of the queue, or of the consumer for cancel. */
 static struct lv_bytes pending_name(const struct lv_pending *pending)
 {
+    assert(pending->client != NULL);
     return lv_bytes(pending->name, pending->name_size);
 }
 
@@ -57,6 +64,7 @@ static void run_deferred(struct lv_channel *channel)
         lv_op_run(channel->broker, lv_container(link, struct lv_op, link));
 }
 
+/* The session's step comes first and the references go last, since closing may free both. */
 void lv_pending_finish(struct lv_pending *pending, const struct lv_delivery *delivery)
 {
     struct lv_channel *channel = pending->channel;
@@ -84,6 +92,7 @@ void lv_pending_finish(struct lv_pending *pending, const struct lv_delivery *del
     lv_client_unref(client);
 }
 
+/* Nothing was sent anywhere, so there is no pending command to finish. */
 void lv_command_refuse(struct lv_channel *channel, enum lv_command command, int error,
                        const struct lv_diag *diag)
 {
@@ -93,16 +102,20 @@ void lv_command_refuse(struct lv_channel *channel, enum lv_command command, int 
     channel->client->ops->reply(channel->ctx, &reply);
 }
 
+/* The same words wherever it happens. */
 static int no_memory(struct lv_diag *diag)
 {
+    assert(diag != NULL);
     return lv_fail(diag, -LV_E_NOMEM, "out of memory");
 }
 
+/* A peer whose command finds no memory loses its channel; the others go on. */
 void lv_command_refuse_memory(struct lv_channel *channel, enum lv_command command)
 {
     struct lv_diag diag;
     int rc = no_memory(&diag);
 
+    assert(!channel->closing);
     lv_command_refuse(channel, command, rc, &diag);
 }
 
@@ -135,6 +148,7 @@ static void place_strings(struct lv_op *op)
     assert(p <= op->data + op->size);
 }
 
+/* The strings are copied into the operation, as it outlives the frame that they were read from. */
 struct lv_op *lv_change_op(const struct lv_broker *broker, const struct lv_change *change)
 {
     size_t size = change->vhost.size + change->name.size + change->other.size + change->key.size;
@@ -142,6 +156,8 @@ struct lv_op *lv_change_op(const struct lv_broker *broker, const struct lv_chang
     size_t room = size < sizeof(struct lv_diag) ? sizeof(struct lv_diag) : size;
     struct lv_op *op = lv_op_new(broker, LV_OP_SUBMIT, (uint32_t)room);
 
+    assert(change->name.size <= UINT8_MAX);
+    assert(change->key.size <= UINT8_MAX);
     if (op == NULL)
         return NULL;
     op->change.change = *change;
@@ -158,11 +174,13 @@ struct lv_op *lv_change_op(const struct lv_broker *broker, const struct lv_chang
     return op;
 }
 
+/* All changes go through shard 0, which makes the one order that every shard applies them in. */
 int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
                      struct lv_pending *pending, uint32_t origin)
 {
     struct lv_op *op = lv_change_op(broker, change);
 
+    assert(origin < broker->config.shard_count);
     if (op == NULL)
         return -LV_E_NOMEM;
     op->change.pending = pending;
@@ -190,12 +208,14 @@ static void refuse_change(struct lv_broker *broker, struct lv_op *op)
     struct lv_op_answer answer = {.pending = op->change.pending, .refused = true};
     struct lv_diag diag;
 
+    assert(broker->config.shard == 0);
     if (op->change.pending == NULL)
         lv_broker_exhausted(); /* a queue that nobody uses any more must go */
     answer.error = no_memory(&diag);
     applied(broker, op, &answer, diag.text);
 }
 
+/* All copies are made before the first one is sent: a change reaches every shard or none. */
 void lv_change_sequence(struct lv_broker *broker, struct lv_op *op)
 {
     uint32_t shard_count = broker->config.shard_count;
@@ -222,6 +242,7 @@ void lv_change_sequence(struct lv_broker *broker, struct lv_op *op)
     lv_op_send(broker, 0, op);
 }
 
+/* The same result on every shard, so the one that asked may take any answer for all of them. */
 void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
 {
     struct lv_change_result result = {0};
@@ -229,6 +250,7 @@ void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
     int rc = lv_topology_apply(broker, &op->change.change, &diag, &result);
     bool is_delete = op->change.change.kind == LV_CHANGE_QUEUE_DELETE;
 
+    assert(op->kind == LV_OP_APPLY);
     if (op->change.pending == NULL) { /* nobody waits, and what nobody waits for cannot fail */
         lv_op_free(op);
     } else {
@@ -243,6 +265,7 @@ void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
         lv_command_redeclare(broker);
 }
 
+/* With the id, so that a namesake declared meanwhile is left alone. */
 void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entry *entry,
                             struct lv_pending *pending)
 {
@@ -253,17 +276,21 @@ void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entr
         .queue_id = entry->id,
     };
 
+    assert(entry->id != 0);
     if (lv_change_submit(broker, &change, pending, broker->config.shard) < 0)
         lv_broker_exhausted();
 }
 
 /* ---- the channel's side of commands ---- */
 
+/* A subscriber that the channel already has on that shard goes along, so that the shard need not
+ * look for it. */
 struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
                             struct lv_pending *pending, const struct lv_queue_entry *entry)
 {
     struct lv_op *op = lv_op_new(broker, kind, sizeof(struct lv_diag));
 
+    assert(pending->home < broker->config.shard_count);
     if (op == NULL)
         return NULL;
     op->command.pending = pending;
@@ -288,6 +315,7 @@ static int remember_queue(struct lv_channel *channel, struct lv_bytes name)
 {
     char *copy = lv_strndup((const char *)name.data, name.size);
 
+    assert(name.size <= UINT8_MAX);
     if (copy == NULL)
         return -LV_E_NOMEM;
     lv_free(channel->last_queue);
@@ -301,6 +329,7 @@ static void finish_declare(struct lv_pending *pending)
 {
     struct lv_channel *channel = pending->channel;
 
+    assert(pending->command == LV_COMMAND_QUEUE_DECLARE);
     if (!channel->closing && remember_queue(channel, pending_name(pending)) < 0)
         pending->error = no_memory(&pending->diag);
     lv_pending_finish(pending, NULL);
@@ -311,6 +340,7 @@ static void declared(struct lv_broker *broker, struct lv_pending *pending)
 {
     struct lv_queue_entry *entry = lv_vhost_queue(pending->client->vhost, pending_name(pending));
 
+    assert(pending->error == 0);
     if (entry == NULL) { /* deleted again by somebody else: it was there, and empty */
         finish_declare(pending);
         return;
@@ -326,10 +356,14 @@ static void declared(struct lv_broker *broker, struct lv_pending *pending)
     lv_op_send(broker, pending->home, op);
 }
 
+/* Answered when the last shard has applied it: whoever hears declare-ok may use the queue through
+ * any connection at once. */
 void lv_command_applied(struct lv_broker *broker, struct lv_op *op)
 {
     struct lv_pending *pending = op->answer.pending;
 
+    assert(pending != NULL);
+    assert(pending->applied < broker->config.shard_count);
     pending->message_count += op->answer.message_count;
     if (op->answer.error < 0) {
         pending->error = op->answer.error;
@@ -366,9 +400,11 @@ static bool is_known(const struct lv_pending *pending)
     const struct lv_queue_entry *entry =
         lv_vhost_queue(pending->client->vhost, pending_name(pending));
 
+    assert(pending->name_size > 0);
     return entry != NULL && entry->id == pending->queue_id;
 }
 
+/* A declare that met a queue on its way out goes on once the name is free on this shard. */
 void lv_command_redeclare(struct lv_broker *broker)
 {
     LV_LIST_EACH(&broker->redeclaring, link)
@@ -386,6 +422,7 @@ static void answer_declare(struct lv_broker *broker, struct lv_pending *pending,
 {
     bool is_gone = pending->error == -LV_E_NOT_FOUND;
 
+    assert(pending->command == LV_COMMAND_QUEUE_DECLARE);
     if (is_gone && pending->again != NULL && !is_known(pending)) {
         pending->error = 0;
         declare_again(broker, pending);
@@ -423,11 +460,13 @@ static void learn_subscriber(struct lv_broker *broker, const struct lv_op *op)
         lv_channel_learn(channel, op->from, subscriber);
 }
 
+/* A message that finds nobody any more goes back to its place. */
 static void answer_get(struct lv_pending *pending, const struct lv_op *op)
 {
     struct lv_channel *channel = pending->channel;
     bool is_here = op->from == channel->broker->config.shard;
 
+    assert(pending->command == LV_COMMAND_GET);
     if (!op->answer.found || channel->closing) {
         lv_pending_finish(pending, NULL);
         return;
@@ -453,6 +492,7 @@ static void answer_get(struct lv_pending *pending, const struct lv_op *op)
 /* The channel has ended its consumer itself: it needs no notice any more. */
 static void drop_notice(struct lv_channel *channel, const struct lv_subscription *subscription)
 {
+    assert(subscription->channel == channel);
     LV_LIST_EACH(&channel->deferred, link)
     {
         struct lv_op *op = lv_container(link, struct lv_op, link);
@@ -463,6 +503,7 @@ static void drop_notice(struct lv_channel *channel, const struct lv_subscription
     }
 }
 
+/* Whether consume failed or cancel worked: the tag is free again. */
 static void answer_consumer(struct lv_pending *pending)
 {
     struct lv_channel *channel = pending->channel;
@@ -470,6 +511,7 @@ static void answer_consumer(struct lv_pending *pending)
         channel->closing ? NULL : lv_channel_subscription(channel, pending_name(pending));
     bool is_gone = pending->command == LV_COMMAND_CANCEL || pending->error < 0;
 
+    assert(pending->command == LV_COMMAND_CONSUME || pending->command == LV_COMMAND_CANCEL);
     if (is_gone && subscription != NULL) {
         drop_notice(channel, subscription);
         lv_subscription_free(subscription);
@@ -477,10 +519,12 @@ static void answer_consumer(struct lv_pending *pending)
     lv_pending_finish(pending, NULL);
 }
 
+/* What each command does with its answer; declares have steps left. */
 void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
 {
     struct lv_pending *pending = op->answer.pending;
 
+    assert(pending != NULL);
     pending->error = op->answer.error;
     pending->message_count = op->answer.message_count;
     pending->consumer_count = op->answer.consumer_count;

@@ -25,6 +25,7 @@ void lv_subscription_free(struct lv_subscription *subscription)
     lv_free(subscription);
 }
 
+/* The tag is found by hash, as a client may have thousands of consumers on one channel. */
 struct lv_subscription *lv_subscription_new(struct lv_channel *channel, struct lv_bytes tag,
                                             void *ctx, uint32_t home)
 {
@@ -52,6 +53,7 @@ static int check_priority(const struct lv_consume *consume, const struct lv_queu
 {
     const struct lv_value *value = lv_table_get(consume->arguments, "x-priority");
 
+    assert(ret_priority != NULL);
     if (value == NULL)
         return 0;
     if (!lv_value_is_integer(value))
@@ -67,9 +69,11 @@ static int check_priority(const struct lv_consume *consume, const struct lv_queu
     return 0;
 }
 
+/* What would have an effect in RabbitMQ and has none here is refused, not ignored. */
 static int check(const struct lv_channel *channel, const struct lv_consume *consume,
                  const struct lv_queue_entry *entry, struct lv_diag *diag, int32_t *ret_priority)
 {
+    assert(channel->client != NULL);
     if (consume->tag.size > 0 && lv_channel_subscription(channel, consume->tag) != NULL)
         return lv_fail(diag, -LV_E_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
                        LV_FMT(consume->tag));
@@ -84,6 +88,8 @@ static int check(const struct lv_channel *channel, const struct lv_consume *cons
     return check_priority(consume, entry, diag, ret_priority);
 }
 
+/* The tag is taken before the queue's shard is asked, so that a second consume with it is refused
+ * however long the answer takes. */
 void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *consume)
 {
     char generated[] = "amq.ctag-0123456789012345678901";
@@ -93,6 +99,7 @@ void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *con
     struct lv_diag diag;
     int rc;
 
+    assert(!channel->closing);
     if (lv_reply_to_is_pseudo(name)) {
         lv_reply_to_consume(channel, consume);
         return;
@@ -121,12 +128,15 @@ void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *con
         lv_channel_ask(channel, LV_COMMAND_CONSUME, entry, &ask, NULL);
 }
 
+/* Cancelling what is not there is fine (RabbitMQ answers cancel-ok), also when the queue's end and
+ * the client's cancel cross. */
 void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag)
 {
     struct lv_broker *broker = channel->broker;
     struct lv_subscription *subscription = lv_channel_subscription(channel, tag);
     struct lv_reply reply = {.command = LV_COMMAND_CANCEL, .text = "", .name = tag};
 
+    assert(!channel->closing);
     if (subscription == NULL) {
         channel->client->ops->reply(channel->ctx, &reply);
         return;
@@ -154,6 +164,7 @@ void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag)
     lv_broker_settle_local(broker);
 }
 
+/* Answered by the queue's shard; the session waits, as order with what follows has to be kept. */
 void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_ack)
 {
     struct lv_op_command ask = {.no_ack = no_ack};
@@ -161,6 +172,7 @@ void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_a
     struct lv_diag diag;
     int rc = lv_channel_queue(channel, &queue, &diag, &entry);
 
+    assert(!channel->closing);
     if (rc < 0)
         lv_command_refuse(channel, LV_COMMAND_GET, rc, &diag);
     else

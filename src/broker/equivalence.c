@@ -32,20 +32,25 @@ static const char *const of_queues[] = {
 };
 static const char *const of_exchanges[] = {"alternate-exchange"};
 
+/* RabbitMQ's sentence word for word, since people search for it and some tools parse it. */
 static int differs(struct lv_diag *diag, const struct resource *resource, const char *what,
                    const char *received, const char *current)
 {
+    assert(received != NULL);
+    assert(current != NULL);
     return lv_fail(diag, -LV_E_PRECONDITION,
                    "inequivalent arg '%s' for " RESOURCE ": received %s but current is %s", what,
                    resource->kind, LV_FMT(resource->name), LV_FMT(resource->vhost), received,
                    current);
 }
 
+/* Erlang prints atoms in quotes, and so do we. */
 static int flag_same(struct lv_diag *diag, const struct resource *resource, const char *what,
                      bool received, bool current)
 {
     static const char *const words[] = {"'false'", "'true'"};
 
+    assert(what != NULL);
     if (received == current)
         return 0;
     return differs(diag, resource, what, words[received], words[current]);
@@ -56,6 +61,7 @@ static const char *show(const struct lv_value *value, bool alone, char text[TEXT
 {
     char printed[SHOWN_SIZE];
 
+    assert(text != NULL);
     if (value == NULL)
         return "none";
     (void)lv_value_print(value, printed, sizeof printed);
@@ -76,13 +82,16 @@ static const struct lv_value *argument(const struct lv_table *arguments, const c
     };
     const struct lv_value *value = lv_table_get(arguments, name);
 
+    assert(name != NULL);
     return value == NULL && strcmp(name, "x-queue-type") == 0 ? &classic : value;
 }
 
+/* Only arguments that mean something are compared; others may differ, as in RabbitMQ. */
 static int arguments_same(struct lv_diag *diag, const struct resource *resource,
                           const struct lv_table *received, const struct lv_table *current,
                           const char *const *names, size_t count)
 {
+    assert(count == 0 || names != NULL);
     for (size_t i = 0; i < count; i++) {
         const struct lv_value *new = argument(received, names[i]);
         const struct lv_value *old = argument(current, names[i]);
@@ -95,6 +104,7 @@ static int arguments_same(struct lv_diag *diag, const struct resource *resource,
     return 0;
 }
 
+/* In RabbitMQ's order: the first difference is the one that is told. */
 int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_change *change,
                            struct lv_diag *diag)
 {
@@ -103,6 +113,7 @@ int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_c
     char received[UINT8_MAX + 3], current[UINT8_MAX + 3];
     int rc;
 
+    assert(change->kind == LV_CHANGE_EXCHANGE_DECLARE);
     if (!lv_bytes_equal(change->other, lv_text(type))) {
         snprintf(received, sizeof received, "'%.*s'", LV_FMT(change->other));
         snprintf(current, sizeof current, "'%s'", type);
@@ -119,8 +130,10 @@ int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_c
     return rc;
 }
 
+/* One sentence for both reasons, as RabbitMQ has it. */
 static int locked(const struct lv_queue_entry *entry, struct lv_diag *diag)
 {
+    assert(entry->vhost != NULL);
     return lv_fail(diag, -LV_E_LOCKED,
                    "cannot obtain exclusive access to locked " RESOURCE
                    ". It could be originally declared on another connection or the exclusive "
@@ -128,11 +141,14 @@ static int locked(const struct lv_queue_entry *entry, struct lv_diag *diag)
                    "queue", LV_FMT(lv_entry_name(entry)), LV_FMT(lv_vhost_name(entry->vhost)));
 }
 
+/* Owners are clients, so another connection of the same user is a stranger. */
 int lv_entry_check_access(const struct lv_queue_entry *entry, uint64_t client, struct lv_diag *diag)
 {
+    assert(entry->vhost != NULL);
     return entry->owner == 0 || entry->owner == client ? 0 : locked(entry, diag);
 }
 
+/* Exclusiveness first: whether other arguments differ is none of a stranger's business. */
 int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_change *change,
                         struct lv_diag *diag)
 {
@@ -141,6 +157,7 @@ int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_chan
     bool durable = change->durable && !change->exclusive;
     int rc;
 
+    assert(entry->vhost != NULL);
     if (entry->owner != (change->exclusive ? change->client : 0))
         return locked(entry, diag);
     rc = flag_same(diag, &resource, "durable", durable, entry->durable);

@@ -7,6 +7,7 @@
 /* Up to this many bindings of one key are looked through; more have an index. */
 #define UNINDEXED_MAX 8u
 
+/* The name is part of the same block: exchanges are many and small. */
 struct lv_exchange *lv_exchange_new(struct lv_broker *broker, struct lv_vhost *vhost,
                                     struct lv_bytes name, enum lv_exchange_type type)
 {
@@ -31,6 +32,7 @@ struct lv_exchange *lv_exchange_new(struct lv_broker *broker, struct lv_vhost *v
     return exchange;
 }
 
+/* Both its own bindings and those that lead to it: an exchange may be either end of one. */
 void lv_exchange_free(struct lv_exchange *exchange)
 {
     if (exchange == NULL)
@@ -51,11 +53,14 @@ void lv_exchange_free(struct lv_exchange *exchange)
 
 /* ---- keys ---- */
 
+/* A view into the key, valid as long as the binding is. */
 static struct lv_bytes key_bytes(const struct lv_binding_key *key)
 {
+    assert(key->exchange != NULL);
     return lv_bytes(key->bytes, key->size);
 }
 
+/* A topic exchange finds patterns in its trie; all others by the key as it is. */
 struct lv_binding_key *lv_exchange_key(const struct lv_exchange *exchange, struct lv_bytes key)
 {
     assert(key.size <= UINT8_MAX);
@@ -104,8 +109,10 @@ static void drop_key(struct lv_binding_key *key)
     lv_free(key);
 }
 
+/* The struct is compared as bytes, so it has no padding. */
 static struct lv_bytes identity_bytes(const struct lv_binding_identity *identity)
 {
+    assert(identity->target != NULL);
     return lv_bytes(identity, sizeof *identity);
 }
 
@@ -150,6 +157,7 @@ static int enter(struct lv_binding_key *key, struct lv_binding *binding)
 static struct lv_binding *look_up(const struct lv_binding_key *key,
                                   const struct lv_binding_identity *identity)
 {
+    assert(identity->target != NULL);
     if (key->index != NULL)
         return lv_map_get(key->index, identity_bytes(identity));
     LV_LIST_EACH(&key->bindings, link)
@@ -161,6 +169,7 @@ static struct lv_binding *look_up(const struct lv_binding_key *key,
     return NULL;
 }
 
+/* Equal hashes are not enough: a client could make two tables with one hash. */
 struct lv_binding *lv_exchange_find(const struct lv_exchange *exchange, struct lv_target *target,
                                     struct lv_bytes key, const struct lv_table *arguments)
 {
@@ -181,6 +190,7 @@ static int enter_all(struct lv_exchange *exchange, struct lv_binding *binding)
     bool has_headers = exchange->type == LV_EXCHANGE_HEADERS;
     int rc = 0;
 
+    assert(binding->key != NULL);
     if (look_up(binding->key, &binding->identity) != NULL)
         return -LV_E_INTERNAL; /* other arguments with the same hash */
     if (has_headers)
@@ -193,6 +203,7 @@ static int enter_all(struct lv_exchange *exchange, struct lv_binding *binding)
     return rc;
 }
 
+/* Either all indexes know the binding afterwards or none does. */
 int lv_exchange_bind(struct lv_exchange *exchange, struct lv_target *target,
                      struct lv_bytes key_text, const struct lv_table *arguments,
                      struct lv_diag *diag)
@@ -231,6 +242,7 @@ int lv_exchange_bind(struct lv_exchange *exchange, struct lv_target *target,
     return 0;
 }
 
+/* The key's last binding takes the key along, so that an exchange never holds empty keys. */
 void lv_binding_free(struct lv_binding *binding)
 {
     struct lv_binding_key *key = binding->key;

@@ -75,6 +75,7 @@ static const struct mode *mode_of(const struct lv_table *arguments)
     return NULL;
 }
 
+/* At the bind, where the client can be told; when a message is routed nobody could. */
 int lv_headers_check(const struct lv_table *arguments, struct lv_diag *diag)
 {
     const struct lv_value *value = lv_table_get(arguments, "x-match");
@@ -93,8 +94,11 @@ int lv_headers_check(const struct lv_table *arguments, struct lv_diag *diag)
                    lv_type_name(value->type), lv_value_print(value, text, sizeof text));
 }
 
+/* Names with x- are left out of plain matches, as the headers exchange of AMQP 0-9-1 §3.1.3.4 keeps
+ * them for itself. */
 static bool counts(const struct mode *mode, struct lv_bytes name)
 {
+    assert(mode != NULL);
     if (mode->with_x)
         return !lv_bytes_equal(name, lv_text("x-match"));
     return name.size < 2 || memcmp(name.data, "x-", 2) != 0;
@@ -122,6 +126,7 @@ static uint32_t select_fields(const struct lv_table *arguments, const struct mod
 {
     uint32_t count = 0, kept = 0;
 
+    assert(mode != NULL);
     for (uint32_t i = 0; arguments != NULL && i < arguments->count; i++)
         if (counts(mode, arguments->fields[i].name))
             fields[count++] = &arguments->fields[i];
@@ -134,18 +139,22 @@ static uint32_t select_fields(const struct lv_table *arguments, const struct mod
 
 /* ---- hashes ---- */
 
+/* With the kind in front, so that 1 and true and a timestamp of 1 differ. */
 static uint64_t hash_number(const struct lv_headers *headers, uint8_t kind, uint64_t number)
 {
     uint8_t bytes[9];
 
+    assert(headers->key != NULL);
     lv_put64(lv_put8(bytes, kind), number);
     return lv_siphash(headers->key, lv_bytes(bytes, sizeof bytes));
 }
 
+/* Whatever lv_value_equal() calls equal has to have one hash. */
 static uint64_t hash_real(const struct lv_headers *headers, double real)
 {
     uint64_t bits = 0;
 
+    assert(headers->key != NULL);
     if (real != real)
         bits = 1;       /* every NaN is the same here, as for lv_value_equal() */
     else if (real != 0) /* 0.0 equals -0.0 */
@@ -156,6 +165,7 @@ static uint64_t hash_real(const struct lv_headers *headers, double real)
 /* What lv_value_equal() calls equal has one hash. */
 static uint64_t hash_value(const struct lv_headers *headers, const struct lv_value *value)
 {
+    assert(headers->key != NULL);
     if (lv_value_is_integer(value))
         return hash_number(headers, LV_TYPE_I64, (uint64_t)value->integer);
     switch (value->type) {
@@ -175,13 +185,16 @@ static uint64_t hash_value(const struct lv_headers *headers, const struct lv_val
     }
 }
 
+/* Order matters: fields come sorted, and the group says which value belongs to which name. */
 static uint64_t add_hash(uint64_t sum, uint64_t hash)
 {
     return (sum ^ hash) * 0x9e3779b97f4a7c15u + (hash >> 32);
 }
 
+/* A view of the number, as the map takes bytes for keys. */
 static struct lv_bytes hash_bytes(const uint64_t *hash)
 {
+    assert(hash != NULL);
     return lv_bytes(hash, sizeof *hash);
 }
 
@@ -195,6 +208,7 @@ static struct group *group_new(const struct lv_headers *headers,
     struct group *group;
     uint8_t *p;
 
+    assert(count == 0 || fields != NULL);
     for (uint32_t i = 0; i < count; i++)
         size += 5 + fields[i]->name.size; /* length, how it is asked, name */
     group = lv_calloc(1, sizeof *group + count * sizeof(struct asked) + size);
@@ -215,6 +229,7 @@ static struct group *group_new(const struct lv_headers *headers,
     return group;
 }
 
+/* Only when no rule asks for its names any more. */
 static void group_free(struct group *group)
 {
     assert(group->buckets.count == 0);
@@ -229,6 +244,7 @@ static struct group *group_for(struct lv_headers *headers, const struct lv_field
     struct group *made = group_new(headers, fields, count);
     struct group *group;
 
+    assert(count == 0 || fields != NULL);
     if (made == NULL)
         return NULL;
     group = lv_map_get(&headers->groups, made->signature);
@@ -243,6 +259,7 @@ static struct group *group_for(struct lv_headers *headers, const struct lv_field
 /* A group that nobody needs any more goes. */
 static void group_let_go(struct lv_headers *headers, struct group *group)
 {
+    assert(lv_link_is_linked(&group->link));
     if (group->buckets.count > 0)
         return;
     lv_map_remove(&headers->groups, group->signature);
@@ -250,6 +267,7 @@ static void group_let_go(struct lv_headers *headers, struct group *group)
     group_free(group);
 }
 
+/* Rules of one bucket have the same hash of values and are told apart by comparing. */
 static struct bucket *bucket_for(struct group *group, uint64_t hash)
 {
     struct bucket *bucket = lv_map_get(&group->buckets, hash_bytes(&hash));
@@ -268,12 +286,14 @@ static struct bucket *bucket_for(struct group *group, uint64_t hash)
     return bucket;
 }
 
+/* A rule of a binding that asks for nothing has no fields: it matches every message. */
 static struct rule *rule_new(struct lv_headers *headers, const struct lv_field *const *fields,
                              uint32_t count, void *owner)
 {
     struct rule *rule = lv_calloc(1, sizeof *rule + count * sizeof(struct lv_value *));
     uint64_t hash = 0;
 
+    assert(owner != NULL);
     if (rule == NULL)
         return NULL;
     rule->owner = owner;
@@ -297,10 +317,12 @@ fail:
     return NULL;
 }
 
+/* The last one of a bucket takes it along, the last bucket its group. */
 static void rule_free(struct lv_headers *headers, struct rule *rule)
 {
     struct bucket *bucket = rule->bucket;
 
+    assert(lv_link_is_linked(&rule->link));
     lv_link_remove(&rule->link);
     if (lv_list_is_empty(&bucket->rules)) {
         lv_map_remove(&rule->group->buckets, hash_bytes(&bucket->hash));
@@ -310,6 +332,7 @@ static void rule_free(struct lv_headers *headers, struct rule *rule)
     lv_free(rule);
 }
 
+/* The key is the broker's: names and values are chosen by clients. */
 void lv_headers_init(struct lv_headers *headers, const struct lv_hash_key *key)
 {
     assert(key != NULL);
@@ -318,6 +341,7 @@ void lv_headers_init(struct lv_headers *headers, const struct lv_hash_key *key)
     lv_list_init(&headers->group_list);
 }
 
+/* Bindings have been removed one by one before. */
 void lv_headers_fini(struct lv_headers *headers)
 {
     assert(headers->groups.count == 0);
@@ -326,8 +350,10 @@ void lv_headers_fini(struct lv_headers *headers)
     headers->seen = NULL;
 }
 
+/* Also of a binding that got only some of its rules. */
 void lv_headers_remove(struct lv_headers *headers, struct lv_headers_binding *binding)
 {
+    assert(binding->count == 0 || binding->rules[0] != NULL);
     for (uint32_t i = 0; i < binding->count; i++)
         rule_free(headers, binding->rules[i]);
     lv_free(binding);
@@ -341,6 +367,7 @@ static int make_rules(struct lv_headers *headers, const struct lv_field *const *
     struct lv_headers_binding *binding =
         lv_calloc(1, sizeof *binding + rule_count * sizeof(struct rule *));
 
+    assert(owner != NULL);
     if (binding == NULL)
         return -LV_E_NOMEM;
     for (uint32_t i = 0; i < rule_count; i++) {
@@ -355,6 +382,8 @@ static int make_rules(struct lv_headers *headers, const struct lv_field *const *
     return 0;
 }
 
+/* `any` makes one rule for each field and `all` one for all of them, so that a message is looked up
+ * the same way for both. */
 int lv_headers_add(struct lv_headers *headers, const struct lv_table *arguments, void *owner,
                    struct lv_headers_binding **ret_binding)
 {
@@ -381,6 +410,8 @@ static struct lv_headers_seen *look(const struct lv_headers *headers, uint64_t n
 {
     uint64_t mask = headers->seen_capacity - 1;
 
+    assert(headers->seen_capacity > 0);
+    assert((headers->seen_capacity & (headers->seen_capacity - 1)) == 0);
     for (uint64_t at = name_hash & mask;; at = (at + 1) & mask) {
         struct lv_headers_seen *seen = &headers->seen[at];
         if (seen->field == NULL ||
@@ -395,6 +426,7 @@ static int see(struct lv_headers *headers, const struct lv_table *message)
     uint32_t count = message == NULL ? 0 : message->count;
     uint32_t capacity = headers->seen_capacity == 0 ? SEEN_MIN : headers->seen_capacity;
 
+    assert(headers->key != NULL);
     while (capacity / 2 < count)
         capacity *= 2;
     if (capacity != headers->seen_capacity) {
@@ -421,6 +453,7 @@ static bool hash_values(const struct lv_headers *headers, const struct group *gr
 {
     uint64_t hash = 0;
 
+    assert(ret_hash != NULL);
     for (uint32_t i = 0; i < group->asked_count; i++) {
         const struct asked *asked = &group->asked[i];
         struct lv_headers_seen *seen = look(headers, asked->hash, asked->name);
@@ -440,6 +473,7 @@ static bool hash_values(const struct lv_headers *headers, const struct group *gr
 /* Are the values those that the rule wants, and not only their hash? */
 static bool is_met(const struct lv_headers *headers, const struct rule *rule)
 {
+    assert(rule->group != NULL);
     for (uint32_t i = 0; i < rule->group->asked_count; i++) {
         const struct asked *asked = &rule->group->asked[i];
         const struct lv_headers_seen *seen = look(headers, asked->hash, asked->name);
@@ -449,12 +483,14 @@ static bool is_met(const struct lv_headers *headers, const struct rule *rule)
     return true;
 }
 
+/* A look-up for each set of names that any binding asks about, however many bindings ask. */
 static int match_group(const struct lv_headers *headers, const struct group *group,
                        lv_headers_visit_fn *visit, void *ctx)
 {
     uint64_t hash;
     int rc = 0;
 
+    assert(visit != NULL);
     if (!hash_values(headers, group, &hash))
         return 0;
     const struct bucket *bucket = lv_map_get(&group->buckets, hash_bytes(&hash));
@@ -469,11 +505,13 @@ static int match_group(const struct lv_headers *headers, const struct group *gro
     return rc;
 }
 
+/* A message with very many headers leaves no large table behind. */
 int lv_headers_match(struct lv_headers *headers, const struct lv_table *message,
                      lv_headers_visit_fn *visit, void *ctx)
 {
     int rc = headers->groups.count == 0 ? 0 : see(headers, message);
 
+    assert(visit != NULL);
     LV_LIST_EACH(&headers->group_list, link)
     {
         if (rc == 0)

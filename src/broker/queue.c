@@ -3,10 +3,12 @@
 #include "base/alloc.h"
 #include "broker/core.h"
 
+/* Costs no chunk and no heap until something is queued or returned. */
 struct lv_queue *lv_queue_new(struct lv_broker *broker, struct lv_queue_entry *entry)
 {
     struct lv_queue *queue = lv_calloc(1, sizeof *queue);
 
+    assert(entry->id != 0);
     if (queue == NULL)
         return NULL;
     queue->broker = broker;
@@ -17,12 +19,14 @@ struct lv_queue *lv_queue_new(struct lv_broker *broker, struct lv_queue_entry *e
     return queue;
 }
 
+/* What was returned is ready like the rest, only kept elsewhere. */
 uint64_t lv_queue_ready_count(const struct lv_queue *queue)
 {
     assert(queue->returned_count <= queue->returned_capacity);
     return queue->ready.count + queue->returned_count;
 }
 
+/* Once per turn however many messages came: the drain looks at all of them together. */
 void lv_queue_touch(struct lv_queue *queue)
 {
     assert(queue->entry != NULL);
@@ -30,6 +34,7 @@ void lv_queue_touch(struct lv_queue *queue)
         lv_list_push_back(&queue->broker->dirty, &queue->dirty_link);
 }
 
+/* The sequence is what gives a requeued message its place again. */
 int lv_queue_push(struct lv_queue *queue, struct lv_ref ref)
 {
     int rc = lv_refs_push(&queue->ready, &queue->broker->refs_pool, ref);
@@ -78,6 +83,7 @@ static void sift_up(struct lv_returned *heap, uint32_t at)
     }
 }
 
+/* The heap goes with its last message: returning is rare, and most queues never do. */
 static void drop_returned(struct lv_queue *queue)
 {
     assert(queue->returned_count > 0);
@@ -92,8 +98,11 @@ static void drop_returned(struct lv_queue *queue)
     }
 }
 
+/* Everything returned was taken from the front once, so it is older than all of the deque. */
 bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
 {
+    assert(ret_seq != NULL);
+    assert(ret_ref != NULL);
     if (LV_UNLIKELY(queue->returned_count > 0)) {
         *ret_seq = queue->returned[0].seq;
         *ret_ref = queue->returned[0].ref;
@@ -117,14 +126,17 @@ static void pop(struct lv_queue *queue)
     queue->broker->stats.ready--;
 }
 
+/* The reference becomes the caller's, who releases it or returns it. */
 bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
 {
+    assert(ret_ref != NULL);
     if (!lv_queue_peek(queue, ret_seq, ret_ref))
         return false;
     pop(queue);
     return true;
 }
 
+/* The memory is accounted: a client that rejects a large backlog must not be free of charge. */
 static int grow_returned(struct lv_queue *queue)
 {
     uint32_t capacity = queue->returned_capacity == 0 ? 16 : 2 * queue->returned_capacity;
@@ -139,6 +151,7 @@ static int grow_returned(struct lv_queue *queue)
     return 0;
 }
 
+/* Back to its place (0-9-1 basic.reject, requeue), as a heap by sequence has it. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
 {
     assert(seq < queue->next_seq - queue->ready.count); /* it has left the deque */
@@ -150,6 +163,7 @@ void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
     lv_queue_touch(queue);
 }
 
+/* Purge takes what is ready; what is out with consumers is theirs. */
 uint64_t lv_queue_clear(struct lv_queue *queue)
 {
     uint64_t count = 0, seq;
@@ -183,6 +197,7 @@ static void orphan(struct lv_queue *queue, struct lv_consumer *consumer)
     lv_consumer_cancel(consumer);
 }
 
+/* Unacknowledged deliveries stay settleable; settling them then only releases the memory. */
 void lv_queue_free(struct lv_queue *queue)
 {
     if (queue == NULL)
@@ -200,6 +215,7 @@ void lv_queue_free(struct lv_queue *queue)
         lv_container(link, struct lv_consumer, queue_link)->queue = NULL;
         lv_link_remove(link);
     }
+    assert(queue->broker->stats.unacked >= queue->unacked_count);
     queue->broker->stats.unacked -= queue->unacked_count;
     lv_queue_clear(queue);
     lv_link_clear(&queue->dirty_link);
@@ -207,15 +223,19 @@ void lv_queue_free(struct lv_queue *queue)
     lv_free(queue);
 }
 
+/* Of a consumer in the turn order. */
 static int32_t priority_of(struct lv_link *link)
 {
+    assert(link != NULL);
     return lv_container(link, struct lv_consumer, able_link)->priority;
 }
 
+/* Behind its equals: consumers of one priority take turns. */
 void lv_queue_enable(struct lv_queue *queue, struct lv_consumer *consumer)
 {
     struct lv_link *place = &queue->able.head;
 
+    assert(consumer->queue == queue);
     /* From the back: where all have the same priority it is behind the first one looked at. */
     while (LV_UNLIKELY(queue->prioritized_count > 0) && place->prev != &queue->able.head &&
            priority_of(place->prev) < consumer->priority)
@@ -223,6 +243,7 @@ void lv_queue_enable(struct lv_queue *queue, struct lv_consumer *consumer)
     lv_link_insert_before(place, &consumer->able_link);
 }
 
+/* Only consumers that can take something are in `able`, so each round delivers or takes one out. */
 bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
 {
     assert(budget > 0);

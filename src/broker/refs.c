@@ -14,11 +14,15 @@ struct lv_refs_chunk {
     struct lv_ref refs[];
 };
 
+/* The refs follow the head in the same block. */
 static size_t chunk_size(uint32_t capacity)
 {
+    assert(capacity > 0);
     return sizeof(struct lv_refs_chunk) + capacity * sizeof(struct lv_ref);
 }
 
+/* Small ones for queues that hold next to nothing; they are not kept, as full ones are what busy
+ * queues take and give all the time. */
 static struct lv_refs_chunk *chunk_new(struct lv_refs_pool *pool, uint32_t capacity)
 {
     struct lv_refs_chunk *chunk = pool->free_chunks;
@@ -38,6 +42,7 @@ static struct lv_refs_chunk *chunk_new(struct lv_refs_pool *pool, uint32_t capac
     return chunk;
 }
 
+/* A few full chunks are kept for the next burst; the rest goes back. */
 static void chunk_free(struct lv_refs_pool *pool, struct lv_refs_chunk *chunk)
 {
     assert(pool->memory_size >= chunk_size(chunk->capacity));
@@ -51,12 +56,14 @@ static void chunk_free(struct lv_refs_pool *pool, struct lv_refs_chunk *chunk)
     lv_free(chunk);
 }
 
+/* A shard has one for all of its queues. */
 void lv_refs_pool_init(struct lv_refs_pool *pool)
 {
     assert(pool != NULL);
     *pool = (struct lv_refs_pool){0};
 }
 
+/* Whatever is left is unused: deques give theirs back first. */
 void lv_refs_pool_fini(struct lv_refs_pool *pool)
 {
     while (pool->free_chunks != NULL) {
@@ -68,14 +75,17 @@ void lv_refs_pool_fini(struct lv_refs_pool *pool)
     assert(pool->memory_size == 0); /* every deque has been emptied */
 }
 
+/* An empty deque owns nothing, so a million idle queues cost no chunk. */
 void lv_refs_init(struct lv_refs *refs)
 {
     assert(refs != NULL);
     *refs = (struct lv_refs){0};
 }
 
+/* What the refs point to has been released by who knows the store. */
 void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
+    assert(refs->count == 0 || refs->first != NULL);
     while (refs->first != NULL) {
         struct lv_refs_chunk *chunk = refs->first;
         refs->first = chunk->next;
@@ -84,6 +94,7 @@ void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool)
     lv_refs_init(refs);
 }
 
+/* The first chunk of a deque is small, the ones after it are full: who queues once queues more. */
 static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     struct lv_refs_chunk *chunk = chunk_new(pool, refs->last == NULL ? CHUNK_SMALL : CHUNK_FULL);
@@ -100,8 +111,10 @@ static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
     return 0;
 }
 
+/* Runs once per message and queue; room is nearly always there. */
 int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref)
 {
+    assert(refs->last == NULL || refs->tail <= refs->last->capacity);
     if (LV_UNLIKELY(refs->last == NULL || refs->tail == refs->last->capacity)) {
         int rc = grow(refs, pool);
         if (rc < 0)
@@ -131,12 +144,14 @@ static void advance(struct lv_refs *refs, struct lv_refs_pool *pool)
     }
 }
 
+/* Looked at before it is taken: a delivery may find no memory. */
 struct lv_ref lv_refs_first(const struct lv_refs *refs)
 {
     assert(refs->count > 0);
     return refs->first->refs[refs->head];
 }
 
+/* An empty deque gives its last chunk back as well. */
 struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     assert(refs->count > 0);

@@ -18,25 +18,33 @@ struct lv_reply_to {
     char name[NAME_SIZE_MAX];
 };
 
+/* Of the pseudo-queue as answers are addressed to it. */
 static struct lv_bytes name_of(const struct lv_reply_to *reply_to)
 {
+    assert(reply_to->name_size > 0);
     return lv_bytes(reply_to->name, reply_to->name_size);
 }
 
+/* The name that a requester consumes from; it is no queue. */
 bool lv_reply_to_is_pseudo(struct lv_bytes queue)
 {
+    assert(queue.size == 0 || queue.data != NULL);
     return lv_bytes_equal(queue, lv_text(PSEUDO_QUEUE));
 }
 
+/* What stands in reply-to of a request: the prefix, a dot, and who asked. */
 bool lv_reply_to_is_name(struct lv_bytes name)
 {
     static const char prefix[] = PSEUDO_QUEUE ".";
 
+    assert(name.size == 0 || name.data != NULL);
     return name.size > sizeof prefix - 1 && memcmp(name.data, prefix, sizeof prefix - 1) == 0;
 }
 
+/* Empty when nothing is consumed directly; then reply-to is passed on as it came. */
 struct lv_bytes lv_channel_reply_to(const struct lv_channel *channel)
 {
+    assert(channel->client != NULL);
     return channel->reply_to == NULL ? lv_bytes("", 0) : name_of(channel->reply_to);
 }
 
@@ -60,9 +68,12 @@ static uint64_t secret(const struct lv_broker *broker, uint64_t number, uint64_t
 {
     uint64_t words[] = {salt, number, broker->config.seed, broker->config.shard};
 
+    assert(number > 0);
     return lv_siphash(&broker->config.hash_key, lv_bytes(words, sizeof words));
 }
 
+/* Nobody may guess another requester's name, so it is a keyed hash of a number; the shard stands in
+ * it in plain, as every publisher's shard has to find its way there. */
 static void make_name(struct lv_broker *broker, struct lv_reply_to *reply_to)
 {
     uint64_t number = ++broker->last_reply_to;
@@ -76,9 +87,11 @@ static void make_name(struct lv_broker *broker, struct lv_reply_to *reply_to)
     reply_to->name_size = (uint8_t)size;
 }
 
+/* RabbitMQ's three conditions, in its order. */
 static int check(const struct lv_channel *channel, const struct lv_consume *consume,
                  struct lv_diag *diag)
 {
+    assert(channel->broker != NULL);
     if (consume->tag.size > 0 && lv_channel_subscription(channel, consume->tag) != NULL)
         return lv_fail(diag, -LV_E_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
                        LV_FMT(consume->tag));
@@ -89,11 +102,13 @@ static int check(const struct lv_channel *channel, const struct lv_consume *cons
     return 0;
 }
 
+/* On the requester's own shard: the answer takes one hop, and no queue is made. */
 static int begin(struct lv_channel *channel, const struct lv_consume *consume, struct lv_bytes tag)
 {
     struct lv_broker *broker = channel->broker;
     struct lv_reply_to *reply_to = lv_calloc(1, sizeof *reply_to);
 
+    assert(channel->reply_to == NULL);
     if (reply_to == NULL)
         return -LV_E_NOMEM;
     reply_to->channel = channel;
@@ -116,6 +131,7 @@ static int begin(struct lv_channel *channel, const struct lv_consume *consume, s
     return 0;
 }
 
+/* Answered at once, as nobody else has to be asked. */
 void lv_reply_to_consume(struct lv_channel *channel, const struct lv_consume *consume)
 {
     char generated[] = "amq.ctag-0123456789012345678901";
@@ -123,6 +139,7 @@ void lv_reply_to_consume(struct lv_channel *channel, const struct lv_consume *co
     struct lv_diag diag;
     int rc = check(channel, consume, &diag);
 
+    assert(!channel->closing);
     if (rc < 0) {
         lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
         return;
@@ -137,21 +154,25 @@ void lv_reply_to_consume(struct lv_channel *channel, const struct lv_consume *co
         channel->client->ops->reply(channel->ctx, &reply);
 }
 
+/* Answers nobody will read; they were in no queue and were never promised. */
 static void drop_waiting(struct lv_reply_to *reply_to)
 {
     struct lv_link *link;
 
+    assert(reply_to->channel != NULL);
     while ((link = lv_list_pop_front(&reply_to->waiting)) != NULL)
         lv_op_free(lv_container(link, struct lv_op, link));
     reply_to->channel->broker->memory_size -= reply_to->waiting_size;
     reply_to->waiting_size = 0;
 }
 
+/* With the consumer or the channel, whatever comes first. */
 void lv_reply_to_end(struct lv_channel *channel)
 {
     struct lv_reply_to *reply_to = channel->reply_to;
     struct lv_broker *broker = channel->broker;
 
+    assert(channel->broker != NULL);
     if (reply_to == NULL)
         return;
     channel->reply_to = NULL;
@@ -162,6 +183,7 @@ void lv_reply_to_end(struct lv_channel *channel)
     broker->stats.consumers--;
 }
 
+/* Not acknowledged, hence not in the ring of unacknowledged deliveries. */
 static void deliver(const struct lv_reply_to *reply_to, const struct lv_op *op)
 {
     static const struct lv_wire_tag settled = {.tag = 0};
@@ -188,6 +210,7 @@ static void keep(struct lv_reply_to *reply_to, const struct lv_op *op)
     struct lv_broker *broker = reply_to->channel->broker;
     struct lv_op *copy;
 
+    assert(op->kind == LV_OP_REPLY);
     if (reply_to->waiting_size + op->size > LV_REPLY_TO_SIZE_MAX)
         return;
     copy = lv_op_new(broker, LV_OP_REPLY, op->size);
@@ -199,11 +222,13 @@ static void keep(struct lv_reply_to *reply_to, const struct lv_op *op)
     broker->memory_size += op->size;
 }
 
+/* When the requester reads again, before any newer answer. */
 void lv_reply_to_flush(struct lv_channel *channel)
 {
     struct lv_reply_to *reply_to = channel->reply_to;
     struct lv_link *link;
 
+    assert(channel->client != NULL);
     if (reply_to == NULL)
         return;
     while (channel->client->writable && (link = lv_list_pop_front(&reply_to->waiting)) != NULL) {
@@ -215,12 +240,14 @@ void lv_reply_to_flush(struct lv_channel *channel)
     }
 }
 
+/* An answer that finds its requester not reading waits in line behind those that wait already. */
 void lv_reply_to_run(struct lv_broker *broker, struct lv_op *op)
 {
     struct lv_message message = lv_message_view(op->data);
     struct lv_reply_to *reply_to = lv_map_get(&broker->reply_tos, message.key);
     uint32_t from = op->from;
 
+    assert(op->kind == LV_OP_REPLY);
     op->enqueue.found = reply_to != NULL;
     if (reply_to != NULL && reply_to->channel->client->writable &&
         lv_list_is_empty(&reply_to->waiting))
@@ -238,6 +265,7 @@ void lv_reply_to_run(struct lv_broker *broker, struct lv_op *op)
 
 /* ---- the responder's side ---- */
 
+/* The shard is read from the name, which may be invented: it is checked there, not here. */
 struct lv_op *lv_reply_to_op(const struct lv_broker *broker, const struct lv_message *message,
                              bool mandatory, uint32_t *ret_shard)
 {
@@ -252,10 +280,12 @@ struct lv_op *lv_reply_to_op(const struct lv_broker *broker, const struct lv_mes
     return op;
 }
 
+/* A requester that is gone is unroutable, as the default exchange has it. */
 void lv_reply_to_done(struct lv_op *op)
 {
     struct lv_channel *channel = op->enqueue.channel;
 
+    assert(channel != NULL);
     if (op->enqueue.mandatory && !op->enqueue.found && !channel->closing) {
         struct lv_message message = lv_message_view(op->data);
         channel->client->ops->returned(channel->ctx, &message);
@@ -264,11 +294,13 @@ void lv_reply_to_done(struct lv_op *op)
     lv_op_free(op);
 }
 
+/* A passive declare is how responders ask whether their requester is still there. */
 void lv_reply_to_declare(struct lv_channel *channel, struct lv_bytes name)
 {
     struct lv_broker *broker = channel->broker;
     struct lv_reply reply = {.command = LV_COMMAND_QUEUE_DECLARE, .text = "", .name = name};
 
+    assert(!channel->closing);
     if (lv_reply_to_is_pseudo(name)) {
         reply.consumer_count = 1;
         channel->client->ops->reply(channel->ctx, &reply);
@@ -289,6 +321,7 @@ void lv_reply_to_declare(struct lv_channel *channel, struct lv_bytes name)
     lv_broker_settle_local(broker);
 }
 
+/* The operation turns around and carries the answer. */
 void lv_reply_to_query(struct lv_broker *broker, struct lv_op *op)
 {
     struct lv_bytes name = lv_bytes(op->data, op->size);
@@ -298,17 +331,21 @@ void lv_reply_to_query(struct lv_broker *broker, struct lv_op *op)
     };
     uint32_t from = op->from;
 
+    assert(op->kind == LV_OP_REPLY_QUERY);
     op->kind = LV_OP_REPLY_ANSWER;
     op->from = broker->config.shard;
     op->answer = answer;
     lv_op_send(broker, from, op);
 }
 
+/* RabbitMQ's 404, with the vhost although no queue of the name can be in one. */
 void lv_reply_to_answered(struct lv_op *op)
 {
     struct lv_pending *pending = op->answer.pending;
     struct lv_bytes name = lv_bytes(pending->name, pending->name_size);
 
+    assert(op->kind == LV_OP_REPLY_ANSWER);
+    assert(pending != NULL);
     pending->consumer_count = 1;
     if (!op->answer.found)
         pending->error = lv_fail(&pending->diag, -LV_E_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'",

@@ -36,14 +36,18 @@ struct search {
     bool is_lasting;  /* another message with this key goes the same way */
 };
 
+/* The cache is made with the first message: a shard without publishers needs none. */
 void lv_router_init(struct lv_router *router)
 {
+    assert(router != NULL);
     *router = (struct lv_router){.slots = NULL};
     lv_arena_init(&router->arena, ARENA_SIZE_MAX);
 }
 
+/* May follow an init that nothing came after. */
 void lv_router_fini(struct lv_router *router)
 {
+    assert(router->capacity == 0 || router->entries != NULL);
     lv_arena_fini(&router->arena);
 
     for (uint32_t i = 0; router->slots != NULL && i < CACHE_SLOTS; i++)
@@ -59,6 +63,7 @@ static uint64_t tail(struct lv_bytes bytes)
     uint64_t value = 0;
     size_t size = bytes.size < sizeof value ? bytes.size : sizeof value;
 
+    assert(bytes.size == 0 || bytes.data != NULL);
     if (size > 0)
         memcpy(&value, bytes.data + bytes.size - size, size);
     return value ^ ((uint64_t)bytes.size << 56);
@@ -72,6 +77,7 @@ static uint32_t slot_index(struct lv_bytes exchange, struct lv_bytes key)
     return (uint32_t)(hash >> 40) & (CACHE_SLOTS - 1);
 }
 
+/* In full: the index is no proof, and a message in a wrong queue would be one too many. */
 static bool slot_matches(const struct lv_route *slot, const struct lv_vhost *vhost,
                          struct lv_bytes exchange, struct lv_bytes key)
 {
@@ -88,6 +94,7 @@ static int add_queue(struct search *search, struct lv_queue_entry *entry)
     struct lv_targets *targets = search->targets;
     struct lv_router *router = &search->broker->router;
 
+    assert(entry->id != 0);
     search->is_matched = true;
     if (entry->target.mark == router->mark)
         return 0;
@@ -113,6 +120,7 @@ static int add_queue(struct search *search, struct lv_queue_entry *entry)
 /* An exchange to be visited, once. */
 static void add_exchange(struct search *search, struct lv_exchange *exchange)
 {
+    assert(search->last_next != NULL);
     search->is_matched = true;
     if (exchange->target.mark == search->broker->router.mark)
         return;
@@ -122,20 +130,24 @@ static void add_exchange(struct search *search, struct lv_exchange *exchange)
     search->last_next = &exchange->next;
 }
 
+/* Queues are by far the most. */
 static int add(struct search *search, const struct lv_binding *binding)
 {
     struct lv_target *target = binding->identity.target;
 
+    assert(target != NULL);
     if (LV_LIKELY(!target->is_exchange))
         return add_queue(search, lv_container(target, struct lv_queue_entry, target));
     add_exchange(search, lv_container(target, struct lv_exchange, target));
     return 0;
 }
 
+/* All bindings with this key match, whatever they lead to. */
 static int add_key(struct search *search, const struct lv_binding_key *key)
 {
     int rc = 0;
 
+    assert(key->count > 0);
     LV_LIST_EACH(&key->bindings, link)
     {
         rc = add(search, lv_container(link, struct lv_binding, key_link));
@@ -151,6 +163,7 @@ static int need_headers(struct search *search)
     struct lv_broker *broker = search->broker;
     int rc;
 
+    assert(search->broker != NULL);
     if (search->has_headers || broker->config.properties == NULL)
         return 0;
     lv_arena_reset(&broker->router.arena);
@@ -160,10 +173,12 @@ static int need_headers(struct search *search)
     return rc;
 }
 
+/* The default exchange: every queue is bound to it by its name (0-9-1 §3.1.3.1). */
 static int visit_queue_names(struct search *search)
 {
     int rc = 0;
 
+    assert(search->key_count > 0);
     for (uint32_t i = 0; i < search->key_count && rc == 0; i++) {
         struct lv_queue_entry *entry = lv_vhost_queue(search->vhost, search->keys[i]);
         if (entry != NULL)
@@ -172,10 +187,12 @@ static int visit_queue_names(struct search *search)
     return rc;
 }
 
+/* A look-up for each key, however many bindings there are. */
 static int visit_direct(struct search *search, const struct lv_exchange *exchange)
 {
     int rc = 0;
 
+    assert(search->key_count > 0);
     for (uint32_t i = 0; i < search->key_count && rc == 0; i++) {
         const struct lv_binding_key *key = lv_exchange_key(exchange, search->keys[i]);
         if (key != NULL)
@@ -184,10 +201,12 @@ static int visit_direct(struct search *search, const struct lv_exchange *exchang
     return rc;
 }
 
+/* Keys do not count. */
 static int visit_fanout(struct search *search, const struct lv_exchange *exchange)
 {
     int rc = 0;
 
+    assert(exchange->type == LV_EXCHANGE_FANOUT);
     LV_LIST_EACH(&exchange->bindings, link)
     {
         rc = add(search, lv_container(link, struct lv_binding, source_link));
@@ -197,29 +216,38 @@ static int visit_fanout(struct search *search, const struct lv_exchange *exchang
     return rc;
 }
 
+/* A pattern of the trie that matches, with all bindings that have it. */
 static int add_topic(void *ctx, void *value)
 {
+    assert(ctx != NULL);
     return add_key(ctx, value);
 }
 
+/* CC and BCC are matched like the routing key itself. */
 static int visit_topic(struct search *search, struct lv_exchange *exchange)
 {
     int rc = 0;
 
+    assert(search->key_count > 0);
     for (uint32_t i = 0; i < search->key_count && rc == 0; i++)
         rc = lv_trie_match(&exchange->topics, search->keys[i], add_topic, search);
     return rc;
 }
 
+/* A binding of a headers exchange that matches. */
 static int add_owner(void *ctx, void *owner)
 {
+    assert(ctx != NULL);
     return add(ctx, owner);
 }
 
+/* Decodes the headers only when some binding asks; such a route holds for this one message and is
+ * not kept. */
 static int visit_headers(struct search *search, struct lv_exchange *exchange)
 {
     int rc;
 
+    assert(exchange->type == LV_EXCHANGE_HEADERS);
     if (lv_list_is_empty(&exchange->bindings))
         return 0;
     search->is_lasting = false;
@@ -227,6 +255,7 @@ static int visit_headers(struct search *search, struct lv_exchange *exchange)
     return rc < 0 ? rc : lv_headers_match(&exchange->headers, search->headers, add_owner, search);
 }
 
+/* The default exchange is a direct one whose bindings need not be stored. */
 static int visit(struct search *search, struct lv_exchange *exchange)
 {
     if (exchange->is_default)
@@ -249,6 +278,7 @@ static int walk(struct search *search, struct lv_exchange *exchange)
 {
     int rc = 0;
 
+    assert(exchange != NULL);
     search->last_next = &search->first;
     add_exchange(search, exchange);
     for (; search->first != NULL && rc == 0; search->first = exchange->next) {
@@ -275,6 +305,7 @@ static int count_keys(const struct lv_table *headers, const char *name, struct l
 {
     const struct lv_value *value = lv_table_get(headers, name);
 
+    assert(name != NULL);
     if (value == NULL)
         return 0;
     if (value->type == LV_TYPE_ARRAY)
@@ -291,6 +322,7 @@ static int collect_keys(struct search *search, struct lv_diag *diag)
     struct lv_bytes *keys;
     int rc = need_headers(search);
 
+    assert(search->message->flags & LV_MESSAGE_EXTRA_KEYS);
     for (size_t i = 0; i < LV_COUNT(key_headers) && rc >= 0; i++) {
         rc = count_keys(search->headers, key_headers[i], diag);
         count += rc > 0 ? (uint32_t)rc : 0;
@@ -314,6 +346,7 @@ static int collect_keys(struct search *search, struct lv_diag *diag)
     return 0;
 }
 
+/* Blind copies: a BCC header is removed before anybody reads the message. */
 int lv_route_visible(struct lv_broker *broker, const struct lv_message *message,
                      struct lv_bytes *ret_properties)
 {
@@ -325,8 +358,10 @@ int lv_route_visible(struct lv_broker *broker, const struct lv_message *message,
                                                      ret_properties);
 }
 
+/* Headers and keys of one message were decoded there. */
 void lv_route_forget(struct lv_broker *broker)
 {
+    assert(broker != NULL);
     lv_arena_reset(&broker->router.arena);
 }
 
@@ -341,6 +376,7 @@ static int find(struct search *search, struct lv_diag *diag)
     struct lv_router *router = &search->broker->router;
     int rc = 0;
 
+    assert(search->targets != NULL);
     if (exchange == NULL)
         return lv_fail(diag, -LV_E_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
                        LV_FMT(message->exchange), LV_FMT(lv_vhost_name(vhost)));
@@ -364,6 +400,7 @@ static int find(struct search *search, struct lv_diag *diag)
 static void keep(struct lv_broker *broker, struct lv_route *slot, const struct lv_vhost *vhost,
                  struct lv_bytes exchange, struct lv_bytes key, const struct lv_targets *targets)
 {
+    assert(slot != NULL);
     slot->version = 0;
     lv_free(slot->many);
     slot->many = NULL;
@@ -406,6 +443,7 @@ route_anew(struct lv_broker *broker, const struct lv_vhost *vhost, const struct 
     };
     int rc = find(&search, diag);
 
+    assert(targets != NULL);
     if (rc == 0 && slot != NULL && search.is_lasting)
         keep(broker, slot, vhost, message->exchange, message->key, targets);
     return rc;
@@ -414,6 +452,7 @@ route_anew(struct lv_broker *broker, const struct lv_vhost *vhost, const struct 
 /* The slot for the message's route, NULL when there is no cache. */
 static struct lv_route *slot_for(struct lv_router *router, const struct lv_message *message)
 {
+    assert(router != NULL);
     if (LV_UNLIKELY(router->slots == NULL)) {
         router->slots = lv_calloc(CACHE_SLOTS, sizeof *router->slots);
         if (router->slots == NULL)
@@ -422,12 +461,15 @@ static struct lv_route *slot_for(struct lv_router *router, const struct lv_messa
     return &router->slots[slot_index(message->exchange, message->key)];
 }
 
+/* A route that was kept costs two comparisons of names; any change of the topology makes all stale
+ * at once. */
 int lv_route(struct lv_broker *broker, const struct lv_vhost *vhost,
              const struct lv_message *message, struct lv_diag *diag, struct lv_targets *ret_targets)
 {
     struct lv_route *slot = slot_for(&broker->router, message);
     bool is_plain = (message->flags & LV_MESSAGE_EXTRA_KEYS) == 0;
 
+    assert(ret_targets != NULL);
     if (LV_LIKELY(slot != NULL && slot->version == broker->topology.version && is_plain &&
                   slot_matches(slot, vhost, message->exchange, message->key))) {
         ret_targets->entries = slot->many != NULL ? slot->many : slot->few;

@@ -9,6 +9,8 @@
  * in turn has several for one queue, which is as good. */
 #define GETTERS_TRIED 8
 
+/* Its window is for a channel of another shard: how much may be on the way before CREDIT has come.
+ */
 void lv_subscriber_init(struct lv_subscriber *subscriber, struct lv_broker *broker,
                         struct lv_channel *channel)
 {
@@ -26,6 +28,7 @@ void lv_subscriber_init(struct lv_subscriber *subscriber, struct lv_broker *brok
     lv_tags_init(&subscriber->unacked, &broker->memory_size);
 }
 
+/* Before the message leaves its queue, so that lack of memory loses nothing. */
 int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer *consumer,
                            uint64_t seq, struct lv_ref ref)
 {
@@ -44,22 +47,28 @@ int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer 
     return 0;
 }
 
+/* What needs no acknowledgement has a tag as well (0-9-1 basic.deliver). */
 int lv_subscriber_skip(struct lv_subscriber *subscriber)
 {
+    assert(subscriber->broker != NULL);
     return lv_tags_skip(&subscriber->unacked, UNACKED_SIZE);
 }
 
+/* So that the delivery which follows cannot fail half way. */
 int lv_subscriber_reserve(struct lv_subscriber *subscriber)
 {
+    assert(subscriber->broker != NULL);
     return lv_tags_reserve(&subscriber->unacked, UNACKED_SIZE);
 }
 
 /* What names a subscription here: its address, which lies in the consumer. */
 static struct lv_bytes name_of(struct lv_subscription *const *subscription)
 {
+    assert(subscription != NULL);
     return lv_bytes(subscription, sizeof *subscription);
 }
 
+/* At the end of its queue's turn order, within its priority. */
 struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_queue *queue,
                                     const struct lv_consumer_config *config)
 {
@@ -92,6 +101,8 @@ struct lv_consumer *lv_consumer_new(struct lv_subscriber *subscriber, struct lv_
     return consumer;
 }
 
+/* basic.get with acknowledgements needs somebody to whom the message is out; the same one serves
+ * the channel's next get from that queue. */
 struct lv_consumer *lv_subscriber_getter(struct lv_subscriber *subscriber, struct lv_queue *queue)
 {
     int tried = 0;
@@ -126,6 +137,8 @@ static void consumer_free(struct lv_consumer *consumer)
     lv_free(consumer);
 }
 
+/* Deliveries under way stay unacknowledged until the client settles them (0-9-1 basic.cancel); the
+ * consumer stays as long. */
 void lv_consumer_cancel(struct lv_consumer *consumer)
 {
     struct lv_queue *queue = consumer->queue;
@@ -153,6 +166,7 @@ void lv_consumer_cancel(struct lv_consumer *consumer)
         consumer_free(consumer);
 }
 
+/* By the subscription's address, which is unique over all shards. */
 struct lv_consumer *lv_subscriber_find(const struct lv_subscriber *subscriber,
                                        struct lv_subscription *subscription)
 {
@@ -160,10 +174,12 @@ struct lv_consumer *lv_subscriber_find(const struct lv_subscriber *subscriber,
     return lv_map_get(&subscriber->by_subscription, name_of(&subscription));
 }
 
+/* Asked for every message and consumer. */
 bool lv_consumer_is_able(const struct lv_consumer *consumer)
 {
     const struct lv_subscriber *subscriber = consumer->subscriber;
 
+    assert(subscriber->broker != NULL);
     if (!consumer->no_ack && consumer->prefetch > 0 &&
         consumer->unacked_count >= consumer->prefetch)
         return false;
@@ -177,6 +193,7 @@ bool lv_consumer_is_able(const struct lv_consumer *consumer)
     return consumer->no_ack || lv_channel_has_room(subscriber->channel);
 }
 
+/* Out of its queue's turn order: a drain never looks at who cannot take anything. */
 void lv_consumer_park(struct lv_consumer *consumer)
 {
     assert(!consumer->parked);
@@ -188,6 +205,7 @@ void lv_consumer_park(struct lv_consumer *consumer)
 /* Back in line, at its end. A queue with nothing ready needs no turn for that. */
 static void wake(struct lv_consumer *consumer)
 {
+    assert(consumer->queue != NULL || consumer->cancelled);
     if (!consumer->parked || consumer->cancelled || !lv_consumer_is_able(consumer))
         return;
     lv_link_remove(&consumer->able_link);
@@ -197,8 +215,10 @@ static void wake(struct lv_consumer *consumer)
         lv_queue_touch(consumer->queue);
 }
 
+/* Something changed for all of them: room under a limit, output, credit. */
 void lv_subscriber_wake(struct lv_subscriber *subscriber)
 {
+    assert(subscriber->channel != NULL);
     LV_LIST_EACH(&subscriber->parked, link)
     wake(lv_container(link, struct lv_consumer, able_link));
 }
@@ -252,6 +272,7 @@ static bool deliver_local(struct lv_consumer *consumer, uint64_t seq, struct lv_
     return true;
 }
 
+/* Acknowledged by being sent, when the consumer does not acknowledge. */
 bool lv_consumer_deliver(struct lv_consumer *consumer, uint64_t seq, struct lv_ref ref)
 {
     struct lv_broker *broker = consumer->subscriber->broker;
@@ -267,8 +288,11 @@ bool lv_consumer_deliver(struct lv_consumer *consumer, uint64_t seq, struct lv_r
     return true;
 }
 
+/* Asked about one tag before `multiple` settles all up to it, so that a wrong tag changes nothing.
+ */
 bool lv_subscriber_is_unacked(const struct lv_subscriber *subscriber, uint64_t tag)
 {
+    assert(subscriber->broker != NULL);
     return lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag) != NULL;
 }
 
@@ -310,25 +334,31 @@ static void settle(struct lv_subscriber *subscriber, uint64_t tag, struct lv_una
     forget(subscriber, was.consumer);
 }
 
+/* An unknown tag is the client's mistake; the channel says so. */
 bool lv_subscriber_settle(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how)
 {
     struct lv_unacked *unacked = lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag);
 
+    assert(subscriber->broker != NULL);
     if (LV_UNLIKELY(unacked == NULL))
         return false;
     settle(subscriber, tag, unacked, how);
     return true;
 }
 
+/* From the oldest on, so that requeued messages go back in their order. */
 void lv_subscriber_settle_to(struct lv_subscriber *subscriber, uint64_t tag, enum lv_settle how)
 {
     struct lv_unacked *unacked;
 
+    assert(subscriber->broker != NULL);
     for (uint64_t at = 0;
          (unacked = lv_tags_seek(&subscriber->unacked, UNACKED_SIZE, &at)) != NULL && at <= tag;)
         settle(subscriber, at, unacked, how);
 }
 
+/* The message never reached the client, so it is not marked redelivered unless somebody else may
+ * have overtaken it. */
 void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
 {
     struct lv_unacked *unacked = lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag);
@@ -350,6 +380,7 @@ void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
     forget(subscriber, was.consumer);
 }
 
+/* The end of a channel: its deliveries go back to where they came from. */
 void lv_subscriber_fini(struct lv_subscriber *subscriber)
 {
     LV_LIST_EACH(&subscriber->consumers, link)

@@ -7,14 +7,17 @@
 #define OLD_CAPACITY_MIN  8u
 #define CAPACITY_MAX      (1u << 30)
 
+/* Tags begin at 1: 0 means "all" in acknowledgements. */
 void lv_tags_init(struct lv_tags *tags, uint64_t *account)
 {
     assert(account != NULL);
     *tags = (struct lv_tags){.account = account, .base = 1, .next = 1};
 }
 
+/* What the items refer to has been let go of before. */
 void lv_tags_fini(struct lv_tags *tags, size_t size)
 {
+    assert(*tags->account >= tags->capacity * size);
     *tags->account -= tags->capacity * size;
     *tags->account -= tags->old_capacity * (sizeof(uint64_t) + size);
     lv_free(tags->ring);
@@ -24,22 +27,27 @@ void lv_tags_fini(struct lv_tags *tags, size_t size)
 
 /* ---- the old ones ---- */
 
+/* A tag and its item, side by side. */
 static uint8_t *old_entry(const struct lv_tags *tags, size_t size, uint32_t index)
 {
     assert(index < tags->old_end);
     return tags->old + index * (sizeof(uint64_t) + size);
 }
 
+/* Copied out, as entries need not be aligned. */
 static uint64_t old_tag(const struct lv_tags *tags, size_t size, uint32_t index)
 {
     uint64_t tag;
 
+    assert(size >= sizeof(uint64_t));
     memcpy(&tag, old_entry(tags, size, index), sizeof tag);
     return tag;
 }
 
+/* Valid until the next change of the old ones. */
 static uint8_t *old_item(const struct lv_tags *tags, size_t size, uint32_t index)
 {
+    assert(size >= sizeof(uint64_t));
     return old_entry(tags, size, index) + sizeof(uint64_t);
 }
 
@@ -48,6 +56,7 @@ static uint32_t old_index(const struct lv_tags *tags, size_t size, uint64_t tag)
 {
     uint32_t low = tags->old_begin, high = tags->old_end;
 
+    assert(tags->old_begin <= tags->old_end);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (old_tag(tags, size, middle) < tag)
@@ -82,6 +91,7 @@ static int old_reserve(struct lv_tags *tags, size_t size, uint32_t count)
     size_t entry_size = sizeof(uint64_t) + size;
     uint32_t capacity = tags->old_capacity == 0 ? OLD_CAPACITY_MIN : tags->old_capacity;
 
+    assert(tags->old_live <= tags->old_end);
     if (tags->old_live <= tags->old_end / 2)
         old_compact(tags, size);
     if (tags->old_capacity - tags->old_end >= count)
@@ -99,6 +109,7 @@ static int old_reserve(struct lv_tags *tags, size_t size, uint32_t count)
     return 0;
 }
 
+/* In the order of tags, so that they are found by halving. */
 static void old_append(struct lv_tags *tags, size_t size, uint64_t tag, const void *item)
 {
     assert(tags->old_end < tags->old_capacity);
@@ -109,16 +120,19 @@ static void old_append(struct lv_tags *tags, size_t size, uint64_t tag, const vo
     tags->old_live++;
 }
 
+/* An acknowledgement that came very late. */
 void *lv_tags_find_old(const struct lv_tags *tags, size_t size, uint64_t tag)
 {
     uint32_t index = old_index(tags, size, tag);
 
+    assert(tag < tags->base);
     if (index == tags->old_end || old_tag(tags, size, index) != tag)
         return NULL;
     uint8_t *item = old_item(tags, size, index);
     return lv_tags_is_used(item) ? item : NULL;
 }
 
+/* The memory goes when the last late one has been settled. */
 void lv_tags_drop_old(struct lv_tags *tags, size_t size)
 {
     assert(tags->old_live > 0);
@@ -134,6 +148,7 @@ void lv_tags_drop_old(struct lv_tags *tags, size_t size)
     tags->old_begin = tags->old_end = tags->old_capacity = 0;
 }
 
+/* A tag chosen elsewhere; between it and the ring nothing can be open. */
 int lv_tags_put(struct lv_tags *tags, size_t size, uint64_t tag, const void *item)
 {
     int rc = old_reserve(tags, size, 1);
@@ -149,10 +164,12 @@ int lv_tags_put(struct lv_tags *tags, size_t size, uint64_t tag, const void *ite
 
 /* ---- the ring ---- */
 
+/* Counted only when the ring is full, not kept for every message. */
 static uint32_t ring_live(const struct lv_tags *tags, size_t size)
 {
     uint32_t live = 0;
 
+    assert(tags->next - tags->base <= tags->capacity);
     for (uint64_t tag = tags->base; tag < tags->next; tag++)
         live += lv_tags_is_used(lv_tags_slot(tags, size, tag));
     return live;
@@ -163,6 +180,7 @@ static int retire(struct lv_tags *tags, size_t size, uint32_t live)
 {
     int rc = old_reserve(tags, size, live);
 
+    assert(live <= tags->capacity);
     if (rc < 0)
         return rc;
     for (; tags->base < tags->next; tags->base++) {
@@ -173,10 +191,13 @@ static int retire(struct lv_tags *tags, size_t size, uint32_t live)
     return 0;
 }
 
+/* A few deliveries that stay open for long must not make the ring ever larger: they move to the old
+ * ones, and the ring goes on. */
 int lv_tags_make_room(struct lv_tags *tags, size_t size)
 {
     uint32_t capacity = tags->capacity == 0 ? RING_CAPACITY_MIN : 2 * tags->capacity;
 
+    assert(tags->next - tags->base <= tags->capacity);
     if (tags->capacity > 0) {
         uint32_t live = ring_live(tags, size);
         if (live <= tags->capacity / 4)
@@ -196,8 +217,10 @@ int lv_tags_make_room(struct lv_tags *tags, size_t size)
     return 0;
 }
 
+/* Old ones first: they have the lower tags. */
 void *lv_tags_seek(const struct lv_tags *tags, size_t size, uint64_t *tag)
 {
+    assert(tags->base <= tags->next);
     if (LV_UNLIKELY(tags->old_live > 0 && *tag < tags->base)) {
         for (uint32_t i = old_index(tags, size, *tag); i < tags->old_end; i++)
             if (lv_tags_is_used(old_item(tags, size, i))) {

@@ -32,6 +32,7 @@ static const struct {
     {"amq.rabbitmq.trace", LV_EXCHANGE_TOPIC, true},
 };
 
+/* As it is told in error texts and matched in declares. */
 const char *lv_exchange_type_word(enum lv_exchange_type type)
 {
     for (size_t i = 0; i < LV_COUNT(types); i++)
@@ -40,8 +41,10 @@ const char *lv_exchange_type_word(enum lv_exchange_type type)
     LV_IMPOSSIBLE("unknown exchange type");
 }
 
+/* Exactly: RabbitMQ does not take "Direct". */
 bool lv_exchange_type_parse(struct lv_bytes word, enum lv_exchange_type *ret_type)
 {
+    assert(ret_type != NULL);
     for (size_t i = 0; i < LV_COUNT(types); i++)
         if (lv_bytes_equal(word, lv_text(types[i].word))) {
             *ret_type = types[i].type;
@@ -50,18 +53,24 @@ bool lv_exchange_type_parse(struct lv_bytes word, enum lv_exchange_type *ret_typ
     return false;
 }
 
+/* Once for each connection. */
 struct lv_vhost *lv_topology_vhost(const struct lv_topology *topology, struct lv_bytes name)
 {
+    assert(name.size <= UINT8_MAX);
     return lv_map_get(&topology->vhosts, name);
 }
 
+/* For the first message of a route; later ones find it in the cache. */
 struct lv_exchange *lv_vhost_exchange(const struct lv_vhost *vhost, struct lv_bytes name)
 {
+    assert(vhost != NULL);
     return lv_map_get(&vhost->exchanges, name);
 }
 
+/* Every shard knows all names, wherever the messages are. */
 struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_bytes name)
 {
+    assert(vhost != NULL);
     return lv_map_get(&vhost->queues, name);
 }
 
@@ -73,6 +82,7 @@ static int check_arguments_size(const struct lv_broker *broker, const struct lv_
 {
     const struct lv_topology *topology = &broker->topology;
 
+    assert(topology->limits.arguments_size > 0);
     if (LV_LIKELY(change->arguments == NULL) ||
         topology->arguments_size + lv_arguments_size(change->arguments) <=
             topology->limits.arguments_size)
@@ -81,11 +91,13 @@ static int check_arguments_size(const struct lv_broker *broker, const struct lv_
                    (unsigned long long)topology->limits.arguments_size);
 }
 
+/* A new name may change where alternates and bindings lead, so kept routes become stale. */
 static int add_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
                         struct lv_exchange *exchange)
 {
     int rc = lv_map_put(&vhost->exchanges, lv_exchange_name(exchange), exchange);
 
+    assert(exchange->vhost == vhost);
     if (rc < 0)
         return rc;
     broker->topology.exchange_count++;
@@ -93,6 +105,8 @@ static int add_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
     return 0;
 }
 
+/* Idempotent: the same exchange again is fine, another one of the name is not (0-9-1
+ * exchange.declare). */
 static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
                             const struct lv_change *change, struct lv_diag *diag)
 {
@@ -161,6 +175,7 @@ static void unbind(struct lv_broker *broker, struct lv_binding *binding)
 /* The exchange alone; lv_topology.doomed has what follows from it. */
 static void remove_one_exchange(struct lv_broker *broker, struct lv_exchange *exchange)
 {
+    assert(broker->topology.exchange_count > 0);
     lv_map_remove(&exchange->vhost->exchanges, lv_exchange_name(exchange));
     broker->topology.exchange_count--;
     broker->topology.version++;
@@ -172,19 +187,23 @@ static void remove_one_exchange(struct lv_broker *broker, struct lv_exchange *ex
     lv_exchange_free(exchange);
 }
 
+/* A loop and no recursion, as a chain of auto-delete exchanges may be as long as clients like. */
 static void remove_doomed(struct lv_broker *broker)
 {
     struct lv_link *link;
 
+    assert(broker->topology.exchange_count > 0 || lv_list_is_empty(&broker->topology.doomed));
     while ((link = lv_list_pop_front(&broker->topology.doomed)) != NULL)
         remove_one_exchange(broker, lv_container(link, struct lv_exchange, doomed_link));
 }
 
+/* Deleting what is not there is fine, as in RabbitMQ. */
 static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
                            const struct lv_change *change, struct lv_diag *diag)
 {
     struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
 
+    assert(change->kind == LV_CHANGE_EXCHANGE_DELETE);
     if (exchange == NULL)
         return 0;
     if (exchange->predeclared)
@@ -198,8 +217,10 @@ static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
     return 0;
 }
 
+/* Bindings are gone by now; the queue, if it lives here, lets its consumers go. */
 static void entry_free(struct lv_queue_entry *entry)
 {
+    assert(lv_list_is_empty(&entry->target.incoming));
     lv_queue_free(entry->queue);
     lv_link_clear(&entry->owned_link);
     lv_free(entry->arguments);
@@ -212,6 +233,7 @@ static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
     struct lv_bytes id = lv_bytes(&entry->id, sizeof entry->id);
     int rc = lv_map_put(&entry->vhost->queues, lv_entry_name(entry), entry);
 
+    assert(entry->id != 0);
     if (rc < 0)
         return rc;
     if (entry->queue != NULL) {
@@ -227,6 +249,7 @@ static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
     return 0;
 }
 
+/* Bindings first: the last one of an auto-delete exchange takes that along. */
 static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 {
     assert(broker->topology.queue_count > 0);
@@ -242,6 +265,7 @@ static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
     entry_free(entry);
 }
 
+/* The queue itself is made on its home shard only; the others know its name and bindings. */
 static struct lv_queue_entry *entry_new(struct lv_broker *broker, struct lv_vhost *vhost,
                                         const struct lv_change *change)
 {
@@ -273,11 +297,14 @@ fail:
     return NULL;
 }
 
+/* The owner's list is on the owner's shard alone, which is the one that ends the queue with it. */
 static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
                          const struct lv_change *change, struct lv_diag *diag)
 {
     struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
 
+    assert(change->kind == LV_CHANGE_QUEUE_DECLARE);
+    assert(change->queue_id != 0);
     if (entry != NULL)
         return lv_entry_check_same(entry, change, diag);
     if (broker->topology.queue_count >= broker->topology.limits.queues)
@@ -301,11 +328,13 @@ static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
     return 0;
 }
 
+/* With an id only that queue: a namesake may have been declared since somebody decided. */
 static void delete_queue(struct lv_broker *broker, struct lv_vhost *vhost,
                          const struct lv_change *change, struct lv_change_result *ret_result)
 {
     struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
 
+    assert(change->kind == LV_CHANGE_QUEUE_DELETE);
     if (entry == NULL || (change->queue_id != 0 && change->queue_id != entry->id))
         return;
     if (entry->queue != NULL && ret_result != NULL)
@@ -313,9 +342,11 @@ static void delete_queue(struct lv_broker *broker, struct lv_vhost *vhost,
     remove_entry(broker, entry);
 }
 
+/* RabbitMQ's 404. */
 static int no_such(struct lv_diag *diag, const char *kind, struct lv_bytes name,
                    const struct lv_vhost *vhost)
 {
+    assert(kind != NULL);
     return lv_fail(diag, -LV_E_NOT_FOUND, "no " RESOURCE, kind, LV_FMT(name),
                    LV_FMT(lv_vhost_name(vhost)));
 }
@@ -329,6 +360,8 @@ static int find_ends(const struct lv_vhost *vhost, const struct lv_change *chang
     struct lv_exchange *exchange = lv_vhost_exchange(vhost, change->name);
     struct lv_queue_entry *entry = lv_vhost_queue(vhost, change->name);
 
+    assert(ret_source != NULL);
+    assert(ret_target != NULL);
     if (source == NULL)
         return no_such(diag, "exchange", change->other, vhost);
     if (!change->to_exchange && entry == NULL)
@@ -340,9 +373,11 @@ static int find_ends(const struct lv_vhost *vhost, const struct lv_change *chang
     return 0;
 }
 
+/* Limits are the same on every shard, so that all of them refuse alike. */
 static int check_room(const struct lv_broker *broker, const struct lv_vhost *vhost,
                       const struct lv_change *change, struct lv_diag *diag)
 {
+    assert(change->kind == LV_CHANGE_BIND);
     if (broker->topology.binding_count >= broker->topology.limits.bindings)
         return lv_fail(diag, -LV_E_PRECONDITION,
                        "cannot bind " RESOURCE ": binding limit of %u is reached",
@@ -351,6 +386,7 @@ static int check_room(const struct lv_broker *broker, const struct lv_vhost *vho
     return check_arguments_size(broker, change, diag);
 }
 
+/* Idempotent as well: the same binding twice is one. */
 static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
                 const struct lv_change *change, struct lv_diag *diag)
 {
@@ -358,6 +394,7 @@ static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
     struct lv_target *target = NULL;
     int rc = find_ends(vhost, change, diag, &source, &target);
 
+    assert(change->kind == LV_CHANGE_BIND);
     if (rc < 0 || lv_exchange_find(source, target, change->key, change->arguments) != NULL)
         return rc;
     rc = check_room(broker, vhost, change, diag);
@@ -378,6 +415,7 @@ static void unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost
     struct lv_exchange *source = NULL;
     struct lv_target *target = NULL;
 
+    assert(change->kind == LV_CHANGE_UNBIND);
     if (find_ends(vhost, change, NULL, &source, &target) < 0)
         return;
     struct lv_binding *binding = lv_exchange_find(source, target, change->key, change->arguments);
@@ -386,6 +424,7 @@ static void unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost
     remove_doomed(broker);
 }
 
+/* Nothing here may depend on anything but state and change: other shards apply the same. */
 int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
                       struct lv_diag *diag, struct lv_change_result *ret_result)
 {
@@ -427,6 +466,7 @@ static void vhost_free(struct lv_vhost *vhost)
     struct lv_queue_entry *entry;
     uint32_t cursor = 0;
 
+    assert(vhost->exchanges.count > 0 || vhost->queues.count == 0);
     while ((exchange = lv_map_next(&vhost->exchanges, &cursor)) != NULL)
         lv_exchange_free(exchange);
     cursor = 0;
@@ -437,10 +477,12 @@ static void vhost_free(struct lv_vhost *vhost)
     lv_free(vhost);
 }
 
+/* Born with the exchanges that 0-9-1 §3.1.3 promises and those that RabbitMQ adds. */
 static int vhost_new(struct lv_broker *broker, struct lv_bytes name)
 {
     struct lv_vhost *vhost = lv_calloc(1, sizeof *vhost + name.size);
 
+    assert(name.size <= UINT8_MAX);
     if (vhost == NULL)
         return -LV_E_NOMEM;
     lv_map_init(&vhost->exchanges, &broker->config.hash_key);
@@ -467,8 +509,10 @@ fail:
     return -LV_E_NOMEM;
 }
 
+/* Version 0 is kept for routes that were never looked up. */
 int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
 {
+    assert(topology == &broker->topology);
     *topology = (struct lv_topology){
         .version = 1,
         .limits =
@@ -484,10 +528,12 @@ int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
     return vhost_new(broker, lv_text("/"));
 }
 
+/* Only with the broker: there are no clients left, and nobody is told. */
 void lv_topology_fini(struct lv_topology *topology)
 {
     uint32_t cursor = 0;
 
+    assert(lv_list_is_empty(&topology->doomed));
     for (struct lv_vhost *vhost; (vhost = lv_map_next(&topology->vhosts, &cursor)) != NULL;)
         vhost_free(vhost);
     lv_map_fini(&topology->vhosts);

@@ -35,6 +35,7 @@ static bool take_word(struct lv_bytes *rest, struct lv_bytes *ret_word)
 {
     const uint8_t *dot;
 
+    assert(ret_word != NULL);
     if (rest->data == NULL)
         return false;
     *ret_word = *rest;
@@ -48,13 +49,17 @@ static bool take_word(struct lv_bytes *rest, struct lv_bytes *ret_word)
     return true;
 }
 
+/* A wildcard of AMQP 0-9-1 §3.1.3.3 stands for itself alone: "a*" is a word like any other. */
 static bool is_word(struct lv_bytes word, char c)
 {
+    assert(c == '*' || c == '#');
     return word.size == 1 && word.data[0] == (uint8_t)c;
 }
 
+/* Kept in the node: patterns share their first words, and so the memory for them. */
 static struct lv_bytes word_of(const struct lv_trie_node *node)
 {
+    assert(node != NULL);
     return lv_bytes(node->word, node->word_size);
 }
 
@@ -64,9 +69,12 @@ static struct lv_bytes word_of(const struct lv_trie_node *node)
  * it so. The multiplication carries all bits into the upper half. */
 static uint32_t place_hash(const struct lv_trie_node *parent, uint64_t word_hash)
 {
+    assert(parent != NULL);
     return (uint32_t)(((word_hash ^ (uintptr_t)parent) * 0x9e3779b97f4a7c15u) >> 32);
 }
 
+/* All children of all nodes are in one table: a node with thousands of children and one with none
+ * cost the same. */
 static inline struct lv_trie_node *find(const struct lv_trie *trie,
                                         const struct lv_trie_node *parent, uint64_t word_hash,
                                         struct lv_bytes word)
@@ -84,6 +92,7 @@ static inline struct lv_trie_node *find(const struct lv_trie *trie,
     }
 }
 
+/* A free slot exists: the table is never more than three quarters full. */
 static void place(struct lv_trie_slot *slots, uint32_t capacity, struct lv_trie_slot entry)
 {
     uint32_t at = entry.hash & (capacity - 1);
@@ -100,6 +109,7 @@ static int reserve(struct lv_trie *trie)
     uint32_t capacity = trie->capacity == 0 ? CAPACITY_MIN : 2 * trie->capacity;
     struct lv_trie_slot *slots;
 
+    assert(trie->count <= trie->capacity);
     if (trie->count + 1 <= trie->capacity / 4 * 3)
         return 0;
     slots = lv_calloc(capacity, sizeof *slots);
@@ -119,6 +129,7 @@ static void displace(struct lv_trie *trie, const struct lv_trie_node *node, uint
 {
     uint32_t mask = trie->capacity - 1, gap = hash & mask;
 
+    assert(trie->count > 0);
     while (trie->slots[gap].node != node)
         gap = (gap + 1) & mask;
     for (uint32_t at = (gap + 1) & mask; trie->slots[at].node != NULL; at = (at + 1) & mask) {
@@ -134,6 +145,7 @@ static void displace(struct lv_trie *trie, const struct lv_trie_node *node, uint
 
 /* ---- nodes ---- */
 
+/* One block with the word behind it. */
 static struct lv_trie_node *node_new(struct lv_trie_node *parent, struct lv_bytes word)
 {
     struct lv_trie_node *node = lv_alloc(sizeof *node + word.size);
@@ -146,12 +158,14 @@ static struct lv_trie_node *node_new(struct lv_trie_node *parent, struct lv_byte
     return node;
 }
 
+/* What it adds is taken away again by prune() when a later word finds no memory. */
 static struct lv_trie_node *add_child(struct lv_trie *trie, struct lv_trie_node *parent,
                                       struct lv_bytes word)
 {
     uint64_t word_hash = lv_siphash(trie->key, word);
     struct lv_trie_node *node;
 
+    assert(parent != NULL);
     if (reserve(trie) < 0)
         return NULL;
     node = find(trie, parent, word_hash, word);
@@ -172,6 +186,7 @@ static struct lv_trie_node *add_child(struct lv_trie *trie, struct lv_trie_node 
 /* Removes the node and those above it that nothing needs any more. */
 static void prune(struct lv_trie *trie, struct lv_trie_node *node)
 {
+    assert(node != NULL);
     while (node->value == NULL && node->child_count == 0) {
         struct lv_trie_node *parent = node->parent;
         if (parent == NULL) {
@@ -190,6 +205,7 @@ static void prune(struct lv_trie *trie, struct lv_trie_node *node)
     }
 }
 
+/* The words are clients' own, so the hash is keyed. */
 void lv_trie_init(struct lv_trie *trie, const struct lv_hash_key *key)
 {
     assert(key != NULL);
@@ -198,6 +214,7 @@ void lv_trie_init(struct lv_trie *trie, const struct lv_hash_key *key)
     trie->hash = lv_siphash(key, lv_text("#"));
 }
 
+/* Bindings have been removed one by one before. */
 void lv_trie_fini(struct lv_trie *trie)
 {
     assert(trie->root == NULL);
@@ -213,18 +230,22 @@ static struct lv_trie_node *node_of(const struct lv_trie *trie, struct lv_bytes 
     struct lv_bytes rest = all_words(pattern), word;
     struct lv_trie_node *node = trie->root;
 
+    assert(trie->count == 0 || trie->root != NULL);
     while (node != NULL && trie->count > 0 && take_word(&rest, &word))
         node = find(trie, node, lv_siphash(trie->key, word), word);
     return rest.data == NULL ? node : NULL;
 }
 
+/* The pattern itself, wildcards as they stand, not what it matches. */
 void *lv_trie_get(const struct lv_trie *trie, struct lv_bytes pattern)
 {
     const struct lv_trie_node *node = node_of(trie, pattern);
 
+    assert(trie->key != NULL);
     return node == NULL ? NULL : node->value;
 }
 
+/* A word after the other, so the cost is that of the pattern and not of how many there are. */
 int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, void *value)
 {
     struct lv_bytes rest = all_words(pattern), word;
@@ -251,6 +272,7 @@ int lv_trie_add(struct lv_trie *trie, struct lv_bytes pattern, void *value)
     return 0;
 }
 
+/* Nodes that lead nowhere any more go as well. */
 void lv_trie_remove(struct lv_trie *trie, struct lv_bytes pattern)
 {
     struct lv_trie_node *node = node_of(trie, pattern);
@@ -265,6 +287,7 @@ void lv_trie_remove(struct lv_trie *trie, struct lv_bytes pattern)
 
 static int append(struct lv_trie *trie, struct lv_trie_node *node)
 {
+    assert(trie->front_count <= trie->front_capacity);
     if (LV_UNLIKELY(trie->front_count == trie->front_capacity)) {
         uint32_t capacity = trie->front_capacity == 0 ? FRONT_MIN : 2 * trie->front_capacity;
         struct lv_trie_node **front =
@@ -301,6 +324,7 @@ static int step(struct lv_trie *trie, struct lv_trie_node *node, struct lv_bytes
     uint32_t wildcards = (uint32_t)node->has_star + (uint32_t)node->has_hash;
     int rc = is_word(word_of(node), '#') ? append(trie, node) : 0;
 
+    assert(node != NULL);
     if (rc == 0 && node->has_star)
         rc = reach(trie, find(trie, node, trie->star, lv_text("*")));
     /* A key's own `*` or `#` is a word like any other; the patterns they would lead to by name have
@@ -317,6 +341,7 @@ static int advance(struct lv_trie *trie, struct lv_bytes word)
     uint64_t word_hash = lv_siphash(trie->key, word);
     uint32_t count = trie->front_count;
 
+    assert(trie->front_count > 0);
     for (uint32_t i = 0; i < count; i++) {
         int rc = step(trie, trie->front[i], word, word_hash);
         if (rc < 0)
@@ -327,11 +352,14 @@ static int advance(struct lv_trie *trie, struct lv_bytes word)
     return 0;
 }
 
+/* All nodes that the words so far can lead to are carried along together, so no pattern makes it
+ * try the same words twice: there is no key that takes exponential time. */
 int lv_trie_match(struct lv_trie *trie, struct lv_bytes key, lv_trie_visit_fn *visit, void *ctx)
 {
     struct lv_bytes rest = all_words(key), word;
     int rc;
 
+    assert(visit != NULL);
     if (trie->root == NULL)
         return 0;
     trie->match_count++;

@@ -31,6 +31,7 @@ struct lv_tx {
 
 /* ---- tags ---- */
 
+/* Open addressing: never more than half full, so the search ends. */
 static uint32_t tag_index(const struct tag_set *set, uint64_t tag)
 {
     uint32_t mask = set->capacity - 1;
@@ -42,11 +43,14 @@ static uint32_t tag_index(const struct tag_set *set, uint64_t tag)
     return index;
 }
 
+/* A transaction may settle a tag once only. */
 static bool tag_set_has(const struct tag_set *set, uint64_t tag)
 {
+    assert(tag != 0);
     return set->count > 0 && set->tags[tag_index(set, tag)] == tag;
 }
 
+/* Doubling keeps the cost per tag constant. */
 static int tag_set_grow(struct tag_set *set)
 {
     struct tag_set larger = {.capacity =
@@ -66,6 +70,7 @@ static int tag_set_grow(struct tag_set *set)
     return 0;
 }
 
+/* The caller has looked that it is new. */
 static int tag_set_add(struct tag_set *set, uint64_t tag)
 {
     assert(tag != 0);
@@ -83,22 +88,27 @@ static int tag_set_add(struct tag_set *set, uint64_t tag)
 /* More bytes are kept, or fewer. */
 static void account(struct lv_channel *channel, int64_t size)
 {
+    assert(size >= 0 || channel->tx->size >= (uint64_t)-size);
     channel->tx->size += (uint64_t)size;
     channel->broker->memory_size += (uint64_t)size;
 }
 
+/* A transaction is held in memory until it ends, so it is a peer's choice that needs a bound. */
 static int check_size(const struct lv_channel *channel, uint64_t more, struct lv_diag *diag)
 {
+    assert(channel->tx->size <= LV_TX_SIZE_MAX);
     if (channel->tx->size + more <= LV_TX_SIZE_MAX)
         return 0;
     return lv_fail(diag, -LV_E_PRECONDITION, "transaction is larger than the maximum of %u bytes",
                    LV_TX_SIZE_MAX);
 }
 
+/* They were only noted: the deliveries are as open as before. */
 static void forget_settles(struct lv_channel *channel)
 {
     struct lv_tx *tx = channel->tx;
 
+    assert(tx->settle_count <= tx->settle_capacity);
     lv_free(tx->settles);
     lv_free(tx->settled.tags);
     tx->settles = NULL;
@@ -107,6 +117,7 @@ static void forget_settles(struct lv_channel *channel)
     tx->swept = 0;
 }
 
+/* At a rollback, and after a commit has sent what there was. */
 static void forget(struct lv_channel *channel)
 {
     struct lv_tx *tx = channel->tx;
@@ -140,11 +151,13 @@ static int keep(struct lv_channel *channel, uint32_t shard, struct lv_op *op, st
     return 0;
 }
 
+/* The message is encoded now, as its frame's bytes are gone at the commit. */
 static int keep_for(struct lv_channel *channel, const struct lv_message *message,
                     const struct lv_targets *targets, uint32_t shard, struct lv_diag *diag)
 {
     struct lv_op *op = lv_enqueue_op(channel->broker, message, targets, shard);
 
+    assert(shard < channel->broker->config.shard_count);
     if (op == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory for a message");
     return keep(channel, shard, op, diag);
@@ -157,11 +170,13 @@ static int keep_answer(struct lv_channel *channel, const struct lv_message *mess
     uint32_t shard = 0;
     struct lv_op *op = lv_reply_to_op(channel->broker, message, mandatory, &shard);
 
+    assert(lv_reply_to_is_name(message->key));
     if (op == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory for a message");
     return keep(channel, shard, op, diag);
 }
 
+/* Routed now and not at the commit, as RabbitMQ does it: bindings made in between do not count. */
 int lv_tx_publish(struct lv_channel *channel, const struct lv_message *message,
                   const struct lv_targets *targets, bool mandatory, struct lv_diag *diag)
 {
@@ -196,22 +211,28 @@ static bool seek_open(const struct lv_channel *channel, uint64_t *tag)
             ? lv_tags_seek(&channel->wire, sizeof(struct lv_wire_tag), tag)
             : lv_tags_seek(&channel->subscriber.unacked, sizeof(struct lv_unacked), tag);
 
+    assert(*tag > 0);
     return item != NULL;
 }
 
+/* Exactly this one, where seek_open() takes the next. */
 static bool is_open(const struct lv_channel *channel, uint64_t tag)
 {
     uint64_t at = tag;
 
+    assert(channel->tx != NULL);
     return tag != 0 && seek_open(channel, &at) && at == tag;
 }
 
+/* Noted until the commit; whether the tag is right was checked at once, so that the client hears of
+ * it here. */
 static int keep_settle(struct lv_channel *channel, uint64_t tag, enum lv_settle how,
                        struct lv_diag *diag)
 {
     struct lv_tx *tx = channel->tx;
     int rc = check_size(channel, sizeof *tx->settles, diag);
 
+    assert(channel->tx->commit == NULL);
     if (rc < 0)
         return rc;
     if (tx->settle_count == tx->settle_capacity) {
@@ -237,6 +258,7 @@ static int keep_settles_to(struct lv_channel *channel, uint64_t tag, enum lv_set
     struct lv_tx *tx = channel->tx;
     int rc = 0;
 
+    assert(channel->tx->commit == NULL);
     for (uint64_t at = tx->swept + 1; rc == 0 && seek_open(channel, &at) && at <= tag; at++) {
         if (!tag_set_has(&tx->settled, at))
             rc = keep_settle(channel, at, how, diag);
@@ -245,6 +267,7 @@ static int keep_settles_to(struct lv_channel *channel, uint64_t tag, enum lv_set
     return rc;
 }
 
+/* The same error for the same mistake as without a transaction. */
 int lv_tx_settle(struct lv_channel *channel, uint64_t tag, bool multiple, enum lv_settle how,
                  struct lv_diag *diag)
 {
@@ -258,6 +281,8 @@ int lv_tx_settle(struct lv_channel *channel, uint64_t tag, bool multiple, enum l
                     : keep_settle(channel, tag, how, diag);
 }
 
+/* Everything that is not acknowledged goes back (0-9-1 basic.recover). In a transaction an
+ * acknowledgement that is noted has not happened for others but has for this channel. */
 void lv_channel_recover(struct lv_channel *channel)
 {
     struct lv_diag diag;
@@ -276,13 +301,17 @@ void lv_channel_recover(struct lv_channel *channel)
 
 /* ---- the ends of a transaction ---- */
 
+/* Confirms and transactions exclude each other. */
 bool lv_channel_is_transactional(const struct lv_channel *channel)
 {
+    assert(channel->client != NULL);
     return channel->tx != NULL;
 }
 
+/* Selecting twice is fine. */
 int lv_channel_tx_select(struct lv_channel *channel, struct lv_diag *diag)
 {
+    assert(!channel->closing);
     if (channel->confirm)
         return lv_fail(diag, -LV_E_PRECONDITION, "cannot switch from confirm to tx mode");
     if (channel->tx != NULL)
@@ -294,8 +323,10 @@ int lv_channel_tx_select(struct lv_channel *channel, struct lv_diag *diag)
     return 0;
 }
 
+/* RabbitMQ's words for commit and rollback without select. */
 static int check_selected(const struct lv_channel *channel, struct lv_diag *diag)
 {
+    assert(channel->broker != NULL);
     return channel->tx != NULL ? 0
                                : lv_fail(diag, -LV_E_PRECONDITION, "channel is not transactional");
 }
@@ -307,6 +338,7 @@ static void send_kept(struct lv_channel *channel)
     struct lv_broker *broker = channel->broker;
     struct lv_link *link;
 
+    assert(tx->commit != NULL);
     while ((link = lv_list_pop_front(&tx->ops)) != NULL) {
         struct lv_op *op = lv_container(link, struct lv_op, link);
         uint32_t shard = op->from;
@@ -323,6 +355,7 @@ static void send_kept(struct lv_channel *channel)
     }
 }
 
+/* After the publishes: whoever gets what is requeued here may get the new messages behind it. */
 static void settle_kept(struct lv_channel *channel)
 {
     struct lv_tx *tx = channel->tx;
@@ -334,6 +367,8 @@ static void settle_kept(struct lv_channel *channel)
             LV_IMPOSSIBLE("what a transaction has settled nobody else settles");
 }
 
+/* commit-ok is sent when every queue of every shard has its messages: nothing of it is lost then,
+ * whatever else ends. */
 void lv_channel_tx_commit(struct lv_channel *channel)
 {
     struct lv_broker *broker = channel->broker;
@@ -360,15 +395,18 @@ void lv_channel_tx_commit(struct lv_channel *channel)
     lv_broker_settle_local(broker);
 }
 
+/* Deliveries that were acknowledged in it are open again. */
 int lv_channel_tx_rollback(struct lv_channel *channel, struct lv_diag *diag)
 {
     int rc = check_selected(channel, diag);
 
+    assert(!channel->closing);
     if (rc == 0)
         forget(channel);
     return rc;
 }
 
+/* The last of them answers the commit, even when the channel is closing meanwhile. */
 void lv_tx_enqueued(struct lv_channel *channel)
 {
     struct lv_tx *tx = channel->tx;
@@ -387,6 +425,7 @@ void lv_tx_enqueued(struct lv_channel *channel)
     lv_pending_finish(commit, NULL); /* may free the channel */
 }
 
+/* What was not committed never was. */
 void lv_tx_close(struct lv_channel *channel)
 {
     assert(channel->closing);
