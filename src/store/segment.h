@@ -47,6 +47,8 @@ struct lv_segment_info {
     uint64_t number;
     uint64_t covers; /* every live record of the log below this LSN, as of the shard that wrote it,
                         is in this segment or an older one; 0: says nothing (a merged one) */
+    uint64_t seed;   /* random, new for every segment: all checks in the file depend on it, so that
+                        nothing else can look like a message of this one */
 };
 
 struct lv_segment; /* one that is open for reading */
@@ -73,25 +75,46 @@ const struct lv_segment_info *lv_segment_info(const struct lv_segment *segment);
 const struct lv_segment_run *lv_segment_runs(const struct lv_segment *segment, size_t *ret_count);
 uint64_t lv_segment_size(const struct lv_segment *segment);
 
-/* Called for each message; `entry->data` is valid during the call. Not zero stops. */
+/* Called for each message; `entry->data` is valid during the call and aligned to 8. Not zero stops
+ * behind this message; a negative result becomes that of lv_segment_read(). */
 typedef int lv_segment_each_fn(void *ctx, const struct lv_segment_entry *entry);
 
+struct lv_segment_reading {
+    uint64_t from_seq;        /* the first number to show */
+    size_t max_size;          /* stop when so many bytes have been shown, but show one at least */
+    lv_segment_each_fn *each; /* view */
+    void *ctx;                /* view */
+    /* results */
+    uint64_t next_seq;      /* the number to go on with, UINT64_MAX behind the last */
+    uint32_t damaged_count; /* messages left out because their check failed; who goes on with
+                               next_seq until UINT64_MAX has seen each of the run's messages, or
+                               had it counted here */
+};
+
 /* Messages of the run with numbers from `from_seq` on, in order, until `each` stops it or about
- * `max_size` bytes have been shown (at least one message). *ret_next: the number to go on with, or
- * UINT64_MAX behind the last. A number is found by the segment's own marks, so that starting
- * anywhere reads little. A message whose check fails is left out and counted in *ret_damaged; what
- * can't be walked any further ends with -LV_E_CORRUPT and the sentence says file, offset and how
- * many messages are affected. */
-int lv_segment_read(struct lv_segment *segment, const struct lv_segment_run *run, uint64_t from_seq,
-                    size_t max_size, lv_segment_each_fn *each, void *ctx, uint64_t *ret_next,
-                    uint32_t *ret_damaged, struct lv_diag *diag) LV_MUST_CHECK;
+ * `max_size` bytes have been shown. `run` is one of lv_segment_runs() or a copy of it. A number is
+ * found by the segment's own marks, so that starting anywhere reads little. When messages are
+ * damaged `diag` says where the first of them lay, although the result is 0. What can't be walked
+ * any further (the file has become shorter) ends with -LV_E_CORRUPT and the sentence says file,
+ * offset and how many messages are affected; on an error the results tell how far it came. */
+int lv_segment_read(struct lv_segment *segment, const struct lv_segment_run *run,
+                    struct lv_segment_reading *reading, struct lv_diag *diag) LV_MUST_CHECK;
 
 /* Which of a run's numbers are still wanted, when segments are merged. */
 typedef bool lv_segment_wanted_fn(void *ctx, uint64_t queue_id, uint64_t seq);
 
-/* Writes what is wanted of `sources` into one new segment; when nothing is, none is written and
- * *ret_count is 0. The sources stay. The result is durable when it returns 0. */
+struct lv_segment_merging {
+    struct lv_segment *const *sources; /* view  of a message that two have, the first's is taken */
+    size_t source_count;
+    lv_segment_wanted_fn *wanted; /* view */
+    void *ctx;                    /* view */
+    /* results */
+    uint64_t count;         /* messages in the new segment; 0: none has been written */
+    uint32_t damaged_count; /* messages of the sources that could not be taken along; `diag` says
+                               where the first of them lay */
+};
+
+/* Writes what is wanted of the sources into one new segment, with its flags. The sources stay. The
+ * result is durable when it returns 0. */
 int lv_segment_merge(struct lv_disk *disk, const struct lv_segment_info *info,
-                     struct lv_segment *const *sources, size_t source_count,
-                     lv_segment_wanted_fn *wanted, void *ctx, uint64_t *ret_count,
-                     struct lv_diag *diag) LV_MUST_CHECK;
+                     struct lv_segment_merging *merging, struct lv_diag *diag) LV_MUST_CHECK;
