@@ -7,8 +7,7 @@
 
 #include <cmocka.h>
 
-/* Values that everybody's XXH3 gives: files of today are read by tomorrow's
- * program. */
+/* Values that everybody's XXH3 gives: files of today are read by the programs of tomorrow. */
 static void values_are_those_of_xxh3(void **state)
 {
     (void)state;

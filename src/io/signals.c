@@ -32,6 +32,7 @@ int lv_signals_open(int *ret_fd)
         return -LV_E_RESOURCE;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* the write that goes over RLIMIT_FSIZE says so itself */
     *ret_fd = fd;
     return 0;
 }

@@ -6,8 +6,8 @@
 
 #include "base/defs.h"
 
-/* SIGTERM and SIGINT no longer end the program but make the descriptor readable; SIGPIPE is
- * ignored. */
+/* SIGTERM and SIGINT no longer end the program but make the descriptor readable; SIGPIPE and
+ * SIGXFSZ are ignored: a write says by its result what they would end the program for. */
 int lv_signals_open(int *ret_fd) LV_MUST_CHECK;
 /* The number of a signal that came, or 0. */
 int lv_signals_take(int fd);

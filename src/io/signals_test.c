@@ -47,11 +47,30 @@ static void afterwards_they_end_the_program_again(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+static void a_write_that_fails_does_not_end_the_program(void **state)
+{
+    int status;
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        int fd;
+
+        if (lv_signals_open(&fd) == 0 && raise(SIGPIPE) == 0 && raise(SIGXFSZ) == 0)
+            _exit(0);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signals_can_be_read),
         cmocka_unit_test(afterwards_they_end_the_program_again),
+        cmocka_unit_test(a_write_that_fails_does_not_end_the_program),
     };
 
     return cmocka_run_group_tests_name("signals", tests, NULL, NULL);

@@ -33,8 +33,9 @@ struct lv_disk_ops {
                 size_t *ret_size);
     /* All of it or an error, after which any part may have been written. */
     int (*write)(struct lv_disk *disk, int file, uint64_t offset, struct lv_bytes bytes);
-    /* What was written to the file survives a power loss when this returns 0 (fdatasync). A failed
-     * sync is never tried again: the kernel may have dropped what it could not write. */
+    /* What was written to the file survives a power loss when this returns 0 (fdatasync). Fails
+     * with -LV_E_IO only and is never tried again: the kernel may have dropped what it could not
+     * write, also when it was space that was missing. */
     int (*sync)(struct lv_disk *disk, int file);
     int (*size)(struct lv_disk *disk, int file, uint64_t *ret_size);
     /* Replaces a file that has the new name. Survives a power loss after sync_directory(). */
