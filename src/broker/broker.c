@@ -3,11 +3,15 @@
 #include "base/alloc.h"
 #include "broker/core.h"
 
+/* Going on would break a promise: a message that was accepted would be gone, or a shard would know
+ * another topology than the rest. */
 _Noreturn void lv_broker_exhausted(void)
 {
     LV_IMPOSSIBLE("out of memory for the broker's own bookkeeping");
 }
 
+/* Every part is made before any is used; on failure the half-made broker holds nothing yet that
+ * would have to be told to others. */
 struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
 {
     struct lv_broker *broker = lv_calloc(1, sizeof *broker);
@@ -26,6 +30,7 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_list_init(&broker->confirming);
     lv_list_init(&broker->local);
     lv_list_init(&broker->waiting);
+    lv_list_init(&broker->early);
     lv_list_init(&broker->leaving);
     lv_list_init(&broker->redeclaring);
     lv_list_init(&broker->remotes);
@@ -37,10 +42,12 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     return broker;
 }
 
+/* What was under way when the shards stopped; nobody is left who would do it. */
 static void drop_ops(struct lv_list *ops)
 {
     struct lv_link *link;
 
+    assert(ops != NULL);
     while ((link = lv_list_pop_front(ops)) != NULL)
         lv_op_free(lv_container(link, struct lv_op, link));
 }
@@ -50,6 +57,7 @@ static void drop_remotes(struct lv_broker *broker)
 {
     struct lv_link *link;
 
+    assert(broker->clients.count == 0);
     while ((link = lv_list_pop_front(&broker->remotes)) != NULL) {
         struct lv_subscriber *subscriber = lv_container(link, struct lv_subscriber, remote_link);
         lv_subscriber_fini(subscriber);
@@ -62,10 +70,13 @@ static void drop_leaving(struct lv_broker *broker)
 {
     struct lv_link *link;
 
+    assert(broker->clients.count == 0);
     while ((link = lv_list_pop_front(&broker->leaving)) != NULL)
         lv_free(lv_container(link, struct lv_channel, link));
 }
 
+/* Clients are gone first, as their channels hold subscribers; queues go before the pool that their
+ * refs come from. */
 void lv_broker_free(struct lv_broker *broker)
 {
     if (broker == NULL)
@@ -79,6 +90,7 @@ void lv_broker_free(struct lv_broker *broker)
     lv_topology_fini(&broker->topology);
     drop_ops(&broker->local);
     drop_ops(&broker->waiting);
+    drop_ops(&broker->early);
     lv_router_fini(&broker->router);
     lv_map_fini(&broker->homes);
     lv_map_fini(&broker->clients);
@@ -88,11 +100,13 @@ void lv_broker_free(struct lv_broker *broker)
     lv_free(broker);
 }
 
+/* By id and not by name: a name may have been declared anew since the operation was sent. */
 struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id)
 {
     return lv_map_get(&broker->homes, lv_bytes(&queue_id, sizeof queue_id));
 }
 
+/* From another shard, through the mesh. */
 void lv_broker_take(struct lv_broker *broker, struct lv_op *op)
 {
     assert(op != NULL);
@@ -107,6 +121,7 @@ static void drain(struct lv_broker *broker)
     struct lv_list queues;
     struct lv_link *link;
 
+    assert(!broker->settling);
     lv_list_init(&queues);
     lv_list_splice_back(&queues, &broker->dirty);
     while ((link = lv_list_pop_front(&queues)) != NULL) {
@@ -116,6 +131,8 @@ static void drain(struct lv_broker *broker)
     }
 }
 
+/* Deliveries before confirms, so that what one turn took in is also on its way out when its
+ * publishers hear of it. */
 bool lv_broker_turn(struct lv_broker *broker)
 {
     struct lv_link *link;
@@ -130,10 +147,13 @@ bool lv_broker_turn(struct lv_broker *broker)
     return !lv_list_is_empty(&broker->dirty) || !lv_list_is_empty(&broker->waiting);
 }
 
+/* Counters that others keep are read where they are, so that they cannot run apart. */
 void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret_stats)
 {
     struct lv_store_stats store;
 
+    assert(ret_stats != NULL);
+    assert(broker->config.store != NULL);
     lv_store_stats(broker->config.store, &store);
     *ret_stats = broker->stats;
     ret_stats->queues = broker->homes.count;
@@ -142,7 +162,9 @@ void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret
         store.memory_size + broker->refs_pool.memory_size + broker->memory_size;
 }
 
+/* For who hands messages over: they are appended before the core is asked to route them. */
 struct lv_store *lv_broker_store(struct lv_broker *broker)
 {
+    assert(broker->config.store != NULL);
     return broker->config.store;
 }

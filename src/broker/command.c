@@ -427,8 +427,7 @@ static void answer_declare(struct lv_broker *broker, struct lv_pending *pending,
         pending->error = 0;
         declare_again(broker, pending);
     } else if (is_gone && pending->again != NULL && !is_going) {
-        /* Its home has not heard of it yet, or this shard not yet of its end: one of the two will.
-         */
+        /* This shard has not heard of its end yet: it was there when the declare came. */
         pending->error = 0;
         declared(broker, pending);
     } else if (is_gone && pending->again != NULL) {

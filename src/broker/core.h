@@ -32,6 +32,7 @@ struct lv_broker {
     struct lv_list confirming;  /* view  of lv_channel.confirm_link */
     struct lv_list local;       /* own   operations to this shard itself */
     struct lv_list waiting;     /* own   ENQUEUE operations that found no memory */
+    struct lv_list early;       /* own   operations about queues whose declare is to come */
     struct lv_list leaving;     /* own   closed channels that late confirms still name */
     struct lv_list redeclaring; /* view  of lv_pending.link: wait until a namesake is gone */
     struct lv_map clients;      /* own   by id */
@@ -39,6 +40,7 @@ struct lv_broker {
     struct lv_list remotes;     /* own   subscribers of channels of other shards */
     struct lv_random random;
     uint64_t last_client_id, last_queue_id, last_reply_to;
+    uint64_t changes;     /*       of the topology, applied here */
     uint64_t memory_size; /*       unacked rings and what else has no pool */
     bool settling;        /*       the local list is being worked off */
     struct lv_broker_stats stats;
@@ -276,5 +278,10 @@ void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entr
 void lv_command_run(struct lv_broker *broker, struct lv_op *op);
 
 /* ---- op.c ---- */
+/* The sender knows of changes that have not come here. */
+static inline bool lv_op_is_early(const struct lv_broker *broker, const struct lv_op *op)
+{
+    return op->changes > broker->changes;
+}
 /* What found no memory has another try, in its order. */
 void lv_broker_retry(struct lv_broker *broker);

@@ -41,7 +41,7 @@ static void answer_counts(struct lv_broker *broker, struct lv_op *op, uint64_t m
 }
 
 /* The queue is on its way out (`is_here`), or unknown: then it has gone since the other shard
- * looked, or its declare has not arrived here yet. */
+ * looked. */
 static void fail_gone(struct lv_broker *broker, struct lv_op *op, bool is_here)
 {
     struct lv_bytes name = lv_bytes(op->data, op->command.name_size);
@@ -230,6 +230,8 @@ void lv_command_run(struct lv_broker *broker, struct lv_op *op)
     assert(op->command.pending != NULL);
     if (op->kind == LV_OP_CANCEL)
         run_cancel(broker, op);
+    else if (LV_UNLIKELY(entry == NULL && lv_op_is_early(broker, op)))
+        lv_list_push_back(&broker->early, &op->link); /* its declare is on its way here */
     else if (queue == NULL && op->kind == LV_OP_DELETE)
         answer_counts(broker, op, 0, 0); /* deleting what is gone succeeds */
     else if (queue == NULL)

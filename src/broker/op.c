@@ -13,6 +13,7 @@ struct lv_op *lv_op_new(const struct lv_broker *broker, enum lv_op_kind kind, ui
     memset(op, 0, sizeof *op);
     op->kind = kind;
     op->from = broker->config.shard;
+    op->changes = broker->changes;
     op->size = size;
     return op;
 }
@@ -85,11 +86,34 @@ static void enqueued(struct lv_broker *broker, struct lv_op *op)
     lv_op_send(broker, from, op);
 }
 
+/* Is there a queue among the ids whose declare may still come? */
+static bool awaits_declare(const struct lv_broker *broker, const struct lv_op *op)
+{
+    const uint64_t *ids = (const uint64_t *)(const void *)op->data;
+
+    assert(op->kind == LV_OP_ENQUEUE);
+    if (LV_LIKELY(!lv_op_is_early(broker, op)))
+        return false;
+    for (uint32_t i = 0; i < op->enqueue.queue_count; i++)
+        if (ids[i] != 0 && lv_broker_home(broker, ids[i]) == NULL)
+            return true;
+    return false;
+}
+
+/* Takes the operation, whose message is in all of its queues that are here. */
+static void finish_enqueue(struct lv_broker *broker, struct lv_op *op)
+{
+    if (LV_UNLIKELY(awaits_declare(broker, op)))
+        lv_list_push_back(&broker->early, &op->link);
+    else
+        enqueued(broker, op);
+}
+
 /* What found no memory waits, and what comes later stays behind it. */
 static void run_enqueue(struct lv_broker *broker, struct lv_op *op)
 {
     if (LV_LIKELY(lv_list_is_empty(&broker->waiting) && enqueue(broker, op)))
-        enqueued(broker, op);
+        finish_enqueue(broker, op);
     else
         lv_list_push_back(&broker->waiting, &op->link);
 }
@@ -103,7 +127,7 @@ void lv_broker_retry(struct lv_broker *broker)
         if (!enqueue(broker, op))
             return;
         lv_link_remove(link);
-        enqueued(broker, op);
+        finish_enqueue(broker, op);
     }
 }
 
@@ -220,6 +244,20 @@ static void run_plain(struct lv_broker *broker, struct lv_op *op)
     }
 }
 
+/* Takes the operation; then what waited for this change goes on, in its order. */
+static void run_apply(struct lv_broker *broker, struct lv_op *op)
+{
+    struct lv_list early;
+    struct lv_link *link;
+
+    broker->changes++; /* what comes of it is behind it */
+    lv_change_apply(broker, op);
+    lv_list_init(&early);
+    lv_list_splice_back(&early, &broker->early);
+    while (LV_UNLIKELY((link = lv_list_pop_front(&early)) != NULL))
+        lv_op_run(broker, lv_container(link, struct lv_op, link));
+}
+
 void lv_op_run(struct lv_broker *broker, struct lv_op *op)
 {
     switch (op->kind) {
@@ -230,7 +268,7 @@ void lv_op_run(struct lv_broker *broker, struct lv_op *op)
         lv_change_sequence(broker, op);
         return;
     case LV_OP_APPLY:
-        lv_change_apply(broker, op);
+        run_apply(broker, op);
         return;
     case LV_OP_QUERY:
     case LV_OP_DELETE:

@@ -4,7 +4,9 @@
  * An operation is one block of memory that moves from shard to shard; pointers in it that belong to
  * another shard are names there: carried and given back, never looked into. Operations between two
  * shards arrive in the order they were sent. One for the own shard goes to a local list that is
- * worked off at the end of the command, so a command is never entered from within itself.
+ * worked off at the end of the command, so a command is never entered from within itself. Changes
+ * of the topology arrive in one order everywhere, but not at one time: an operation about a queue
+ * that is unknown waits when its sender knew of more changes than have come here.
  *
  * Topology:   SUBMIT → shard 0, APPLY → every shard, APPLIED → the shard that asked.
  * Commands:   QUERY, DELETE, PURGE, GET, CONSUME, CANCEL → the queue's home; ANSWER comes back.
@@ -120,7 +122,8 @@ struct lv_op_delivery {
 struct lv_op {
     struct lv_link link; /* view  whatever list carries it */
     enum lv_op_kind kind;
-    uint32_t from; /*       shard */
+    uint32_t from;    /*       shard */
+    uint64_t changes; /*       of the topology, that shard had applied when this was made */
     union {
         struct lv_op_change change;
         struct lv_op_command command;

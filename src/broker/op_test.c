@@ -97,6 +97,95 @@ static void a_confirm_comes_when_the_home_has_the_message(void **state)
     end();
 }
 
+/* `a` has declared "new", which lives on shard 2; only shard 1, where `c` is, has heard of it. */
+static void begin_known_to_one(struct lv_sim_client *c)
+{
+    begin();
+    lv_sim_client_open(c, &sim, 1);
+    lv_sim_declare(&a, "new", "");
+    assert_true(lv_sim_carry(&sim, 0, 1));
+    assert_int_equal(under_way(0, 2), 1);
+}
+
+static void a_message_that_overtakes_its_queues_declare_arrives(void **state)
+{
+    struct lv_sim_client c;
+
+    (void)state;
+    begin_known_to_one(&c);
+    lv_channel_confirm_select(c.channels[0].core);
+    assert_int_equal(lv_sim_try_publish(&c, "", "new", "1", true, NULL), 0);
+    assert_int_equal(lv_sim_try_publish(&c, "", "new", "2", true, NULL), 0);
+    while (lv_sim_carry(&sim, 1, 2))
+        ;
+    lv_sim_turn(&sim);
+    assert_false(lv_sim_carry(&sim, 2, 1)); /* no word of them yet */
+    assert_heard_now(&c, "");
+    assert_true(lv_sim_carry(&sim, 0, 2));
+    while (lv_sim_carry(&sim, 2, 1))
+        ;
+    lv_sim_turn(&sim);
+    assert_heard_now(&c, "confirm ..2");
+    assert_hears(&a, "declare-ok new 2 0"); /* they are there already */
+    lv_sim_get(&a, "new", "n");
+    lv_sim_get(&a, "new", "n");
+    assert_hears(&a, "get-ok #1 1, 1 left\nget-ok #2 2, 0 left");
+    lv_sim_client_fini(&c);
+    end();
+}
+
+/* Queues "old" and "new" have one home, and one operation is for both. */
+static void only_the_queue_that_is_not_there_yet_is_waited_for(void **state)
+{
+    struct lv_sim_client c, d; /* a command of `a` would wait for the one before */
+
+    (void)state;
+    begin();
+    lv_sim_client_open(&c, &sim, 1);
+    lv_sim_client_open(&d, &sim, 0);
+    lv_sim_declare(&a, "old", "");
+    lv_sim_declare(&a, "y", "");
+    lv_sim_declare(&a, "z", "");
+    lv_sim_bind(&a, "old", "amq.fanout", "");
+    lv_sim_settle(&sim);
+    (void)lv_sim_heard(&a);
+    lv_sim_declare(&a, "new", "");
+    lv_sim_bind(&d, "new", "amq.fanout", "");
+    while (lv_sim_carry(&sim, 0, 1))
+        ;
+    lv_channel_confirm_select(c.channels[0].core);
+    lv_sim_publish(&c, "amq.fanout", "", "m");
+    assert_true(lv_sim_carry(&sim, 1, 2));
+    assert_int_equal(lv_sim_live_count(&sim), 1);
+    lv_sim_turn(&sim);
+    assert_int_equal(under_way(2, 1), 0);
+    assert_true(lv_sim_carry(&sim, 0, 2));
+    assert_int_equal(lv_sim_live_count(&sim), 2);
+    assert_int_equal(under_way(2, 1), 1);
+    assert_hears(&c, "confirm 1");
+    assert_int_equal(lv_sim_home(&sim, "old"), lv_sim_home(&sim, "new"));
+    (void)lv_sim_heard(&a);
+    lv_sim_purge(&a, "old");
+    lv_sim_purge(&a, "new");
+    assert_hears(&a, "purge-ok 1\npurge-ok 1");
+    lv_sim_client_fini(&c);
+    lv_sim_client_fini(&d);
+    end();
+}
+
+static void a_command_that_overtakes_its_queues_declare_is_done(void **state)
+{
+    struct lv_sim_client c;
+
+    (void)state;
+    begin_known_to_one(&c);
+    lv_sim_consume(&c, "new", "t", "");
+    assert_true(lv_sim_carry(&sim, 1, 2));
+    assert_hears(&c, "consume-ok t");
+    lv_sim_client_fini(&c);
+    end();
+}
+
 static void many_settled_at_once_are_one_operation(void **state)
 {
     (void)state;
@@ -176,6 +265,9 @@ int main(void)
         cmocka_unit_test(operations_begin_clear_and_end_with_what_they_own),
         cmocka_unit_test(a_change_goes_to_shard_zero_and_from_there_to_all),
         cmocka_unit_test(a_confirm_comes_when_the_home_has_the_message),
+        cmocka_unit_test(a_message_that_overtakes_its_queues_declare_arrives),
+        cmocka_unit_test(only_the_queue_that_is_not_there_yet_is_waited_for),
+        cmocka_unit_test(a_command_that_overtakes_its_queues_declare_is_done),
         cmocka_unit_test(many_settled_at_once_are_one_operation),
         cmocka_unit_test(credit_is_told_now_and_then_and_not_each_time),
         cmocka_unit_test(a_closing_channel_leaves_no_trace_on_other_shards),
