@@ -20,6 +20,7 @@ static __attribute__((noinline, cold)) bool count_down(void)
     return true;
 }
 
+/* One compare when no test is counting. */
 static inline bool must_fail(void)
 {
     return LV_UNLIKELY(countdown != 0) && count_down();
@@ -31,6 +32,7 @@ static inline size_t at_least_one(size_t size)
     return size > 0 ? size : 1;
 }
 
+/* Of size 0 too it gives a block, so that NULL always means out of memory. */
 void *lv_alloc(size_t size)
 {
     if (must_fail())
@@ -38,15 +40,18 @@ void *lv_alloc(size_t size)
     return malloc(at_least_one(size));
 }
 
+/* Sizes may be a peer's product of two numbers; one that overflows is out of memory. */
 void *lv_calloc(size_t count, size_t size)
 {
     size_t total;
 
+    assert(size > 0);
     if (must_fail() || __builtin_mul_overflow(count, size, &total))
         return NULL;
     return calloc(1, at_least_one(total));
 }
 
+/* The old block stays as it is on failure. */
 void *lv_realloc(void *memory, size_t size)
 {
     if (must_fail())
@@ -54,6 +59,7 @@ void *lv_realloc(void *memory, size_t size)
     return realloc(memory, at_least_one(size));
 }
 
+/* For pages of the log: aligned to their size, so that an address leads to its page. */
 void *lv_alloc_aligned(size_t alignment, size_t size)
 {
     assert(alignment > 0);
@@ -65,11 +71,13 @@ void *lv_alloc_aligned(size_t alignment, size_t size)
     return aligned_alloc(alignment, size);
 }
 
+/* One function to free everything, whatever allocated it. */
 void lv_free(void *memory)
 {
     free(memory);
 }
 
+/* With a 0 behind it; the text may hold others. */
 char *lv_strndup(const char *text, size_t size)
 {
     char *copy;
@@ -84,6 +92,7 @@ char *lv_strndup(const char *text, size_t size)
     return copy;
 }
 
+/* For tests only; the count is for all threads together. */
 void lv_alloc_fail_after(uint64_t after, int forever)
 {
     countdown = after;

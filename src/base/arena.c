@@ -13,6 +13,7 @@ struct lv_arena_block {
     _Alignas(ALIGNMENT) uint8_t room[];
 };
 
+/* From any of them to the oldest. */
 static void free_blocks(struct lv_arena_block *block)
 {
     while (block != NULL) {
@@ -28,6 +29,7 @@ static size_t block_size(const struct lv_arena *arena, size_t need)
 {
     size_t size = BLOCK_SIZE_MIN - sizeof(struct lv_arena_block);
 
+    assert(need <= arena->limit);
     if (arena->blocks != NULL && arena->blocks->size < BLOCK_SIZE_MAX)
         size = arena->blocks->size * 2;
     return size > need ? size : need;
@@ -50,16 +52,19 @@ static struct lv_arena_block *add_block(struct lv_arena *arena, size_t need)
     return block;
 }
 
+/* Nothing is allocated until something is wanted. */
 void lv_arena_init(struct lv_arena *arena, size_t limit)
 {
     assert(limit <= SIZE_MAX / 2);
     *arena = (struct lv_arena){.limit = limit};
 }
 
+/* For the next job of the same kind: it keeps a little, so that usual jobs allocate nothing. */
 void lv_arena_reset(struct lv_arena *arena)
 {
     struct lv_arena_block *block = arena->blocks;
 
+    assert(arena->used <= arena->limit);
     arena->used = 0;
     if (block == NULL)
         return;
@@ -73,13 +78,17 @@ void lv_arena_reset(struct lv_arena *arena)
     arena->blocks = block;
 }
 
+/* All of what it gave is gone with it. */
 void lv_arena_fini(struct lv_arena *arena)
 {
+    assert(arena->used == 0 || arena->blocks != NULL);
     free_blocks(arena->blocks);
     arena->blocks = NULL;
     arena->used = 0;
 }
 
+/* The limit is what keeps a peer's tables from taking all memory: it counts what was given, not
+ * what the blocks hold. */
 void *lv_arena_alloc(struct lv_arena *arena, size_t size)
 {
     struct lv_arena_block *block = arena->blocks;

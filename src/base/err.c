@@ -24,6 +24,7 @@ static const struct error *lookup(int error)
     return &table[-error];
 }
 
+/* The sentence may be cut; the error never is. */
 int lv_fail(struct lv_diag *diag, int error, const char *fmt, ...)
 {
     va_list args;
@@ -37,23 +38,31 @@ int lv_fail(struct lv_diag *diag, int error, const char *fmt, ...)
     return error;
 }
 
+/* 0-9-1's reply code. */
 int lv_error_code(int error)
 {
+    assert(error < 0);
     return lookup(error)->code;
 }
 
+/* For logs and tests, as the constant is called. */
 const char *lv_error_name(int error)
 {
+    assert(error < 0);
     return lookup(error)->name;
 }
 
+/* 1.0's symbol for the same failure. */
 const char *lv_error_condition(int error)
 {
+    assert(error < 0);
     return lookup(error)->condition;
 }
 
+/* 0-9-1 §1.2: these end the channel, all others the connection. */
 bool lv_error_is_hard(int error)
 {
+    assert(error < 0);
     switch (lv_error_code(error)) {
     case 311: /* content-too-large */
     case 312: /* no-route */

@@ -27,6 +27,7 @@ struct line {
     size_t used;
 };
 
+/* As people filter for it. */
 static const char *level_name(enum lv_level level)
 {
     static const char *const names[] = {
@@ -44,8 +45,10 @@ static void add(struct line *line, struct lv_bytes bytes)
     line->used += bytes.size;
 }
 
+/* Our own words only: values go through add_quoted(). */
 static void add_text(struct line *line, const char *text)
 {
+    assert(text != NULL);
     add(line, lv_text(text));
 }
 
@@ -55,6 +58,7 @@ static void add_escape(struct line *line, uint8_t byte)
     static const char digits[] = "0123456789ABCDEF";
     char escape[ESCAPE_SIZE + 1] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
 
+    assert(LINE_SIZE_MAX - line->used >= ESCAPE_SIZE);
     switch (byte) {
     case '\n':
         add_text(line, "\\n");
@@ -93,6 +97,7 @@ static size_t add_character(struct line *line, struct lv_bytes rest)
 {
     size_t size = lv_utf8_char(rest);
 
+    assert(rest.size > 0);
     if (size > 0 && is_harmless(lv_bytes(rest.data, size))) {
         add(line, lv_bytes(rest.data, size));
         return size;
@@ -114,6 +119,7 @@ static void add_quoted(struct line *line, struct lv_bytes value)
     assert(at <= value.size);
 }
 
+/* Numbers need no quotes, so what reads them need not look for any. */
 static void add_value(struct line *line, const struct lv_event_field *field)
 {
     char digits[24];
@@ -140,6 +146,7 @@ static void add_value(struct line *line, const struct lv_event_field *field)
     LV_IMPOSSIBLE("an event field of no kind");
 }
 
+/* The name is a literal of ours; its size is a programmer's matter. */
 static void add_field(struct line *line, const struct lv_event_field *field)
 {
     assert(strlen(field->name) + 2 <= NAME_SIZE_MAX);
@@ -149,6 +156,7 @@ static void add_field(struct line *line, const struct lv_event_field *field)
     add_value(line, field);
 }
 
+/* Levels below the lowest cost a compare and no formatting. */
 void lv_event_sink(lv_event_sink_fn *write, void *ctx, enum lv_level lowest)
 {
     assert(lowest <= LV_ERROR);
@@ -157,6 +165,7 @@ void lv_event_sink(lv_event_sink_fn *write, void *ctx, enum lv_level lowest)
     sink.lowest = lowest;
 }
 
+/* On the speaker's stack and in one call of the sink: lines of several threads cannot mix. */
 void lv_event_write(enum lv_level level, struct lv_event_line event)
 {
     static const char mark[] = " ...";

@@ -29,6 +29,7 @@ static struct lv_heap_node *pop_sibling(struct lv_heap_node **row)
 {
     struct lv_heap_node *node = *row;
 
+    assert(row != NULL);
     if (node == NULL)
         return NULL;
     *row = node->next;
@@ -43,6 +44,7 @@ static struct lv_heap_node *merge_siblings(struct lv_heap_node *row)
     struct lv_heap_node *pairs = NULL; /* linked by `next`, the last pair first */
     struct lv_heap_node *root = NULL;
 
+    assert(row == NULL || row->prev != NULL);
     while (row != NULL) {
         struct lv_heap_node *a = pop_sibling(&row);
         struct lv_heap_node *pair = merge(a, pop_sibling(&row));
@@ -67,6 +69,7 @@ static void cut(struct lv_heap_node *node)
     node->prev = node->next = NULL;
 }
 
+/* Constant time: a new node is merged with the root and looked at later. */
 void lv_heap_insert(struct lv_heap *heap, struct lv_heap_node *node, uint64_t key)
 {
     assert(node != heap->root);
@@ -74,6 +77,7 @@ void lv_heap_insert(struct lv_heap *heap, struct lv_heap_node *node, uint64_t ke
     heap->root = merge(heap->root, node);
 }
 
+/* Any node, not the first one only: most deadlines never fire. */
 void lv_heap_remove(struct lv_heap *heap, struct lv_heap_node *node)
 {
     assert(heap->root != NULL);

@@ -1,10 +1,13 @@
 #include "base/mailbox.h"
 
+/* Before any other thread knows of the box. */
 void lv_mailbox_init(struct lv_mailbox *box)
 {
+    assert(box != NULL);
     atomic_init(&box->newest, NULL);
 }
 
+/* A failed exchange has read the newest letter anew, so the loop just tries again. */
 bool lv_mailbox_post(struct lv_mailbox *box, struct lv_letter *letter)
 {
     struct lv_letter *seen = atomic_load_explicit(&box->newest, memory_order_relaxed);
@@ -18,6 +21,7 @@ bool lv_mailbox_post(struct lv_mailbox *box, struct lv_letter *letter)
     return seen == NULL;
 }
 
+/* Acquire: what the posters wrote into their letters is seen with them. */
 struct lv_letter *lv_mailbox_take(struct lv_mailbox *box)
 {
     struct lv_letter *from = atomic_exchange_explicit(&box->newest, NULL, memory_order_acquire);

@@ -20,6 +20,7 @@ struct sip {
     uint64_t v0, v1, v2, v3;
 };
 
+/* Compilers make one instruction of it. */
 static inline uint64_t rotate(uint64_t x, unsigned bits)
 {
     return (x << bits) | (x >> (64 - bits));
@@ -40,6 +41,7 @@ static inline void sip_round(struct sip *s)
     s->v2 = rotate(s->v2, 32);
 }
 
+/* One round for a word: the variant for tables, not for signatures. */
 static inline void sip_word(struct sip *s, uint64_t word)
 {
     s->v3 ^= word;
@@ -68,6 +70,7 @@ static inline uint64_t sip_tail(const uint8_t *p, size_t left, size_t size)
     return word;
 }
 
+/* Keyed, so that a client who does not know the key cannot choose names that collide. */
 uint64_t lv_siphash(const struct lv_hash_key *key, struct lv_bytes bytes)
 {
     struct sip s = {
@@ -80,6 +83,7 @@ uint64_t lv_siphash(const struct lv_hash_key *key, struct lv_bytes bytes)
     const uint8_t *p = bytes.data;
     size_t left = bytes.size;
 
+    assert(bytes.size == 0 || bytes.data != NULL);
     for (; left >= 8; left -= 8, p += 8) {
         uint64_t word;
         memcpy(&word, p, sizeof word);
@@ -100,8 +104,10 @@ static inline uint32_t hash_of(const struct lv_map *map, struct lv_bytes key)
     return (uint32_t)lv_siphash(map->key, key);
 }
 
+/* The hash first: nearly every other entry differs there. */
 static inline bool matches(const struct lv_map_entry *e, uint32_t hash, struct lv_bytes key)
 {
+    assert(e->value != NULL);
     return e->hash == hash && e->key_size == key.size &&
            (key.size == 0 || memcmp(e->key, key.data, key.size) == 0);
 }
@@ -170,12 +176,14 @@ static void close_hole(struct lv_map *map, uint32_t hole)
     map->entries[hole] = (struct lv_map_entry){.value = NULL};
 }
 
+/* An empty map owns no memory, so objects can have one that most never use. */
 void lv_map_init(struct lv_map *map, const struct lv_hash_key *key)
 {
     assert(key != NULL);
     *map = (struct lv_map){.key = key};
 }
 
+/* The values are the owner's to free. */
 void lv_map_fini(struct lv_map *map)
 {
     assert(map->entries != NULL || map->capacity == 0);
@@ -183,13 +191,16 @@ void lv_map_fini(struct lv_map *map)
     *map = (struct lv_map){.key = map->key};
 }
 
+/* The key may be anywhere: it is compared by its bytes. */
 void *lv_map_get(const struct lv_map *map, struct lv_bytes key)
 {
+    assert(map->key != NULL);
     if (map->count == 0)
         return NULL;
     return find(map, hash_of(map, key), key)->value;
 }
 
+/* The key is not copied: it lies in the value and lives as long. */
 int lv_map_put(struct lv_map *map, struct lv_bytes key, void *value)
 {
     uint32_t hash = hash_of(map, key);
@@ -210,11 +221,13 @@ int lv_map_put(struct lv_map *map, struct lv_bytes key, void *value)
     return 0;
 }
 
+/* Backward shift and no tombstones, so look-ups do not slow down with time. */
 void *lv_map_remove(struct lv_map *map, struct lv_bytes key)
 {
     struct lv_map_entry *entry;
     void *value;
 
+    assert(map->key != NULL);
     if (map->count == 0)
         return NULL;
     entry = find(map, hash_of(map, key), key);
@@ -228,6 +241,7 @@ void *lv_map_remove(struct lv_map *map, struct lv_bytes key)
     return value;
 }
 
+/* In no order; nothing may be put or removed in between. */
 void *lv_map_next(const struct lv_map *map, uint32_t *cursor)
 {
     assert(cursor != NULL);

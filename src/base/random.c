@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stddef.h>
 
+/* By 0 or 64 the shift would be undefined. */
 static uint64_t rotate(uint64_t x, unsigned bits)
 {
     assert(bits > 0);
@@ -20,6 +21,7 @@ static uint64_t spread(uint64_t *seed)
     return x ^ (x >> 31);
 }
 
+/* A small seed too gives four words that look unrelated. */
 void lv_random_seed(struct lv_random *random, uint64_t seed)
 {
     for (size_t i = 0; i < 4; i++)
@@ -28,12 +30,14 @@ void lv_random_seed(struct lv_random *random, uint64_t seed)
     assert((random->state[0] | random->state[1] | random->state[2] | random->state[3]) != 0);
 }
 
+/* xoshiro256**: fast, and nothing secret hangs on it. */
 uint64_t lv_random_next(struct lv_random *random)
 {
     uint64_t *s = random->state;
     uint64_t result = rotate(s[1] * 5, 7) * 9;
     uint64_t t = s[1] << 17;
 
+    assert((s[0] | s[1] | s[2] | s[3]) != 0);
     /* The order of these is the generator. */
     s[2] ^= s[0];
     s[3] ^= s[1];
@@ -44,6 +48,7 @@ uint64_t lv_random_next(struct lv_random *random)
     return result;
 }
 
+/* Even for large bounds, where a plain modulo would favour small numbers. */
 uint64_t lv_random_below(struct lv_random *random, uint64_t bound)
 {
     uint64_t reject;
@@ -58,11 +63,13 @@ uint64_t lv_random_below(struct lv_random *random, uint64_t bound)
     return x % bound;
 }
 
+/* 128 bits in base64url, as RabbitMQ's generated names have them. */
 void lv_random_name(struct lv_random *random, char name[22])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint64_t bits = 0;
 
+    assert(name != NULL);
     static_assert(sizeof digits == 64 + 1, "base64url has 64 digits");
     for (size_t i = 0; i < 22; i++) {
         if (i % 10 == 0) /* 64 bits are ten digits of six bits each */

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/err.h"
 
+/* A power of two, so that positions may count on for ever and wrap by a mask. */
 int lv_ring_init(struct lv_ring *ring, uint32_t capacity)
 {
     void **slots;
@@ -21,8 +22,10 @@ int lv_ring_init(struct lv_ring *ring, uint32_t capacity)
     return 0;
 }
 
+/* Both threads have let go of it. */
 void lv_ring_fini(struct lv_ring *ring)
 {
+    assert(ring->slots == NULL || atomic_load(&ring->published) == atomic_load(&ring->taken));
     lv_free(ring->slots);
     ring->slots = NULL;
 }
@@ -43,8 +46,10 @@ bool lv_ring_put(struct lv_ring *ring, void *item)
     return true;
 }
 
+/* Once for many items: the consumer's cache line is touched once per turn. */
 bool lv_ring_publish(struct lv_ring *ring)
 {
+    assert(ring->slots != NULL);
     /* Nobody else writes `published`, so the producer may read it without order. */
     if (atomic_load_explicit(&ring->published, memory_order_relaxed) == ring->filled)
         return false;
@@ -53,6 +58,7 @@ bool lv_ring_publish(struct lv_ring *ring)
     return true;
 }
 
+/* Wraps with the counter; both sides count in 32 bits and compare for equality only. */
 void *lv_ring_take(struct lv_ring *ring)
 {
     /* Nobody else writes `taken`. */

@@ -43,6 +43,7 @@ static int read_digits(const char *text, uint64_t *ret_number, const char **ret_
     return errno == 0 ? 0 : -LV_E_SYNTAX;
 }
 
+/* Strict where strtoull() is not: no sign, no blanks, nothing behind it. */
 int lv_text_number(const char *text, uint64_t *ret_number)
 {
     uint64_t number;
@@ -56,6 +57,7 @@ int lv_text_number(const char *text, uint64_t *ret_number)
     return 0;
 }
 
+/* RabbitMQ's units: MB is a million bytes, MiB is 2^20. */
 int lv_text_size(const char *text, uint64_t *ret_size)
 {
     uint64_t number;
@@ -79,6 +81,7 @@ int lv_text_size(const char *text, uint64_t *ret_size)
     return -LV_E_SYNTAX;
 }
 
+/* A plain decimal, independent of the locale in practice: the program never sets one. */
 int lv_text_decimal(const char *text, double *ret_number)
 {
     char *end;
@@ -103,6 +106,7 @@ const char *lv_size_text(uint64_t size, char text[LV_SIZE_TEXT_SIZE])
     double value = (double)size;
     size_t unit = 0;
 
+    assert(text != NULL);
     if (size < 1024) {
         snprintf(text, LV_SIZE_TEXT_SIZE, "%u bytes", (unsigned)size);
         return text;
@@ -115,6 +119,7 @@ const char *lv_size_text(uint64_t size, char text[LV_SIZE_TEXT_SIZE])
     return text;
 }
 
+/* Of the three ways in which one more letter can be reached. */
 static unsigned least(unsigned a, unsigned b, unsigned c)
 {
     unsigned smaller = a < b ? a : b;
@@ -145,6 +150,7 @@ unsigned lv_text_distance(const char *a, const char *b)
     return row[b_size];
 }
 
+/* The first of equals wins, so tables list the usual word first. */
 void lv_nearest_try(struct lv_nearest *nearest, const char *candidate)
 {
     unsigned distance = lv_text_distance(nearest->name, candidate);

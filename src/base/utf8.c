@@ -9,6 +9,7 @@ struct lead {
     uint8_t low, high;
 };
 
+/* The second byte's range shuts out overlong forms, surrogates and what lies beyond U+10FFFF. */
 static struct lead lead_of(uint8_t byte)
 {
     if (byte < 0x80)
@@ -27,6 +28,7 @@ static size_t ascii_prefix(struct lv_bytes bytes)
 {
     size_t at = 0;
 
+    assert(bytes.size == 0 || bytes.data != NULL);
     for (; bytes.size - at >= 8; at += 8) {
         uint64_t word;
         memcpy(&word, bytes.data + at, sizeof word);
@@ -38,6 +40,7 @@ static size_t ascii_prefix(struct lv_bytes bytes)
     return at;
 }
 
+/* RFC 3629, table 3-7 of Unicode: the second byte may be narrower than the others. */
 size_t lv_utf8_char(struct lv_bytes bytes)
 {
     struct lead lead;
@@ -56,6 +59,7 @@ size_t lv_utf8_char(struct lv_bytes bytes)
     return lead.size;
 }
 
+/* Nearly all names are ASCII, eight letters at a time. */
 bool lv_utf8_is_valid(struct lv_bytes bytes)
 {
     size_t at = ascii_prefix(bytes);

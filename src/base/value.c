@@ -26,6 +26,7 @@ static enum lv_type kind_of(enum lv_type type)
     return type == LV_TYPE_F32 ? LV_TYPE_F64 : type;
 }
 
+/* The first of several with one name counts, as for RabbitMQ. */
 static const struct lv_value *find(const struct lv_table *table, struct lv_bytes name)
 {
     for (uint32_t i = 0; table != NULL && i < table->count; i++) {
@@ -60,6 +61,8 @@ static bool same_in_order(const struct lv_table *a, const struct lv_table *b)
 /* True when b has all that a has; of several fields with one name the first one counts. */
 static bool is_part_of(const struct lv_table *a, const struct lv_table *b)
 {
+    assert(a != NULL);
+    assert(b != NULL);
     for (uint32_t i = 0; i < a->count; i++) {
         const struct lv_field *field = &a->fields[i];
         const struct lv_value *other = find(b, field->name);
@@ -74,6 +77,8 @@ static bool is_part_of(const struct lv_table *a, const struct lv_table *b)
 /* Has b every name of a? */
 static bool names_are_part_of(const struct lv_table *a, const struct lv_table *b)
 {
+    assert(a != NULL);
+    assert(b != NULL);
     for (uint32_t i = 0; i < a->count; i++) {
         if (find(b, a->fields[i].name) == NULL)
             return false;
@@ -91,6 +96,7 @@ static bool same_by_name(const struct lv_table *a, const struct lv_table *b)
     return names_are_part_of(b, a) && is_part_of(a, b);
 }
 
+/* Compared as values: 0.0 and -0.0 are the same argument. */
 static bool same_real(double a, double b)
 {
     return a == b || (a != a && b != b); /* a table with a NaN is still equal to itself */
@@ -105,6 +111,7 @@ struct printer {
     size_t used;
 };
 
+/* What does not fit is cut: these texts are for people. */
 static void print_bytes(struct printer *out, struct lv_bytes bytes)
 {
     size_t room = out->size - out->used;
@@ -117,15 +124,19 @@ static void print_bytes(struct printer *out, struct lv_bytes bytes)
     out->used += size;
 }
 
+/* Our own words. */
 static void print_text(struct printer *out, const char *text)
 {
+    assert(text != NULL);
     print_bytes(out, lv_text(text));
 }
 
+/* Erlang prints all integers alike, whatever their width on the wire. */
 static void print_integer(struct printer *out, int64_t integer)
 {
     char digits[24];
 
+    assert(out->used <= out->size);
     (void)snprintf(digits, sizeof digits, "%lld", (long long)integer);
     print_text(out, digits);
 }
@@ -136,6 +147,7 @@ static void print_real(struct printer *out, double real)
     char digits[40];
     bool whole = real > -1e15 && real < 1e15 && real == (double)(int64_t)real;
 
+    assert(out->used <= out->size);
     if (whole)
         (void)snprintf(digits, sizeof digits, "%.1f", real);
     for (int precision = 1; precision <= 17 && !whole; precision++) {
@@ -149,6 +161,7 @@ static void print_real(struct printer *out, double real)
 /* Printable ASCII and nothing else. */
 static bool is_plain(struct lv_bytes bytes)
 {
+    assert(bytes.size == 0 || bytes.data != NULL);
     for (size_t i = 0; i < bytes.size; i++) {
         if (bytes.data[i] < 0x20 || bytes.data[i] > 0x7e)
             return false;
@@ -161,6 +174,7 @@ static void print_binary(struct printer *out, struct lv_bytes bytes)
 {
     bool plain = is_plain(bytes);
 
+    assert(out->used <= out->size);
     print_text(out, plain && bytes.size > 0 ? "<<\"" : "<<");
     for (size_t i = 0; i < bytes.size && out->used < out->size; i++) {
         if (!plain && i > 0)
@@ -182,6 +196,7 @@ static void print_fields(struct printer *out, const struct lv_value *value)
 {
     const struct lv_table *table = value->table;
 
+    assert(value->type == LV_TYPE_TABLE || value->type == LV_TYPE_ARRAY);
     print_text(out, "[");
     for (uint32_t i = 0; i < count_of(table) && out->used < out->size; i++) {
         const struct lv_field *field = &table->fields[i];
@@ -201,6 +216,7 @@ static void print_fields(struct printer *out, const struct lv_value *value)
 /* As {scale,integer}. */
 static void print_decimal(struct printer *out, const struct lv_value *value)
 {
+    assert(value->type == LV_TYPE_DECIMAL);
     print_text(out, "{");
     print_integer(out, value->scale);
     print_text(out, ",");
@@ -255,22 +271,28 @@ struct plan {
 /* Without what its values point at. */
 static size_t table_size(const struct lv_table *table)
 {
+    assert(table != NULL);
     return sizeof *table + table->count * sizeof table->fields[0];
 }
 
+/* These live outside of the field and have to be copied along. */
 static bool holds_bytes(const struct lv_value *value)
 {
+    assert(value->type < LV_TYPE_COUNT);
     return value->type == LV_TYPE_STRING || value->type == LV_TYPE_BINARY;
 }
 
+/* As do these; an empty one may have no memory at all. */
 static bool holds_table(const struct lv_value *value)
 {
+    assert(value->type < LV_TYPE_COUNT);
     return (value->type == LV_TYPE_ARRAY || value->type == LV_TYPE_TABLE) && value->table != NULL;
 }
 
 /* Adds what the table needs: its own and its tables' size, and the size of all strings. */
 static void measure(const struct lv_table *table, size_t *ret_tables, size_t *ret_bytes)
 {
+    assert(table != NULL);
     *ret_tables += table_size(table);
     for (uint32_t i = 0; i < table->count; i++) {
         const struct lv_field *field = &table->fields[i];
@@ -282,6 +304,7 @@ static void measure(const struct lv_table *table, size_t *ret_tables, size_t *re
     }
 }
 
+/* Into the block's second half; the sum was counted before. */
 static struct lv_bytes copy_bytes(struct plan *plan, struct lv_bytes bytes)
 {
     struct lv_bytes copy = lv_bytes(plan->bytes, bytes.size);
@@ -310,17 +333,21 @@ static struct lv_table *copy_table(struct plan *plan, const struct lv_table *tab
     return copy;
 }
 
+/* NULL also for a table that is not there, so that callers need not tell the two apart. */
 const struct lv_value *lv_table_get(const struct lv_table *table, const char *name)
 {
     assert(name != NULL);
     return find(table, lv_text(name));
 }
 
+/* Of any width: AMQP has eight types for it, and clients choose any. */
 bool lv_value_is_integer(const struct lv_value *value)
 {
+    assert(value->type < LV_TYPE_COUNT);
     return kind_of(value->type) == LV_TYPE_I64;
 }
 
+/* As RabbitMQ compares: numbers by value, tables without regard to order. */
 bool lv_value_equal(const struct lv_value *a, const struct lv_value *b)
 {
     enum lv_type kind = kind_of(a->type);
@@ -351,12 +378,14 @@ bool lv_value_equal(const struct lv_value *a, const struct lv_value *b)
     }
 }
 
+/* RabbitMQ's names, which stand in its error texts. */
 const char *lv_type_name(enum lv_type type)
 {
     assert(type < LV_TYPE_COUNT);
     return type_names[type];
 }
 
+/* As Erlang's ~p would, since error texts quote values that way. */
 const char *lv_value_print(const struct lv_value *value, char *text, size_t size)
 {
     struct printer out = {.text = text, .size = size - 1};
@@ -367,6 +396,7 @@ const char *lv_value_print(const struct lv_value *value, char *text, size_t size
     return text;
 }
 
+/* One block for the whole tree: one allocation to fail, one to free. */
 struct lv_table *lv_table_dup(const struct lv_table *table)
 {
     size_t tables = 0;
@@ -375,6 +405,7 @@ struct lv_table *lv_table_dup(const struct lv_table *table)
     uint8_t *block;
     struct lv_table *copy;
 
+    assert(table != NULL);
     static_assert(sizeof(struct lv_table) % 8 == 0, "tables lie behind each other in a block");
     measure(table, &tables, &bytes);
     block = lv_alloc(tables + bytes);

@@ -7,6 +7,7 @@
 /* A body buffer larger than this is given back after its message. */
 #define KEPT_MAX ((size_t)1 << 20)
 
+/* Its three buffers; it may be used again. */
 void lv_assembly_fini(struct lv_assembly *assembly)
 {
     assert(assembly != NULL);
@@ -62,6 +63,8 @@ static int complete(struct lv_assembly *assembly, struct lv_bytes body,
     return 1;
 }
 
+/* 0-9-1 §4.2.6: a message is a method, a header and bodies, with nothing of its channel in between.
+ */
 int lv_assembly_method(struct lv_assembly *assembly, struct lv_bytes payload, struct lv_diag *diag)
 {
     assert(payload.size >= 4);
@@ -78,6 +81,7 @@ int lv_assembly_method(struct lv_assembly *assembly, struct lv_bytes payload, st
     return append(&assembly->method, payload);
 }
 
+/* The size is judged before any memory is taken for the body. */
 int lv_assembly_header(struct lv_assembly *assembly, struct lv_bytes payload, uint64_t body_max,
                        struct lv_engine_message *ret_message, struct lv_diag *diag)
 {
@@ -103,6 +107,7 @@ int lv_assembly_header(struct lv_assembly *assembly, struct lv_bytes payload, ui
     return complete(assembly, lv_bytes(NULL, 0), ret_message, diag);
 }
 
+/* A body in one frame is not copied at all, which is nearly every body. */
 int lv_assembly_body(struct lv_assembly *assembly, struct lv_bytes payload,
                      struct lv_engine_message *ret_message, struct lv_diag *diag)
 {

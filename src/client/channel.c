@@ -36,6 +36,7 @@ static const struct answer answers[] = {
     {LV_AMQP091_TX_ROLLBACK, LV_AMQP091_TX_ROLLBACK_OK},
 };
 
+/* Numbers are reused, so a channel's memory is made once and reset. */
 struct lv_engine_channel *lv_engine_channel_new(void)
 {
     struct lv_engine_channel *channel = lv_calloc(1, sizeof *channel);
@@ -45,6 +46,7 @@ struct lv_engine_channel *lv_engine_channel_new(void)
     return channel;
 }
 
+/* What was awaited or unconfirmed will never be answered. */
 void lv_engine_channel_reset(struct lv_engine_channel *channel)
 {
     assert(channel != NULL);
@@ -55,10 +57,12 @@ void lv_engine_channel_reset(struct lv_engine_channel *channel)
     channel->awaited_count = 0;
 }
 
+/* Takes NULL, as most numbers never had a channel. */
 void lv_engine_channel_free(struct lv_engine_channel *channel)
 {
     if (channel == NULL)
         return;
+    assert(channel->awaited_count <= LV_ENGINE_AWAITED_MAX);
     lv_engine_channel_reset(channel);
     lv_free(channel);
 }
@@ -73,6 +77,7 @@ static bool is_pair(uint32_t call, uint32_t answer)
     return false;
 }
 
+/* Publishes and acknowledgements are not; waiting for them would never end. */
 bool lv_engine_channel_is_answered(uint32_t id)
 {
     assert(id != 0);
@@ -82,6 +87,7 @@ bool lv_engine_channel_is_answered(uint32_t id)
     return false;
 }
 
+/* Brokers answer in the order in which they were asked. */
 int lv_engine_channel_await(struct lv_engine_channel *channel, uint32_t id)
 {
     assert(lv_engine_channel_is_answered(id));
@@ -93,6 +99,7 @@ int lv_engine_channel_await(struct lv_engine_channel *channel, uint32_t id)
     return 0;
 }
 
+/* False when the broker answers what was not asked, which ends the connection. */
 bool lv_engine_channel_answer(struct lv_engine_channel *channel, uint32_t answer)
 {
     assert(channel->awaited_count <= LV_ENGINE_AWAITED_MAX);

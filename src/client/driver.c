@@ -218,6 +218,7 @@ static int turn_with(struct lv_driver *driver, uint64_t deadline, int fd, struct
 /* A turn that waits for the broker only. */
 static int turn(struct lv_driver *driver, uint64_t deadline, struct lv_diag *diag)
 {
+    assert(driver->engine != NULL);
     return turn_with(driver, deadline, -1, diag);
 }
 
@@ -274,6 +275,7 @@ static int make_engine(struct lv_driver *driver)
     return driver->input == NULL || driver->engine == NULL ? -LV_E_NOMEM : 0;
 }
 
+/* One deadline for all of it: resolving, connecting and the login. */
 int lv_driver_open(const struct lv_driver_options *options, struct lv_driver **ret_driver,
                    struct lv_diag *diag)
 {
@@ -310,6 +312,7 @@ int lv_driver_open(const struct lv_driver_options *options, struct lv_driver **r
     return 0;
 }
 
+/* Without a word if nobody has said goodbye. */
 void lv_driver_free(struct lv_driver *driver)
 {
     if (driver == NULL)
@@ -326,6 +329,7 @@ void lv_driver_free(struct lv_driver *driver)
     lv_free(driver);
 }
 
+/* The broker's close-ok is the proof that all that was published before has been read. */
 int lv_driver_close(struct lv_driver *driver, struct lv_diag *diag)
 {
     const struct lv_amqp091_method close_method = {
@@ -335,6 +339,7 @@ int lv_driver_close(struct lv_driver *driver, struct lv_diag *diag)
     uint64_t deadline = timeout_at(driver);
     int rc;
 
+    assert(driver->call_channel == PENDING_NONE);
     if (driver->closed)
         return check(driver, 0, diag);
     rc = lv_engine_call(driver->engine, 0, &close_method, diag);
@@ -348,6 +353,7 @@ int lv_driver_close(struct lv_driver *driver, struct lv_diag *diag)
     return driver->closed_error == 0 ? 0 : check(driver, 0, diag);
 }
 
+/* The channel's end is an answer as well, and then the one that counts. */
 int lv_driver_call(struct lv_driver *driver, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_amqp091_method *ret_reply,
                    struct lv_diag *diag)
@@ -380,6 +386,7 @@ int lv_driver_call(struct lv_driver *driver, uint16_t channel,
     return rc;
 }
 
+/* Acknowledgements and the like: sent with what follows, or by a flush. */
 int lv_driver_send(struct lv_driver *driver, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_diag *diag)
 {
@@ -389,6 +396,7 @@ int lv_driver_send(struct lv_driver *driver, uint16_t channel,
     return rc < 0 ? rc : lv_engine_call(driver->engine, channel, method, diag);
 }
 
+/* May send nothing yet, so that many small messages leave together. */
 int lv_driver_publish(struct lv_driver *driver, uint16_t channel,
                       const struct lv_amqp091_basic_publish *publish,
                       const struct lv_engine_content *content, uint64_t *ret_tag,
@@ -411,6 +419,7 @@ int lv_driver_publish(struct lv_driver *driver, uint16_t channel,
     return rc;
 }
 
+/* The events themselves have been told by then. */
 int lv_driver_wait(struct lv_driver *driver, uint64_t deadline, struct lv_diag *diag)
 {
     uint64_t told_count = driver->told_count;
@@ -427,6 +436,7 @@ int lv_driver_wait(struct lv_driver *driver, uint64_t deadline, struct lv_diag *
     return rc < 0 ? rc : 1;
 }
 
+/* For programs that wait for their own input and the broker together. */
 int lv_driver_wait_fd(struct lv_driver *driver, int fd, struct lv_diag *diag)
 {
     int rc = check(driver, 0, diag);
@@ -440,6 +450,7 @@ int lv_driver_wait_fd(struct lv_driver *driver, int fd, struct lv_diag *diag)
     return rc;
 }
 
+/* For acknowledgements before a long pause, say. */
 int lv_driver_flush(struct lv_driver *driver, struct lv_diag *diag)
 {
     int rc = check(driver, 0, diag);
@@ -451,6 +462,7 @@ int lv_driver_flush(struct lv_driver *driver, struct lv_diag *diag)
     return rc < 0 ? rc : check(driver, 0, diag);
 }
 
+/* The time-out begins anew with every confirm: a slow disk is not a silent broker. */
 int lv_driver_await_confirms(struct lv_driver *driver, uint16_t channel, uint64_t most,
                              struct lv_diag *diag)
 {
@@ -475,6 +487,7 @@ int lv_driver_await_confirms(struct lv_driver *driver, uint16_t channel, uint64_
     return rc;
 }
 
+/* Does not read: what has come is for later, when the caller is ready. */
 void lv_driver_keep_alive(struct lv_driver *driver)
 {
     struct pollfd poller = {.fd = driver->fd, .events = POLLIN};
@@ -487,12 +500,16 @@ void lv_driver_keep_alive(struct lv_driver *driver)
     send_some(driver);
 }
 
+/* Questions only: a call through it would find nobody who waits. */
 struct lv_engine *lv_driver_engine(struct lv_driver *driver)
 {
+    assert(driver != NULL);
     return driver->engine;
 }
 
+/* For poll(), or for who takes over. */
 int lv_driver_fd(const struct lv_driver *driver)
 {
+    assert(driver->fd >= 0);
     return driver->fd;
 }

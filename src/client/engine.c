@@ -89,10 +89,12 @@ struct room {
     size_t size;
 };
 
+/* Frames that fit are built in the output itself; larger ones are copied into it. */
 static int begin_frame(struct lv_engine *engine, size_t size, struct room *ret_room)
 {
     struct room room = {.size = size};
 
+    assert(size >= LV_AMQP091_FRAME_OVERHEAD_SIZE);
     if (engine->frame_max != 0 && size > engine->frame_max)
         return -LV_E_RESOURCE;
     if (size > LV_OUT_CHUNK_SIZE)
@@ -127,6 +129,7 @@ static int put_method(struct lv_engine *engine, uint16_t channel,
     struct room room;
     int rc = begin_frame(engine, lv_amqp091_frame_method_size(method), &room);
 
+    assert(method != NULL);
     if (rc < 0)
         return rc;
     lv_amqp091_frame_encode_method(method, channel, room.at);
@@ -203,6 +206,7 @@ static void answer_tune(struct lv_engine *engine, const struct lv_amqp091_connec
         .connection_tune_ok = lv_handshake_tune(&engine->config, offer),
     };
 
+    assert(engine->config.frame_max >= LV_AMQP091_FRAME_SIZE_MIN);
     if (offer->frame_max != 0 && offer->frame_max < LV_AMQP091_FRAME_SIZE_MIN) {
         give_up(engine, -LV_E_NOT_ALLOWED, "the broker's frame-max is below 4096");
         return;
@@ -249,6 +253,7 @@ static void take_blocked(struct lv_engine *engine, const struct lv_amqp091_metho
 /* Methods that come once, before the connection is open. */
 static bool is_handshake(uint32_t id)
 {
+    assert(id != 0);
     return id == LV_AMQP091_CONNECTION_START || id == LV_AMQP091_CONNECTION_TUNE ||
            id == LV_AMQP091_CONNECTION_OPEN_OK;
 }
@@ -284,6 +289,7 @@ static void take_connection_method(struct lv_engine *engine, const struct lv_amq
 {
     const struct lv_engine_event opened = {.kind = LV_ENGINE_OPENED};
 
+    assert(method->id != 0);
     if (method->id == LV_AMQP091_CONNECTION_CLOSE) {
         take_close(engine, &method->connection_close);
         return;
@@ -537,6 +543,7 @@ static bool is_refused(struct lv_engine *engine, struct lv_bytes input)
     return true;
 }
 
+/* The protocol header is its first output (0-9-1 §4.2.2). */
 struct lv_engine *lv_engine_new(const struct lv_engine_config *config, uint64_t now)
 {
     struct lv_engine *engine = lv_calloc(1, sizeof *engine);
@@ -555,6 +562,7 @@ struct lv_engine *lv_engine_new(const struct lv_engine_config *config, uint64_t 
     return engine;
 }
 
+/* Says nothing to anybody; whoever wants a goodbye calls it before. */
 void lv_engine_free(struct lv_engine *engine)
 {
     if (engine == NULL)
@@ -567,17 +575,20 @@ void lv_engine_free(struct lv_engine *engine)
     lv_free(engine);
 }
 
+/* Bytes that nobody has read yet count too. */
 void lv_engine_heard(struct lv_engine *engine, uint64_t now)
 {
     assert(now >= engine->heard_at);
     engine->heard_at = now;
 }
 
+/* Frame by frame; what is left over is less than one and comes again with more. */
 size_t lv_engine_input(struct lv_engine *engine, struct lv_bytes input, uint64_t now)
 {
     struct lv_diag diag = {.text = "malformed frame"};
     size_t used = 0;
 
+    assert(input.size == 0 || input.data != NULL);
     if (input.size > 0)
         lv_engine_heard(engine, now);
     while (engine->state != STATE_CLOSED) {
@@ -601,6 +612,7 @@ size_t lv_engine_input(struct lv_engine *engine, struct lv_bytes input, uint64_t
     return engine->state == STATE_CLOSED ? input.size : used;
 }
 
+/* The one case in which silence has a meaning is told as what it means. */
 void lv_engine_lost(struct lv_engine *engine, const char *why)
 {
     assert(why != NULL);
@@ -611,6 +623,7 @@ void lv_engine_lost(struct lv_engine *engine, const char *why)
         end(engine, -LV_E_CLOSED, 0, why);
 }
 
+/* 0-9-1 §4.2.7: a heartbeat twice per interval; two intervals of silence are the end. */
 void lv_engine_tick(struct lv_engine *engine, uint64_t now)
 {
     uint8_t heartbeat[LV_AMQP091_FRAME_OVERHEAD_SIZE];
@@ -634,6 +647,7 @@ void lv_engine_tick(struct lv_engine *engine, uint64_t now)
     engine->put_count_seen = engine->put_count;
 }
 
+/* Half an interval, so that ours are never late. */
 uint64_t lv_engine_next(const struct lv_engine *engine)
 {
     assert(engine != NULL);
@@ -642,6 +656,7 @@ uint64_t lv_engine_next(const struct lv_engine *engine)
     return engine->tick_at + engine->heartbeat / 2;
 }
 
+/* Whoever has the socket sends from it. */
 struct lv_out *lv_engine_out(struct lv_engine *engine)
 {
     assert(engine != NULL);
@@ -707,6 +722,7 @@ static int call_connection(struct lv_engine *engine, const struct lv_amqp091_met
     return 0;
 }
 
+/* What it sends is remembered until the answer has come. */
 int lv_engine_call(struct lv_engine *engine, uint16_t channel,
                    const struct lv_amqp091_method *method, struct lv_diag *diag)
 {
@@ -735,6 +751,7 @@ int lv_engine_call(struct lv_engine *engine, uint16_t channel,
     return rc;
 }
 
+/* Flags and properties are as the caller encoded them. */
 static int put_header(struct lv_engine *engine, uint16_t channel,
                       const struct lv_amqp091_content *content)
 {
@@ -743,6 +760,7 @@ static int put_header(struct lv_engine *engine, uint16_t channel,
     uint8_t *p;
     int rc = begin_frame(engine, LV_AMQP091_FRAME_OVERHEAD_SIZE + payload_size, &room);
 
+    assert(content != NULL);
     if (rc < 0)
         return rc;
     p = lv_amqp091_frame_head_encode(room.at, LV_AMQP091_FRAME_HEADER, channel, payload_size);
@@ -775,6 +793,7 @@ static int put_body(struct lv_engine *engine, uint16_t channel, struct lv_bytes 
     return rc;
 }
 
+/* Checked before any of it is written: a half-sent message ends the connection. */
 int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
                       const struct lv_amqp091_basic_publish *publish,
                       const struct lv_engine_content *content, uint64_t *ret_tag,
@@ -788,6 +807,7 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
     uint64_t tag = 0;
     int rc = check_channel(engine, channel, false, diag);
 
+    assert(content->body.size == 0 || content->body.data != NULL);
     if (rc < 0)
         return rc;
     if (engine->frame_max != 0 && header_size > engine->frame_max)
@@ -812,6 +832,7 @@ int lv_engine_publish(struct lv_engine *engine, uint16_t channel,
     return 0;
 }
 
+/* None on a channel that was never opened. */
 uint64_t lv_engine_unconfirmed(const struct lv_engine *engine, uint16_t channel)
 {
     const struct lv_engine_channel *of = find_channel(engine, channel);
@@ -820,22 +841,30 @@ uint64_t lv_engine_unconfirmed(const struct lv_engine *engine, uint16_t channel)
     return of == NULL ? 0 : lv_unconfirmed_count(&of->confirms);
 }
 
+/* By either side, or lost. */
 bool lv_engine_is_closed(const struct lv_engine *engine)
 {
+    assert(engine != NULL);
     return engine->state == STATE_CLOSED;
 }
 
+/* RabbitMQ's extension: publishing would only fill buffers. */
 bool lv_engine_is_blocked(const struct lv_engine *engine)
 {
+    assert(engine != NULL);
     return engine->blocked;
 }
 
+/* Product and version, for messages to people. */
 const char *lv_engine_server(const struct lv_engine *engine)
 {
+    assert(engine != NULL);
     return engine->server;
 }
 
+/* As negotiated; 0 is none. */
 uint32_t lv_engine_frame_max(const struct lv_engine *engine)
 {
+    assert(engine != NULL);
     return engine->frame_max;
 }

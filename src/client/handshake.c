@@ -10,6 +10,7 @@
 /* One field of the table: RabbitMQ shows these in its lists of connections. */
 static uint8_t *put_text(uint8_t *p, const char *name, struct lv_bytes value)
 {
+    assert(name != NULL);
     p = lv_amqp091_write_shortstr(p, lv_text(name));
     p = lv_put8(p, 'S');
     return lv_amqp091_write_longstr(p, value);
@@ -38,6 +39,7 @@ static uint8_t *put_capabilities(uint8_t *p)
     return p;
 }
 
+/* Without its length, which the method's encoder writes. */
 size_t lv_handshake_properties(const struct lv_engine_config *config,
                                uint8_t entries[LV_HANDSHAKE_PROPERTIES_SIZE])
 {
@@ -67,6 +69,7 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* Each limit is the lower one of both sides' (0-9-1 connection.tune). */
 struct lv_amqp091_connection_tune_ok
 lv_handshake_tune(const struct lv_engine_config *config,
                   const struct lv_amqp091_connection_tune *offer)
@@ -82,6 +85,7 @@ lv_handshake_tune(const struct lv_engine_config *config,
     };
 }
 
+/* Whole words: PLAIN is a part of AMQPLAIN. */
 bool lv_handshake_offers(struct lv_bytes mechanisms, const char *word)
 {
     size_t size = strlen(word), at = 0;
@@ -98,6 +102,7 @@ bool lv_handshake_offers(struct lv_bytes mechanisms, const char *word)
     return false;
 }
 
+/* For people; brokers are free to say nothing. */
 const char *lv_handshake_server(struct lv_bytes properties, char *text, size_t size)
 {
     struct lv_bytes product = lv_text("an unknown broker"), version = lv_text("");
@@ -114,6 +119,7 @@ const char *lv_handshake_server(struct lv_bytes properties, char *text, size_t s
     return text;
 }
 
+/* From the last on, since general errors stand in front and special ones behind them. */
 int lv_handshake_error(uint16_t reply_code)
 {
     assert(LV_E_NONE == 0);

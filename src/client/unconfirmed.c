@@ -4,12 +4,14 @@
 
 #define BITS_MIN 1024u
 
+/* Tags begin at 1 with confirm.select. */
 void lv_unconfirmed_init(struct lv_unconfirmed *confirms)
 {
     assert(confirms != NULL);
     *confirms = (struct lv_unconfirmed){.lowest = 1, .next = 1};
 }
 
+/* May be used again, from tag 1. */
 void lv_unconfirmed_fini(struct lv_unconfirmed *confirms)
 {
     assert(confirms != NULL);
@@ -27,6 +29,7 @@ static uint64_t *word(const struct lv_unconfirmed *confirms, uint64_t tag)
 /* Its place in the word. */
 static uint64_t bit(uint64_t tag)
 {
+    assert(tag > 0);
     return (uint64_t)1 << (tag & 63);
 }
 
@@ -74,6 +77,7 @@ static int grow(struct lv_unconfirmed *confirms)
     return 0;
 }
 
+/* Memory grows with how far confirms are apart, not with how many there are. */
 int lv_unconfirmed_open(struct lv_unconfirmed *confirms, uint64_t *ret_tag)
 {
     assert(confirms->next >= confirms->lowest);
@@ -87,6 +91,7 @@ int lv_unconfirmed_open(struct lv_unconfirmed *confirms, uint64_t *ret_tag)
     return 0;
 }
 
+/* Those between the lowest open one and the next, without what was confirmed early. */
 uint64_t lv_unconfirmed_count(const struct lv_unconfirmed *confirms)
 {
     assert(confirms->next - confirms->lowest >= confirms->early);
@@ -120,6 +125,7 @@ static void settle_up_to(struct lv_unconfirmed *confirms, uint64_t tag, lv_uncon
     }
 }
 
+/* A confirm for what is not open is the broker's error, and is reported as such. */
 int lv_unconfirmed_settle(struct lv_unconfirmed *confirms, uint64_t tag, bool multiple,
                           lv_unconfirmed_fn *settled, void *ctx)
 {

@@ -82,6 +82,8 @@ static int parse_number(struct piece piece, const char *what, uint16_t lowest, s
     uint32_t number = 0;
     bool good = size_of(piece) > 0 && size_of(piece) <= 5;
 
+    assert(what != NULL);
+    assert(ret_number != NULL);
     for (const char *p = piece.at; good && p < piece.end; p++) {
         good = *p >= '0' && *p <= '9';
         number = number * 10 + (uint32_t)(*p - '0');
@@ -101,6 +103,7 @@ static int parse_login(struct piece login, struct lv_diag *diag, struct lv_url *
     struct piece password = {user.end, login.end};
     int rc = decode(user, "user name", diag, url->user);
 
+    assert(url != NULL);
     if (rc < 0 || size_of(password) == 0)
         return rc;
     password.at++; /* the colon */
@@ -114,6 +117,7 @@ static int parse_address(struct piece address, struct lv_diag *diag, struct lv_u
     struct piece port = {host.end, address.end};
     int rc;
 
+    assert(url != NULL);
     if (size_of(address) > 0 && *address.at == '[') {
         host = (struct piece){address.at + 1, find(address, "]")};
         if (host.end == address.end)
@@ -153,6 +157,7 @@ static int parse_query(struct piece query, struct lv_diag *diag, struct lv_url *
 {
     size_t key_size = strlen(HEARTBEAT_KEY);
 
+    assert(url != NULL);
     if (size_of(query) == 0)
         return 0;
     query.at++; /* the question mark */
@@ -169,11 +174,14 @@ static const char *last_at_sign(struct piece piece)
 {
     const char *p = piece.end;
 
+    assert(piece.at <= piece.end);
     while (p > piece.at && p[-1] != '@')
         p--;
     return p == piece.at ? NULL : p - 1;
 }
 
+/* By hand: the vhost is percent-encoded, and an empty one differs from none (RabbitMQ's URI
+ * specification). */
 int lv_url_parse(const char *text, struct lv_diag *diag, struct lv_url *ret_url)
 {
     struct lv_url url = {.user = "guest",

@@ -26,6 +26,7 @@ static int bad_frame(uint8_t type, struct lv_bytes payload, const char *error, s
                    all ? "all" : "first 16", lv_amqp091_octets(payload, SHOWN_MAX, octets), error);
 }
 
+/* Seven octets are enough to judge a frame before any of its payload is kept. */
 size_t lv_amqp091_frame_head_decode(struct lv_bytes input, struct lv_amqp091_frame_head *ret_head)
 {
     if (input.size < LV_AMQP091_FRAME_HEAD_SIZE)
@@ -39,6 +40,8 @@ size_t lv_amqp091_frame_head_decode(struct lv_bytes input, struct lv_amqp091_fra
     return LV_AMQP091_FRAME_HEAD_SIZE;
 }
 
+/* Before the payload has come: a size over the limit must not make anybody wait for so many bytes.
+ */
 int lv_amqp091_frame_head_check(const struct lv_amqp091_frame_head *head, uint32_t frame_max,
                                 struct lv_diag *diag)
 {
@@ -63,17 +66,21 @@ int lv_amqp091_frame_head_check(const struct lv_amqp091_frame_head *head, uint32
     }
 }
 
+/* 0-9-1 §4.2.3: without its end octet a frame is out of step with its size, and nothing behind it
+ * can be trusted. */
 int lv_amqp091_frame_end_check(uint8_t type, struct lv_bytes payload, uint8_t end,
                                struct lv_diag *diag)
 {
     char error[64];
 
+    assert(payload.size == 0 || payload.data != NULL);
     if (LV_LIKELY(end == LV_AMQP091_FRAME_END))
         return 0;
     snprintf(error, sizeof error, "{invalid_frame_end_marker,%u}", end);
     return bad_frame(type, payload, error, diag);
 }
 
+/* Whole frames only; the caller keeps what is left over. */
 int lv_amqp091_frame_decode(struct lv_bytes input, uint32_t frame_max,
                             struct lv_amqp091_frame *ret_frame, struct lv_diag *diag)
 {
@@ -97,11 +104,14 @@ int lv_amqp091_frame_decode(struct lv_bytes input, uint32_t frame_max,
     return (int)(head.size + LV_AMQP091_FRAME_OVERHEAD_SIZE);
 }
 
+/* Head and end octet included. */
 size_t lv_amqp091_frame_method_size(const struct lv_amqp091_method *method)
 {
+    assert(method != NULL);
     return lv_amqp091_method_size(method) + LV_AMQP091_FRAME_OVERHEAD_SIZE;
 }
 
+/* The size goes into the head when the payload is there: measuring first would walk it twice. */
 uint8_t *lv_amqp091_frame_encode_method(const struct lv_amqp091_method *method, uint16_t channel,
                                         uint8_t *p)
 {
@@ -132,6 +142,7 @@ static enum lv_amqp091_header version_of(const uint8_t *v)
     static const uint8_t v1_0_tls[] = {2, 1, 0, 0};
     static const uint8_t v1_0_sasl[] = {3, 1, 0, 0};
 
+    assert(v != NULL);
     if (memcmp(v, v0_9_1, 4) == 0 || memcmp(v, v0_9, 4) == 0)
         return LV_AMQP091_HEADER_0_9_1;
     if (memcmp(v, v1_0_sasl, 4) == 0)
@@ -149,6 +160,7 @@ static enum lv_amqp091_header stranger(const uint8_t *data)
     static const char *const http[] = {"GET ",   "HEAD ",    "POST ",   "PUT ",  "DELETE ",
                                        "PATCH ", "OPTIONS ", "CONNECT", "TRACE", "PRI * "};
 
+    assert(data != NULL);
     if (data[0] == 0x16 && data[1] == 0x03)
         return LV_AMQP091_HEADER_TLS;
     for (size_t i = 0; i < LV_COUNT(http); i++) {
@@ -158,6 +170,7 @@ static enum lv_amqp091_header stranger(const uint8_t *data)
     return LV_AMQP091_HEADER_GARBAGE;
 }
 
+/* Eight octets tell even who is no AMQP client at all, so that the log can. */
 size_t lv_amqp091_header_decode(struct lv_bytes input, enum lv_amqp091_header *ret_header)
 {
     if (input.size < LV_AMQP091_HEADER_SIZE)
@@ -168,6 +181,7 @@ size_t lv_amqp091_header_decode(struct lv_bytes input, enum lv_amqp091_header *r
     return LV_AMQP091_HEADER_SIZE;
 }
 
+/* 0-9-1 §4.2.2: a header that suits nobody is answered with one that does. */
 const uint8_t *lv_amqp091_header_reply(enum lv_amqp091_header header)
 {
     assert(header < LV_AMQP091_HEADER_COUNT);

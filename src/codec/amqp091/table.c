@@ -40,6 +40,7 @@ struct walk {
     struct lv_diag *diag;   /* view */
 };
 
+/* Arrays and tables, which hold fields themselves. */
 static bool is_nested(uint8_t octet)
 {
     assert(octets[octet].shape != LV_SHAPE_NONE);
@@ -51,6 +52,7 @@ static void read_value(struct lv_amqp091_reader *reader, struct lv_amqp091_field
 {
     const struct octet *octet;
 
+    assert(ret_field != NULL);
     ret_field->octet = lv_amqp091_read_octet(reader);
     octet = &octets[ret_field->octet];
     switch (octet->shape) {
@@ -86,15 +88,19 @@ static int next(struct lv_bytes *entries, bool named, struct lv_amqp091_field *r
     return 1;
 }
 
+/* One level only; values that nest are returned as their bytes. */
 int lv_amqp091_field_next(struct lv_bytes *entries, struct lv_amqp091_field *ret_field,
                           struct lv_diag *diag)
 {
+    assert(entries != NULL);
+    assert(ret_field != NULL);
     return next(entries, true, ret_field, diag);
 }
 
 /* Goes into a table or array at this depth. */
 static int enter(const struct walk *walk, struct lv_bytes entries, unsigned depth)
 {
+    assert(depth > 0);
     if (depth > LV_AMQP091_TABLE_DEPTH_MAX)
         return lv_amqp091_cannot_decode(entries, "tables are nested too deeply", walk->diag);
     return 0;
@@ -116,6 +122,8 @@ static int check_level(struct walk *walk, struct lv_bytes entries, bool named, u
     struct lv_amqp091_field field = {.octet = 0};
     int rc = enter(walk, entries, depth);
 
+    assert(depth > 0);
+    assert(depth <= LV_AMQP091_TABLE_DEPTH_MAX + 1);
     if (rc < 0)
         return rc;
     while ((rc = next(&entries, named, &field, walk->diag)) > 0) {
@@ -128,28 +136,34 @@ static int check_level(struct walk *walk, struct lv_bytes entries, bool named, u
     return rc;
 }
 
+/* Depth and number of fields are bounded, so no table takes more stack or time than that. */
 int lv_amqp091_table_check(struct lv_bytes entries, struct lv_diag *diag)
 {
     struct walk walk = {.fields_left = LV_AMQP091_TABLE_FIELDS_MAX, .diag = diag};
 
+    assert(entries.size == 0 || entries.data != NULL);
     return check_level(&walk, entries, true, 1);
 }
 
+/* Bits and not a cast: the wire has IEEE 754, whatever the compiler makes of unions. */
 static double get_float(const uint8_t *p)
 {
     uint32_t bits = lv_get32(p);
     float real;
 
+    assert(p != NULL);
     static_assert(sizeof real == sizeof bits, "binary32");
     memcpy(&real, &bits, sizeof real);
     return (double)real;
 }
 
+/* The same for eight octets. */
 static double get_double(const uint8_t *p)
 {
     uint64_t bits = lv_get64(p);
     double real;
 
+    assert(p != NULL);
     static_assert(sizeof real == sizeof bits, "binary64");
     memcpy(&real, &bits, sizeof real);
     return real;
@@ -265,6 +279,7 @@ static int decode_level(struct walk *walk, struct lv_bytes entries, bool named, 
     return 0;
 }
 
+/* Into the arena, whose limit bounds what a table becomes in memory: small fields grow a lot. */
 int lv_amqp091_table_decode(struct lv_bytes entries, struct lv_arena *arena,
                             const struct lv_table **ret_table, struct lv_diag *diag)
 {
@@ -300,8 +315,10 @@ static size_t level_size(const struct lv_table *table, bool named, unsigned dept
     return size;
 }
 
+/* Without the length in front, as the caller may write that itself. */
 size_t lv_amqp091_table_size(const struct lv_table *table)
 {
+    assert(table == NULL || table->count <= LV_AMQP091_TABLE_FIELDS_MAX);
     return level_size(table, true, 1);
 }
 
@@ -381,7 +398,9 @@ static uint8_t *put_level(const struct lv_table *table, bool named, unsigned dep
     return p;
 }
 
+/* What the size function has measured. */
 uint8_t *lv_amqp091_table_encode(const struct lv_table *table, uint8_t *p)
 {
+    assert(p != NULL);
     return put_level(table, true, 1, p);
 }

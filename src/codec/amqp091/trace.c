@@ -22,6 +22,7 @@ static void append(struct lv_amqp091_trace *trace, const char *fmt, ...)
     assert(trace->used < trace->size);
 }
 
+/* Golden texts of tests are compared with it, so its form is kept stable. */
 void lv_amqp091_trace_begin(struct lv_amqp091_trace *trace, char *text, size_t size,
                             const char *title)
 {
@@ -31,17 +32,22 @@ void lv_amqp091_trace_begin(struct lv_amqp091_trace *trace, char *text, size_t s
     append(trace, "%s", title);
 }
 
+/* In decimal, whatever its width. */
 void lv_amqp091_trace_number(struct lv_amqp091_trace *trace, const char *name, uint64_t value)
 {
+    assert(name != NULL);
     append(trace, " %s=%llu", name, (unsigned long long)value);
 }
 
+/* Only when it is set: most bits of most methods are not. */
 void lv_amqp091_trace_bit(struct lv_amqp091_trace *trace, const char *name, bool value)
 {
+    assert(name != NULL);
     if (value)
         append(trace, " %s=1", name);
 }
 
+/* Escaped, as a peer may have chosen it. */
 void lv_amqp091_trace_string(struct lv_amqp091_trace *trace, const char *name,
                              struct lv_bytes value)
 {
@@ -55,8 +61,10 @@ void lv_amqp091_trace_string(struct lv_amqp091_trace *trace, const char *name,
     append(trace, "\"");
 }
 
+/* Tables and passwords: their size is all that is shown. */
 void lv_amqp091_trace_opaque(struct lv_amqp091_trace *trace, const char *name,
                              struct lv_bytes value)
 {
+    assert(name != NULL);
     append(trace, " %s=(%zu bytes)", name, value.size);
 }

@@ -7,6 +7,7 @@
 
 const char lv_amqp091_not_utf8[] = "Malformed UTF-8 in shortstr";
 
+/* RabbitMQ quotes offending bytes as Erlang binaries. */
 const char *lv_amqp091_octets(struct lv_bytes bytes, size_t max, char text[LV_AMQP091_OCTETS_SIZE])
 {
     char *p = text, *end = text + LV_AMQP091_OCTETS_SIZE;
@@ -21,6 +22,8 @@ const char *lv_amqp091_octets(struct lv_bytes bytes, size_t max, char text[LV_AM
     return text;
 }
 
+/* A frame that cannot be decoded ends the connection (0-9-1 §4.2.3), so the sentence is all that
+ * the peer learns. */
 int lv_amqp091_cannot_decode(struct lv_bytes whole, const char *why, struct lv_diag *diag)
 {
     char octets[LV_AMQP091_OCTETS_SIZE];

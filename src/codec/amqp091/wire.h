@@ -70,6 +70,7 @@ static inline const uint8_t *lv_amqp091_take(struct lv_amqp091_reader *reader, s
 static inline int lv_amqp091_reader_end(const struct lv_amqp091_reader *reader,
                                         struct lv_bytes whole, struct lv_diag *diag)
 {
+    assert(reader->p <= reader->end);
     if (LV_LIKELY(reader->why == NULL && reader->p == reader->end))
         return 0;
     return lv_amqp091_cannot_decode(
@@ -79,6 +80,7 @@ static inline int lv_amqp091_reader_end(const struct lv_amqp091_reader *reader,
 /* Goes over bytes that nobody wants. */
 static inline void lv_amqp091_skip(struct lv_amqp091_reader *reader, size_t size)
 {
+    assert(reader->p <= reader->end);
     (void)lv_amqp091_take(reader, size);
 }
 

@@ -20,6 +20,7 @@ static const uint8_t allowed[LV_SESSION_CHANNEL_STATE_COUNT] = {
     [LV_SESSION_CHANNEL_LEAVING] = 0,
 };
 
+/* Every change of state goes through here, so a forbidden one is found where it happens. */
 void lv_session_channel_move_to(struct lv_session_channel *channel,
                                 enum lv_session_channel_state state)
 {
@@ -52,6 +53,7 @@ static uint32_t count_channels(const struct lv_session *session)
 {
     uint32_t count = 0;
 
+    assert(session->channel_capacity == 0 || session->channels != NULL);
     for (uint32_t i = 0; i < session->channel_capacity; i++)
         count += session->channels[i] != NULL;
     return count;
@@ -109,6 +111,7 @@ static void leave(struct lv_session_channel *channel)
     lv_channel_close(channel->core); /* may free the channel */
 }
 
+/* 0-9-1 §1.5.2.6: the client may use the number again as soon as it has this. */
 static void send_close_ok(struct lv_session_channel *channel)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CHANNEL_CLOSE_OK};
@@ -117,6 +120,8 @@ static void send_close_ok(struct lv_session_channel *channel)
     lv_session_send(channel->session, channel->number, &method);
 }
 
+/* close-ok waits until the core has put back what was unacknowledged: who reopens the channel finds
+ * it in the queues. */
 void lv_session_channel_close(struct lv_session_channel *channel)
 {
     assert(channel->state == LV_SESSION_CHANNEL_OPEN ||
@@ -129,6 +134,7 @@ void lv_session_channel_close(struct lv_session_channel *channel)
     leave(channel);
 }
 
+/* The channel ended at the error; what is left is its number. */
 void lv_session_channel_close_ok(struct lv_session_channel *channel)
 {
     assert(channel->state == LV_SESSION_CHANNEL_FAILED);
@@ -155,6 +161,8 @@ void lv_session_channel_closed(void *channel_ctx)
         lv_session_resume(session, LV_PAUSE_ANSWER);
 }
 
+/* Told at once, taken down later: the core may be in the middle of something that concerns the
+ * channel. */
 void lv_session_channel_fail(struct lv_session_channel *channel, int error,
                              const struct lv_fault *fault)
 {
@@ -175,6 +183,7 @@ void lv_session_channel_fail(struct lv_session_channel *channel, int error,
     lv_session_defer(session);
 }
 
+/* At the outermost end of a step, when nothing of the core is under way. */
 void lv_session_channels_close_failed(struct lv_session *session)
 {
     assert(session->depth > 0);
@@ -187,6 +196,7 @@ void lv_session_channels_close_failed(struct lv_session *session)
     }
 }
 
+/* The core has let go of it, or never knew it. */
 void lv_session_channel_free(struct lv_session_channel *channel)
 {
     struct lv_session *session;
@@ -205,6 +215,7 @@ void lv_session_channel_free(struct lv_session_channel *channel)
     lv_free(channel);
 }
 
+/* With the connection; each would be taken down by itself otherwise. */
 void lv_session_channels_fini(struct lv_session *session)
 {
     assert(session->channels != NULL || session->channel_capacity == 0);
@@ -215,6 +226,7 @@ void lv_session_channels_fini(struct lv_session *session)
     session->channel_capacity = 0;
 }
 
+/* The tag is kept in front of every delivery of the consumer, encoded once. */
 struct lv_session_consumer *lv_session_consumer_new(struct lv_bytes tag)
 {
     /* A tag of the broker's making: "amq.ctag-" and 22 characters. */
@@ -249,6 +261,7 @@ void lv_session_consumer_add(struct lv_session_channel *channel,
     channel->consumer_count++;
 }
 
+/* A walk: it happens at cancel only; deliveries know their consumer. */
 struct lv_session_consumer *lv_session_consumer_find(const struct lv_session_channel *channel,
                                                      struct lv_bytes tag)
 {
@@ -264,6 +277,7 @@ struct lv_session_consumer *lv_session_consumer_find(const struct lv_session_cha
     return NULL;
 }
 
+/* From the list; the core has no subscription with it any more. */
 void lv_session_consumer_remove(struct lv_session_channel *channel,
                                 struct lv_session_consumer *consumer)
 {

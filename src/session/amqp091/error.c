@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+/* As RabbitMQ puts it together: "NOT_FOUND - no queue …". reply-text is a short string. */
 const char *lv_session_error_text(int error, const char *explanation, char text[256])
 {
     int size = snprintf(text, 256, "%s - %s", lv_error_name(error), explanation);
@@ -64,6 +65,7 @@ static void fail_connection(struct lv_session *session, int error, const struct 
     }
 }
 
+/* A soft error costs the channel, a hard one the connection (0-9-1 §1.2). */
 void lv_session_fail(struct lv_session *session, struct lv_session_channel *channel, int error,
                      const struct lv_fault *fault)
 {

@@ -50,16 +50,20 @@ static const struct {
         uint8_t room[sizeof(struct lv_table) + (fields_max) * sizeof(struct lv_field)];            \
     } name = {.table = {.count = 0}}
 
+/* The tables here are of a fixed size that every caller stays within. */
 static void put(struct lv_table *table, const char *name, struct lv_value value)
 {
     struct lv_field *field = &table->fields[table->count++];
 
+    assert(name != NULL);
     field->name = lv_text(name);
     field->value = value;
 }
 
+/* Long strings, as clients expect them in server properties. */
 static void put_text(struct lv_table *table, const char *name, const char *text)
 {
+    assert(text != NULL);
     put(table, name, (struct lv_value){.type = LV_TYPE_STRING, .bytes = lv_text(text)});
 }
 
@@ -93,8 +97,10 @@ static void send_start(struct lv_session *session)
     lv_session_send(session, 0, &method);
 }
 
+/* For the log: the peer itself is answered with eight octets and would not read more. */
 static const char *stranger_hint(enum lv_amqp091_header header)
 {
+    assert(header != LV_AMQP091_HEADER_0_9_1);
     if (header == LV_AMQP091_HEADER_HTTP)
         return "this looks like HTTP";
     if (header == LV_AMQP091_HEADER_TLS)
@@ -102,6 +108,7 @@ static const char *stranger_hint(enum lv_amqp091_header header)
     return header == LV_AMQP091_HEADER_GARBAGE ? "this is not AMQP" : "another version of AMQP";
 }
 
+/* Whatever it is, nothing behind a wrong header is read. */
 size_t lv_session_take_header(struct lv_session *session, struct lv_bytes input)
 {
     enum lv_amqp091_header header;
@@ -165,6 +172,7 @@ done:
 /* NULL when it is not offered. */
 static const struct mechanism *find_mechanism(struct lv_bytes name)
 {
+    assert(name.size == 0 || name.data != NULL);
     for (size_t i = 0; i < LV_COUNT(mechanisms); i++) {
         if (lv_bytes_equal(name, lv_text(mechanisms[i].name)))
             return &mechanisms[i];
@@ -205,6 +213,7 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
     return 0;
 }
 
+/* What we offer; the client answers with the same or less. */
 static void send_tune(struct lv_session *session)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CONNECTION_TUNE};
@@ -238,6 +247,7 @@ static void refuse(struct lv_session *session)
     lv_session_wait(session, LV_SESSION_LINGERING, LV_BOUND_LINGER);
 }
 
+/* The answer may have come from another thread, long after start-ok. */
 void lv_session_logged_in(struct lv_session *session, const char *refusal)
 {
     assert(session->state == LV_SESSION_LOGIN);
@@ -290,6 +300,7 @@ int lv_session_tune_ok(struct lv_session *session, const struct lv_amqp091_metho
     return 0;
 }
 
+/* The vhost is looked up here: a missing one is RabbitMQ's 530. */
 int lv_session_open(struct lv_session *session, const struct lv_amqp091_method *method,
                     struct lv_fault *fault, uint64_t now)
 {

@@ -103,6 +103,7 @@ static int check_user(const struct lv_session_channel *channel, struct lv_bytes 
     struct lv_bytes user = lv_channel_user(channel->core);
     struct lv_bytes claimed;
 
+    assert(channel->core != NULL);
     if (!lv_amqp091_property_find(properties, LV_AMQP091_PROPERTY_USER_ID, &claimed) ||
         lv_bytes_equal(claimed, user))
         return 0;
@@ -147,6 +148,7 @@ static int publish_request(struct lv_session_channel *channel, const struct lv_m
     return rc;
 }
 
+/* Only for messages with properties that a rule applies to; all others never come here. */
 int lv_session_publish_judged(struct lv_session_channel *channel, const struct lv_message *message,
                               bool mandatory, struct lv_diag *diag)
 {

@@ -4,6 +4,7 @@
 #include "codec/amqp091/content.h"
 #include "codec/amqp091/table.h"
 
+/* Looks at the names only: the table was checked when the message came. */
 bool lv_session_has_extra_keys(struct lv_bytes properties)
 {
     struct lv_amqp091_field field;
@@ -20,6 +21,7 @@ bool lv_session_has_extra_keys(struct lv_bytes properties)
     return false;
 }
 
+/* Decoded when a headers exchange or a rule asks, not for every message. */
 static int find_headers(const struct lv_message *message, struct lv_arena *arena,
                         const struct lv_table **ret_headers)
 {
@@ -48,6 +50,7 @@ static uint8_t *copy_entries(uint8_t *p, struct lv_bytes entries, struct lv_byte
     return p;
 }
 
+/* A copy, as the message itself may be in other queues or on other shards. */
 static int remove_header(const struct lv_message *message, const char *name, struct lv_arena *arena,
                          struct lv_bytes *ret_properties)
 {

@@ -119,6 +119,7 @@ static void succeed(struct lv_session_channel *channel, const struct lv_session_
     lv_session_send(channel->session, channel->number, &method);
 }
 
+/* One switch over what was asked, since the answers of the core are all of one form. */
 void lv_session_reply(void *channel_ctx, const struct lv_reply *reply)
 {
     struct lv_session_channel *channel = channel_ctx;

@@ -35,6 +35,7 @@ static const char *const state_names[LV_SESSION_STATE_COUNT] = {
     [LV_SESSION_LINGERING] = "lingering", [LV_SESSION_FINISHED] = "finished",
 };
 
+/* The host knows who the peer is and what level is wanted. */
 void lv_session_log(struct lv_session *session, enum lv_level level, const char *name,
                     const char *why)
 {
@@ -43,6 +44,7 @@ void lv_session_log(struct lv_session *session, enum lv_level level, const char 
     session->host->event(session->host_ctx, level, name, why);
 }
 
+/* Every change of state goes through here and into the trace that tests compare. */
 void lv_session_move_to(struct lv_session *session, enum lv_session_state state)
 {
     assert(allowed[session->state] & 1u << state);
@@ -50,6 +52,7 @@ void lv_session_move_to(struct lv_session *session, enum lv_session_state state)
     lv_session_log(session, LV_DEBUG, "connection.state", state_names[state]);
 }
 
+/* Several reasons may hold the input at once; the last one that ends lets it go on. */
 void lv_session_resume(struct lv_session *session, unsigned reasons)
 {
     assert(reasons != 0);
@@ -64,8 +67,10 @@ void lv_session_resume(struct lv_session *session, unsigned reasons)
         session->host->resume(session->host_ctx);
 }
 
+/* For what must not happen within a step of the core: at the end of the session's own. */
 void lv_session_defer(struct lv_session *session)
 {
+    assert(session->host != NULL);
     session->deferred = true;
     if (session->depth == 0)
         session->host->resume(session->host_ctx);
@@ -86,6 +91,7 @@ void lv_session_wait(struct lv_session *session, enum lv_session_state state, ui
 /* May be called in the middle of a callback, so the end is left to the next step. */
 void lv_session_doom(struct lv_session *session)
 {
+    assert(session->host != NULL);
     if (session->doomed)
         return;
     session->doomed = true;
@@ -93,6 +99,8 @@ void lv_session_doom(struct lv_session *session)
         session->host->resume(session->host_ctx);
 }
 
+/* First the deliveries stop, and only far above that the input: a client that publishes and
+ * consumes goes on publishing while it reads slowly. */
 void lv_session_throttle(struct lv_session *session)
 {
     assert(session->out.size > session->limits->out_high);
@@ -120,6 +128,7 @@ static void send_farewell(struct lv_session *session)
     session->farewell = NULL;
 }
 
+/* The core has forgotten the connection; what is left is what the peer is still owed. */
 void lv_session_release(struct lv_session *session)
 {
     assert(session->client == NULL);
@@ -187,6 +196,7 @@ static void enter(struct lv_session *session)
     session->depth++;
 }
 
+/* Steps may nest, as the core calls back; only the outermost tidies up. */
 static void leave(struct lv_session *session)
 {
     assert(session->depth > 0);
@@ -209,6 +219,7 @@ static void leave(struct lv_session *session)
     }
 }
 
+/* The core is done, after all commands under way have been answered. */
 void lv_session_client_closed(void *client_ctx)
 {
     struct lv_session *session = client_ctx;
@@ -222,6 +233,7 @@ void lv_session_client_closed(void *client_ctx)
     leave(session);
 }
 
+/* The session cannot tell whether its peer lives; its host can look at the socket. */
 void lv_session_probe(void *client_ctx, bool is_same)
 {
     struct lv_session *session = client_ctx;
@@ -230,12 +242,15 @@ void lv_session_probe(void *client_ctx, bool is_same)
     session->host->probe(session->host_ctx, is_same);
 }
 
+/* Bytes came, or the socket says that they arrived. */
 void lv_session_alive(struct lv_session *session)
 {
+    assert(session->host != NULL);
     if (session->client != NULL)
         lv_client_alive(session->client);
 }
 
+/* 0-9-1 §4.2.7: on channel 0, with no payload. */
 static void send_heartbeat(struct lv_session *session)
 {
     static const uint8_t heartbeat[] = {LV_AMQP091_FRAME_HEARTBEAT, 0, 0, 0, 0, 0, 0,
@@ -247,8 +262,10 @@ static void send_heartbeat(struct lv_session *session)
         lv_session_wrote(session);
 }
 
+/* So that a peer that is gone cannot answer, and one that is there need not. */
 void lv_session_prod(struct lv_session *session)
 {
+    assert(session->host != NULL);
     if (session->state == LV_SESSION_RUNNING && !session->doomed)
         send_heartbeat(session);
 }
@@ -297,6 +314,7 @@ static void on_deadline(struct lv_deadline *deadline, uint64_t now)
 {
     struct lv_session *session = lv_container(deadline, struct lv_session, deadline);
 
+    assert(session->deadlines != NULL);
     enter(session);
     if (session->state == LV_SESSION_RUNNING) {
         if (heartbeat_tick(session)) {
@@ -314,6 +332,7 @@ static void on_deadline(struct lv_deadline *deadline, uint64_t now)
     leave(session);
 }
 
+/* Everything a connection needs before it has said a word, and nothing that only a client needs. */
 struct lv_session *lv_session_new(const struct lv_session_config *config, uint64_t now)
 {
     struct lv_session *session = lv_calloc(1, sizeof *session);
@@ -339,6 +358,7 @@ struct lv_session *lv_session_new(const struct lv_session_config *config, uint64
     return session;
 }
 
+/* The core knows it no more, and no step is under way. */
 void lv_session_free(struct lv_session *session)
 {
     assert(session->client == NULL);
@@ -351,6 +371,8 @@ void lv_session_free(struct lv_session *session)
     lv_free(session);
 }
 
+/* As many steps as the bytes make, until something pauses the input; what is not used comes again.
+ */
 size_t lv_session_input(struct lv_session *session, struct lv_bytes input, uint64_t now)
 {
     size_t used = 0;
@@ -375,15 +397,19 @@ size_t lv_session_input(struct lv_session *session, struct lv_bytes input, uint6
     return used;
 }
 
+/* There is nobody to say goodbye to; the core takes back what was out. */
 void lv_session_lost(struct lv_session *session)
 {
+    assert(session->state != LV_SESSION_FINISHED);
     enter(session);
     session->doomed = true;
     leave(session);
 }
 
+/* From whoever checks passwords, in time or not. */
 void lv_session_login(struct lv_session *session, const char *refusal)
 {
+    assert(session->host != NULL);
     if (session->state != LV_SESSION_LOGIN)
         return; /* the time was up before the answer came */
     enter(session);
@@ -391,6 +417,7 @@ void lv_session_login(struct lv_session *session, const char *refusal)
     leave(session);
 }
 
+/* RabbitMQ's 320; who has not logged in yet is only cut off. */
 void lv_session_stop(struct lv_session *session, const char *text)
 {
     struct lv_fault fault = {.method = 0};
@@ -406,10 +433,12 @@ void lv_session_stop(struct lv_session *session, const char *text)
     leave(session);
 }
 
+/* Only publishers are held, and told once (RabbitMQ's connection.blocked). */
 void lv_session_alarm(struct lv_session *session, const char *reason)
 {
     struct lv_amqp091_method method = {.id = LV_AMQP091_CONNECTION_UNBLOCKED};
 
+    assert(session->depth == 0);
     enter(session);
     session->alarm = reason;
     if (reason == NULL && session->told_blocked && session->state == LV_SESSION_RUNNING)
@@ -421,13 +450,17 @@ void lv_session_alarm(struct lv_session *session, const char *reason)
     leave(session);
 }
 
+/* The host writes from it what the socket takes. */
 struct lv_out *lv_session_out(struct lv_session *session)
 {
+    assert(session->limits != NULL);
     return &session->out;
 }
 
+/* Between the low and the high mark nothing changes, or a slow reader would make it flap. */
 void lv_session_flushed(struct lv_session *session)
 {
+    assert(session->limits != NULL);
     session->flush_asked = false;
     /* The peer reads, even though we don't: that is a sign of life. */
     if (session->pause & LV_PAUSE_FULL)
@@ -442,7 +475,9 @@ void lv_session_flushed(struct lv_session *session)
     lv_session_resume(session, LV_PAUSE_FULL);
 }
 
+/* Then the host keeps what has come and stops reading when that is too much. */
 bool lv_session_is_paused(const struct lv_session *session)
 {
+    assert(session->host != NULL);
     return session->pause != 0;
 }
