@@ -44,6 +44,8 @@ struct lv_broker_config {
     void *send_ctx;      /* view */
 };
 
+/* Gives a broker with the vhost "/" and its predeclared exchanges, or NULL when out of memory. From
+ * here on it belongs to one thread. */
 struct lv_broker *lv_broker_new(const struct lv_broker_config *config) LV_MUST_CHECK;
 /* All clients must be closed. Takes NULL. */
 void lv_broker_free(struct lv_broker *broker);
@@ -138,6 +140,8 @@ void lv_client_set_writable(struct lv_client *client, bool writable);
 /* The peer has given a sign of life since `probe` was called. */
 void lv_client_alive(struct lv_client *client);
 
+/* Gives a channel; `channel_ctx` comes back with everything that is told about it. -LV_E_NOMEM. Any
+ * number of channels: the session bounds them. */
 int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
     LV_MUST_CHECK;
 /* Consumers are removed, unacked deliveries go back to their places, confirms are forgotten. */
@@ -169,15 +173,30 @@ struct lv_exchange_bind {
     const struct lv_table *arguments;
 };
 
+/* Answered as LV_COMMAND_EXCHANGE_DECLARE: 0, or 403, 404 (passive), 406 or 540 with RabbitMQ's
+ * sentence. Like all commands below it borrows its strings and tables. */
 void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_declare *declare);
+/* What is not there is deleted like what is. 403 for predeclared ones, 406 when it should be unused
+ * and is not. */
 void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused);
+/* Binds `destination` to `source`, so that it gets what matches there. 404 names the exchange that
+ * is missing. */
 void lv_exchange_bind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind);
+/* An unknown binding is answered like a known one. */
 void lv_exchange_unbind_exchange(struct lv_channel *channel, const struct lv_exchange_bind *bind);
+/* Answered with the queue's name and how many messages and consumers it has: 0, or 403, 404
+ * (passive), 405, 406 or 540. */
 void lv_queue_declare(struct lv_channel *channel, const struct lv_queue_declare *declare);
+/* Answered with the number of messages that went with it; 405 for somebody else's exclusive queue,
+ * 406 when a condition does not hold. */
 void lv_queue_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused,
                      bool if_empty);
+/* Answered with the number of messages dropped: those that are ready, not those that are out. */
 void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name);
+/* Again changes nothing. 404 names what is missing, 405 a queue that is exclusive to somebody else.
+ * */
 void lv_queue_bind(struct lv_channel *channel, const struct lv_bind *bind);
+/* An unknown binding is answered like a known one. */
 void lv_queue_unbind(struct lv_channel *channel, const struct lv_bind *bind);
 
 /* A command has failed because another client locks the queue (empty: the last one declared): has
@@ -207,6 +226,8 @@ struct lv_consume {
 void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *consume);
 /* An unknown tag is answered like a known one. No delivery comes after the reply. */
 void lv_channel_cancel(struct lv_channel *channel, struct lv_bytes tag);
+/* Answered as LV_COMMAND_GET, with the message as the reply's delivery, or without one when the
+ * queue is empty. 404, 405. */
 void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_ack);
 
 /* `global`: one limit for the channel at once; else for consumers made from now on. 0: no limit. */
@@ -228,6 +249,7 @@ void lv_channel_recover(struct lv_channel *channel);
 /* From now on publishes and settles of the channel wait for its commits. Again changes nothing.
  * -LV_E_PRECONDITION: it confirms; and a channel with transactions may not begin to. */
 int lv_channel_tx_select(struct lv_channel *channel, struct lv_diag *diag) LV_MUST_CHECK;
+/* Then publishes get no confirm and nothing of them is seen before the commit. */
 bool lv_channel_is_transactional(const struct lv_channel *channel);
 /* Does all that has waited; answered when every queue has its messages. -LV_E_PRECONDITION, in the
  * answer: the channel is not transactional. */
@@ -258,6 +280,7 @@ struct lv_broker_stats {
     uint64_t published, delivered;
 };
 
+/* The numbers of this shard alone; whoever wants the broker's adds up. */
 void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret_stats);
 /* The shard's store, for pinning a delivery's ref. */
 struct lv_store *lv_broker_store(struct lv_broker *broker);

@@ -145,7 +145,9 @@ struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t q
 /* ---- client.c ---- */
 /* Goes on with closing when nothing is awaited any more; may free the client. */
 void lv_client_progress(struct lv_client *client);
+/* A command that waits holds its client; so does a close that goes through all channels. */
 void lv_client_ref(struct lv_client *client);
+/* The last one of a closing client may free it. */
 void lv_client_unref(struct lv_client *client);
 /* The shard of the client with this id. */
 uint32_t lv_client_shard(uint64_t id);
@@ -155,6 +157,7 @@ struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id);
 /* ---- owner.c ---- */
 /* PROBE and PROBED have come. Each takes the operation. */
 void lv_owner_probe(struct lv_broker *broker, struct lv_op *op);
+/* Back on the asking shard: the command that waited goes on. */
 void lv_owner_probed(struct lv_op *op);
 /* Who waits for the client's end, or for a sign of life, may look again. */
 void lv_client_answer_probes(struct lv_client *client);
@@ -241,6 +244,7 @@ struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *c
 /* Takes the pending command: the session hears how it ended. May free the channel and the client.
  */
 void lv_pending_finish(struct lv_pending *pending, const struct lv_delivery *delivery);
+/* At most 255 bytes, copied. */
 void lv_pending_set_name(struct lv_pending *pending, struct lv_bytes name);
 /* The command could not be sent: nobody waits. Takes NULL. */
 void lv_pending_free(struct lv_pending *pending);
@@ -256,6 +260,7 @@ struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
     LV_MUST_CHECK;
 /* ANSWER and APPLIED have come. */
 void lv_command_answer(struct lv_broker *broker, struct lv_op *op);
+/* One of APPLIED has come; after the last one the command goes on or ends. */
 void lv_command_applied(struct lv_broker *broker, struct lv_op *op);
 /* A queue is gone: declares that waited for it go on. */
 void lv_command_redeclare(struct lv_broker *broker);
@@ -268,6 +273,7 @@ int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
                      struct lv_pending *pending, uint32_t origin) LV_MUST_CHECK;
 /* SUBMIT has come to shard 0, APPLY to any. Both take the operation. */
 void lv_change_sequence(struct lv_broker *broker, struct lv_op *op);
+/* In the order in which shard 0 has sent them. */
 void lv_change_apply(struct lv_broker *broker, struct lv_op *op);
 /* The queue's last consumer is gone or its owner is: has it removed. `pending` may be NULL. */
 void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entry *entry,

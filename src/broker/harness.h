@@ -117,14 +117,18 @@ struct lv_sim_identity {
     const char *user;
     uint64_t origin, alias;
 };
+/* Who the connection belongs to decides whether a dead one may be taken over. */
 void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard,
                            const struct lv_sim_identity *identity);
 /* Closes if that is still to be done, settles, frees the trace. */
 void lv_sim_client_fini(struct lv_sim_client *client);
 /* Closes; `client-closed` is heard when it is done. */
 void lv_sim_client_close(struct lv_sim_client *client);
+/* By number, from 1; it may be closed. */
 struct lv_sim_channel *lv_sim_channel(struct lv_sim_client *client, uint32_t number);
+/* One more channel. Its number must be free. */
 struct lv_sim_channel *lv_sim_channel_open(struct lv_sim_client *client, uint32_t number);
+/* `channel-closed N` is heard when it is done. */
 void lv_sim_channel_close(struct lv_sim_client *client, uint32_t number);
 
 /* Settles; what was heard since the last call, without a last newline. */
@@ -139,31 +143,45 @@ const char *lv_sim_heard_now(struct lv_sim_client *client);
 /* Letters: p passive, d durable, x exclusive, a auto-delete, i internal, u if-unused, e if-empty,
  * n no-ack. They are given and not waited for; lv_sim_heard() does. */
 void lv_sim_declare(struct lv_sim_client *client, const char *queue, const char *letters);
+/* The same with arguments, which are borrowed. */
 void lv_sim_declare_args(struct lv_sim_client *client, const char *queue, const char *letters,
                          const struct lv_table *arguments);
+/* Heard: `delete-ok` and how many messages went along. */
 void lv_sim_delete(struct lv_sim_client *client, const char *queue, const char *letters);
+/* Heard: `purge-ok` and how many messages were ready. */
 void lv_sim_purge(struct lv_sim_client *client, const char *queue);
+/* Heard: `exchange-declare-ok`, or the error. */
 void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char *type,
                      const char *letters);
+/* Letter u: only when unused. */
 void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, const char *letters);
+/* The same with arguments, such as an alternate exchange. */
 void lv_sim_exchange_args(struct lv_sim_client *client, const char *name, const char *type,
                           const char *letters, const struct lv_table *arguments);
+/* Without arguments. An empty queue is the last one declared. */
 void lv_sim_bind(struct lv_sim_client *client, const char *queue, const char *exchange,
                  const char *key);
+/* With arguments, as headers exchanges want them. */
 void lv_sim_bind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
                       const char *key, const struct lv_table *arguments);
+/* Of what was bound with lv_sim_bind(). */
 void lv_sim_unbind(struct lv_sim_client *client, const char *queue, const char *exchange,
                    const char *key);
+/* The arguments are part of a binding's identity. */
 void lv_sim_unbind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
                         const char *key, const struct lv_table *arguments);
 /* From an exchange to another one. `arguments` may be NULL. */
 void lv_sim_link(struct lv_sim_client *client, const char *source, const char *destination,
                  const char *key, const struct lv_table *arguments);
+/* The same arguments as it was made with. */
 void lv_sim_unlink(struct lv_sim_client *client, const char *source, const char *destination,
                    const char *key, const struct lv_table *arguments);
+/* Letters n and x. Deliveries are heard as `TAG #DELIVERY BODY`. */
 void lv_sim_consume(struct lv_sim_client *client, const char *queue, const char *tag,
                     const char *letters);
+/* Heard: `cancel-ok TAG`. */
 void lv_sim_cancel(struct lv_sim_client *client, const char *tag);
+/* Heard: `get-ok`, with what is left, or `get-empty`. */
 void lv_sim_get(struct lv_sim_client *client, const char *queue, const char *letters);
 /* Must succeed. */
 void lv_sim_publish(struct lv_sim_client *client, const char *exchange, const char *key,
@@ -186,14 +204,17 @@ struct lv_sim_table {
     uint32_t count;
     struct lv_field field;
 };
+/* A view of `memory`, with one field. */
 const struct lv_table *lv_sim_table(struct lv_sim_table *memory, const char *name,
                                     struct lv_value value);
 
+/* A long string, as clients send most arguments. */
 static inline struct lv_value lv_sim_string(const char *text)
 {
     return (struct lv_value){.type = LV_TYPE_STRING, .bytes = lv_text(text)};
 }
 
+/* Of the given width: AMQP has eight. */
 static inline struct lv_value lv_sim_integer(enum lv_type type, int64_t integer)
 {
     return (struct lv_value){.type = type, .integer = integer};

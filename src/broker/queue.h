@@ -50,6 +50,7 @@ struct lv_queue *lv_queue_new(struct lv_broker *broker, struct lv_queue_entry *e
 /* Drops all messages, tells and removes all consumers. */
 void lv_queue_free(struct lv_queue *queue);
 
+/* Messages that a consumer could have now, those that came back included. */
 uint64_t lv_queue_ready_count(const struct lv_queue *queue);
 
 /* Takes one holder of the message. On failure the holder stays the caller's. */

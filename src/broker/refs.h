@@ -26,12 +26,17 @@ struct lv_refs {
     uint64_t count;
 };
 
+/* Holds no memory until a deque grows. */
 void lv_refs_pool_init(struct lv_refs_pool *pool);
+/* Every deque of the pool must be empty. */
 void lv_refs_pool_fini(struct lv_refs_pool *pool);
 
+/* Empty, and without memory. */
 void lv_refs_init(struct lv_refs *refs);
+/* Forgets what is left in it; releasing that in the store is the caller's. */
 void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool);
 
+/* Takes the ref to the end. -LV_E_NOMEM changes nothing, and the ref stays the caller's. */
 int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref) LV_MUST_CHECK;
 /* The oldest, which stays. The deque must not be empty. */
 struct lv_ref lv_refs_first(const struct lv_refs *refs);

@@ -35,6 +35,9 @@ void lv_reply_to_flush(struct lv_channel *channel);
 
 /* REPLY, REPLIED, REPLY_QUERY and REPLY_ANSWER have come. Each takes the operation. */
 void lv_reply_to_run(struct lv_broker *broker, struct lv_op *op);
+/* Tells the publisher of an unroutable answer, and confirms. Takes the operation. */
 void lv_reply_to_done(struct lv_op *op);
+/* Is the requester of this name still there? Takes the operation, which becomes the answer. */
 void lv_reply_to_query(struct lv_broker *broker, struct lv_op *op);
+/* Finishes the passive declare that asked. Takes the operation. */
 void lv_reply_to_answered(struct lv_op *op);

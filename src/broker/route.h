@@ -31,7 +31,9 @@ struct lv_router {
     uint64_t mark; /*       number of the last routing */
 };
 
+/* Holds no memory until the first message. */
 void lv_router_init(struct lv_router *router);
+/* May follow an init, or nothing but zeros. */
 void lv_router_fini(struct lv_router *router);
 
 /* The queues for a message; valid until the next call or change. -LV_E_NOT_FOUND,

@@ -74,6 +74,8 @@ struct lv_subscriber {
     struct lv_link remote_link; /* view  remote: in lv_broker.remotes */
 };
 
+/* Of the channel, which is on this shard, or (`remote` is set by the caller then) a name on another
+ * one. */
 void lv_subscriber_init(struct lv_subscriber *subscriber, struct lv_broker *broker,
                         struct lv_channel *channel);
 /* Removes its consumers and puts what is unacked back. May end auto-delete queues. */

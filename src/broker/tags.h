@@ -31,6 +31,7 @@ struct lv_tags {
 
 /* The first tag is 1. */
 void lv_tags_init(struct lv_tags *tags, uint64_t *account);
+/* The items' memory only; what they refer to is the caller's to let go of before. */
 void lv_tags_fini(struct lv_tags *tags, size_t size);
 
 /* Makes room for one tag more, slowly. -LV_E_NOMEM changes nothing. */
@@ -45,6 +46,7 @@ void lv_tags_drop_old(struct lv_tags *tags, size_t size);
  * behind it. */
 int lv_tags_put(struct lv_tags *tags, size_t size, uint64_t tag, const void *item) LV_MUST_CHECK;
 
+/* The first word of an item is 0 when it is settled, so no flags are needed beside the ring. */
 static inline bool lv_tags_is_used(const void *item)
 {
     uint64_t word;
@@ -53,6 +55,7 @@ static inline bool lv_tags_is_used(const void *item)
     return word != 0;
 }
 
+/* Where the tag's item lies while it is in the ring; the capacity is a power of two. */
 static inline uint8_t *lv_tags_slot(const struct lv_tags *tags, size_t size, uint64_t tag)
 {
     return tags->ring + (tag & (tags->capacity - 1)) * size;

@@ -155,11 +155,14 @@ struct lv_change_result {
 
 /* One vhost, "/", with what every vhost is born with. */
 int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology) LV_MUST_CHECK;
+/* With all that is in it; queues of this shard release their messages. */
 void lv_topology_fini(struct lv_topology *topology);
 
 /* NULL when there is none. */
 struct lv_vhost *lv_topology_vhost(const struct lv_topology *topology, struct lv_bytes name);
+/* By its whole name; "" is the default exchange. NULL when there is none. */
 struct lv_exchange *lv_vhost_exchange(const struct lv_vhost *vhost, struct lv_bytes name);
+/* NULL when this shard knows none (yet) of the name. Its messages may be on another shard. */
 struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_bytes name);
 
 /* Applies the change to this shard's copy; errors change nothing. `ret_result` may be NULL. */
@@ -170,6 +173,7 @@ int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
  * RabbitMQ's text; for queues also -LV_E_LOCKED. */
 int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_change *change,
                            struct lv_diag *diag) LV_MUST_CHECK;
+/* The same for a queue; 405 when it is exclusive to somebody else, before anything is compared. */
 int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_change *change,
                         struct lv_diag *diag) LV_MUST_CHECK;
 /* May this client use the queue? 0 or -LV_E_LOCKED. */
@@ -180,16 +184,19 @@ const char *lv_exchange_type_word(enum lv_exchange_type type);
 /* False when the word names no type. */
 bool lv_exchange_type_parse(struct lv_bytes word, enum lv_exchange_type *ret_type) LV_MUST_CHECK;
 
+/* Valid as long as the queue is. */
 static inline struct lv_bytes lv_entry_name(const struct lv_queue_entry *entry)
 {
     return lv_bytes(entry->name, entry->name_size);
 }
 
+/* Valid as long as the exchange is. */
 static inline struct lv_bytes lv_exchange_name(const struct lv_exchange *exchange)
 {
     return lv_bytes(exchange->name, exchange->name_size);
 }
 
+/* Valid as long as the vhost is, which is the broker's life. */
 static inline struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
 {
     return lv_bytes(vhost->name, vhost->name_size);

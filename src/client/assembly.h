@@ -46,5 +46,6 @@ int lv_assembly_method(struct lv_assembly *assembly, struct lv_bytes payload, st
  * or an error; bodies above `body_max` are -LV_E_CONTENT_TOO_LARGE. */
 int lv_assembly_header(struct lv_assembly *assembly, struct lv_bytes payload, uint64_t body_max,
                        struct lv_engine_message *ret_message, struct lv_diag *diag) LV_MUST_CHECK;
+/* The same for a body frame's payload, which may complete a message of several. */
 int lv_assembly_body(struct lv_assembly *assembly, struct lv_bytes payload,
                      struct lv_engine_message *ret_message, struct lv_diag *diag) LV_MUST_CHECK;

@@ -18,6 +18,7 @@
 
 #define GOLDEN_SIZE_MAX 2048u
 
+/* Fails the test for anything but 0-9 and a-f. */
 static inline uint8_t golden_nibble(char c)
 {
     if (c >= '0' && c <= '9')
@@ -61,6 +62,7 @@ static inline uint8_t *exact_copy(struct lv_bytes bytes)
     return copy;
 }
 
+/* Shows where they begin to differ. */
 static inline void assert_bytes_equal(struct lv_bytes got, struct lv_bytes want)
 {
     assert_int_equal(got.size, want.size);
@@ -68,6 +70,7 @@ static inline void assert_bytes_equal(struct lv_bytes got, struct lv_bytes want)
         assert_memory_equal(got.data, want.data, want.size);
 }
 
+/* For views, which end without a 0. */
 static inline void assert_text_equal(struct lv_bytes got, const char *want)
 {
     assert_bytes_equal(got, lv_text(want));

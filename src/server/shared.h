@@ -39,6 +39,7 @@ struct lv_shared {
     atomic_uint stopping;    /* any   shards that take nobody new any more */
 };
 
+/* Acquire: who sees a phase sees all that was written before it was entered. */
 static inline enum lv_phase lv_shared_phase(struct lv_shared *shared)
 {
     return (enum lv_phase)atomic_load_explicit(&shared->phase, memory_order_acquire);

@@ -66,6 +66,8 @@ struct lv_session_config {
     uint64_t origin;                        /*       the peer's address as a number; 0: not known */
 };
 
+/* Gives a session that waits for a protocol header, its handshake's deadline armed, or NULL when
+ * out of memory. `now` is in ns; the config's views outlive the session. */
 struct lv_session *lv_session_new(const struct lv_session_config *config, uint64_t now)
     LV_MUST_CHECK;
 /* Only after `finished`, or before any input. */
@@ -92,6 +94,8 @@ void lv_session_alarm(struct lv_session *session, const char *reason);
 
 /* The host gathers from here and consumes what it sent, then says so. */
 struct lv_out *lv_session_out(struct lv_session *session);
+/* As much as the socket took has been consumed from the output; reading and deliveries may go on.
+ * */
 void lv_session_flushed(struct lv_session *session);
 
 /* True while no input is wanted: an answer is awaited, the output is full or an alarm blocks. */

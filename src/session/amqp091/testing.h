@@ -41,6 +41,7 @@ struct lv_world {
     uint64_t now;
 };
 
+/* Shards with a broker each, a clock that only tests move, and no threads. */
 void lv_world_init(struct lv_world *world, uint32_t shard_count);
 /* Peers must be gone. */
 void lv_world_fini(struct lv_world *world);
@@ -87,6 +88,7 @@ void lv_peer_fini(struct lv_peer *peer);
 
 /* To be taken by the session at the next step. */
 void lv_peer_say(struct lv_peer *peer, struct lv_bytes bytes);
+/* The same for a method, in its frame. */
 void lv_peer_say_method(struct lv_peer *peer, uint16_t channel,
                         const struct lv_amqp091_method *method);
 /* A message: basic.publish, header and body frames of at most `frame_max` bytes. */
@@ -96,6 +98,7 @@ struct lv_peer_publish {
     bool mandatory;
     uint32_t frame_max; /* 0: 131072 */
 };
+/* Method, header and bodies, cut to frames of `frame_max`. */
 void lv_peer_say_publish(struct lv_peer *peer, uint16_t channel,
                          const struct lv_peer_publish *publish);
 /* The methods from protocol header to connection.open, as guest. */
