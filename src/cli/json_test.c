@@ -1,8 +1,5 @@
 #include "cli/json.h"
 
-#include "base/alloc.h"
-
-#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,80 +22,6 @@ static const char *text(void)
     copy[output.size] = '\0';
     output.size = 0;
     return copy;
-}
-
-static void strings_are_escaped(void **state)
-{
-    (void)state;
-    lv_json_string(&output, lv_text("a\"b\\c\n\t\x7f ü"));
-    assert_string_equal(text(), "\"a\\\"b\\\\c\\n\\u0009\x7f ü\"");
-    lv_json_string(&output, lv_bytes("\0", 1));
-    assert_string_equal(text(), "\"\\u0000\"");
-    lv_json_string(&output, lv_text(""));
-    assert_string_equal(text(), "\"\"");
-}
-
-static void base64_has_its_padding(void **state)
-{
-    static const struct {
-        const char *plain, *coded;
-    } rows[] = {{"", "\"\""},
-                {"f", "\"Zg==\""},
-                {"fa", "\"ZmE=\""},
-                {"foo", "\"Zm9v\""},
-                {"foobar", "\"Zm9vYmFy\""}}; /* RFC 4648 §10 */
-
-    (void)state;
-    for (size_t i = 0; i < LV_COUNT(rows); i++) {
-        lv_json_base64(&output, lv_text(rows[i].plain));
-        assert_string_equal(text(), rows[i].coded);
-    }
-    lv_json_base64(&output, lv_bytes("\xff\xef\xbe", 3));
-    assert_string_equal(text(), "\"/+++\"");
-}
-
-static void every_type_of_value_has_a_form(void **state)
-{
-    const struct {
-        struct lv_value value;
-        const char *expected;
-    } rows[] = {
-        {{.type = LV_TYPE_VOID}, "null"},
-        {{.type = LV_TYPE_BOOL, .boolean = true}, "true"},
-        {{.type = LV_TYPE_I8, .integer = -8}, "-8"},
-        {{.type = LV_TYPE_I64, .integer = INT64_MIN}, "-9223372036854775808"},
-        {{.type = LV_TYPE_TIMESTAMP, .integer = 17}, "17"},
-        {{.type = LV_TYPE_F64, .real = 0.5}, "0.5"},
-        {{.type = LV_TYPE_F64, .real = NAN}, "null"},
-        {{.type = LV_TYPE_DECIMAL, .scale = 2, .integer = 314}, "314e-2"},
-        {{.type = LV_TYPE_STRING, .bytes = lv_text("s")}, "\"s\""},
-        {{.type = LV_TYPE_STRING, .bytes = lv_bytes("\xff", 1)}, "{\"base64\":\"/w==\"}"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < LV_COUNT(rows); i++) {
-        lv_json_value(&output, &rows[i].value);
-        assert_string_equal(text(), rows[i].expected);
-    }
-}
-
-static void tables_and_arrays_nest(void **state)
-{
-    struct lv_table *array = lv_calloc(1, sizeof *array + 2 * sizeof(struct lv_field));
-    struct lv_table *table = lv_calloc(1, sizeof *table + 2 * sizeof(struct lv_field));
-    struct lv_value value = {.type = LV_TYPE_TABLE, .table = table};
-
-    (void)state;
-    assert_true(array != NULL && table != NULL);
-    array->count = 2;
-    array->fields[0].value = (struct lv_value){.type = LV_TYPE_U8, .integer = 1};
-    table->count = 2;
-    table->fields[0] = (struct lv_field){lv_text("a"), {.type = LV_TYPE_ARRAY, .table = array}};
-    table->fields[1].name = lv_bytes("b\xff", 2);
-    lv_json_value(&output, &value);
-    assert_string_equal(text(), "{\"a\":[1,null],\"b?\":null}");
-    lv_free(array);
-    lv_free(table);
 }
 
 static void a_message_is_one_line(void **state)
@@ -151,10 +74,6 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings_are_escaped),
-        cmocka_unit_test(base64_has_its_padding),
-        cmocka_unit_test(every_type_of_value_has_a_form),
-        cmocka_unit_test(tables_and_arrays_nest),
         cmocka_unit_test(a_message_is_one_line),
         cmocka_unit_test(a_gone_reader_is_told),
     };
