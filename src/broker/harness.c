@@ -26,6 +26,7 @@ static void send_op(void *ctx, uint32_t to, struct lv_op *op)
     road->ops[road->end++] = op;
 }
 
+/* The oldest one of this road: roads keep their order, as rings do. */
 bool lv_sim_carry(struct lv_sim *sim, uint32_t from, uint32_t to)
 {
     struct lv_sim_road *road = &sim->shards[from].roads[to];
@@ -47,6 +48,7 @@ static bool carry_any(struct lv_sim *sim)
     uint32_t roads = sim->shard_count * sim->shard_count;
     uint32_t first = sim->is_random ? (uint32_t)lv_random_below(&sim->random, roads) : 0;
 
+    assert(sim->shard_count > 0);
     for (uint32_t i = 0; i < roads; i++) {
         uint32_t road = (first + i) % roads;
         if (lv_sim_carry(sim, road / sim->shard_count, road % sim->shard_count))
@@ -55,14 +57,18 @@ static bool carry_any(struct lv_sim *sim)
     return false;
 }
 
+/* Every shard, whether it has something to do or not. */
 void lv_sim_turn(struct lv_sim *sim)
 {
+    assert(sim->shard_count > 0);
     for (uint32_t i = 0; i < sim->shard_count; i++)
         (void)lv_broker_turn(sim->shards[i].broker);
 }
 
+/* Between shards only; what a shard has for itself is done within its turn. */
 static bool is_under_way(const struct lv_sim *sim)
 {
+    assert(sim->shard_count <= LV_SIM_SHARDS_MAX);
     for (uint32_t i = 0; i < sim->shard_count; i++)
         for (uint32_t to = 0; to < sim->shard_count; to++)
             if (sim->shards[i].roads[to].begin != sim->shards[i].roads[to].end)
@@ -70,10 +76,13 @@ static bool is_under_way(const struct lv_sim *sim)
     return false;
 }
 
+/* At random when the scenario has a seed, else always in the same order, which is easier to follow.
+ */
 bool lv_sim_step(struct lv_sim *sim)
 {
     bool more = false;
 
+    assert(sim->shard_count > 0);
     /* A turn now and then, so that operations and turns meet in many orders. */
     if (sim->is_random && is_under_way(sim) && lv_random_below(&sim->random, 4) > 0)
         return carry_any(sim);
@@ -89,8 +98,10 @@ bool lv_sim_step(struct lv_sim *sim)
     return more || is_under_way(sim);
 }
 
+/* Until nobody has anything to do: what is still not heard then will never be. */
 void lv_sim_settle(struct lv_sim *sim)
 {
+    assert(sim != NULL);
     while (lv_sim_step(sim))
         ;
 }
@@ -146,8 +157,10 @@ static struct {
     uint64_t seed;
 } running;
 
+/* The same scenario in several worlds: a fault that needs a certain order shows in one of them. */
 void lv_sim_each(lv_sim_scenario_fn *scenario)
 {
+    assert(scenario != NULL);
     for (uint32_t shard_count = 1; shard_count <= 3; shard_count += 2)
         for (uint64_t seed = 0; seed < (shard_count == 1 ? 1 : LV_SIM_SEEDS); seed++) {
             struct lv_sim sim;
@@ -170,11 +183,13 @@ int lv_sim_report(void **state)
     return 0;
 }
 
+/* As that shard knows it; another one may not have heard of it yet. */
 static struct lv_queue_entry *find(const struct lv_sim *sim, uint32_t shard, const char *queue)
 {
     const struct lv_vhost *vhost =
         lv_topology_vhost(&sim->shards[shard].broker->topology, lv_text("/"));
 
+    assert(shard < sim->shard_count);
     return lv_vhost_queue(vhost, lv_text(queue));
 }
 
@@ -191,18 +206,22 @@ uint32_t lv_sim_home(const struct lv_sim *sim, const char *queue)
     return home;
 }
 
+/* On every shard. */
 bool lv_sim_is_gone(const struct lv_sim *sim, const char *queue)
 {
+    assert(queue != NULL);
     for (uint32_t i = 0; i < sim->shard_count; i++)
         if (find(sim, i, queue) != NULL)
             return false;
     return true;
 }
 
+/* Messages that any store still holds: 0 at the end, or something was leaked. */
 uint64_t lv_sim_live_count(const struct lv_sim *sim)
 {
     uint64_t count = 0;
 
+    assert(sim->shard_count > 0);
     for (uint32_t i = 0; i < sim->shard_count; i++) {
         struct lv_store_stats stats;
         lv_store_stats(sim->shards[i].store, &stats);
@@ -259,15 +278,18 @@ static const char *shown(const struct lv_message *message)
     static char text[900];
     bool has_words = message->properties.size > 0 && message->properties.data[0] != 0;
 
+    assert(message->body.size == 0 || message->body.data != NULL);
     (void)snprintf(text, sizeof text, has_words ? "%.*s {%.*s}" : "%.*s", LV_FMT(message->body),
                    LV_FMT(message->properties));
     return text;
 }
 
+/* With the tag that an acknowledgement would name. */
 static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *reply)
 {
     const struct lv_delivery *delivery = reply->delivery;
 
+    assert(channel->client != NULL);
     if (delivery == NULL)
         hear(channel, "get-empty");
     else
@@ -276,6 +298,7 @@ static void hear_got(struct lv_sim_channel *channel, const struct lv_reply *repl
              (unsigned long long)reply->message_count);
 }
 
+/* Every answer is one line, with just what tests ask about. */
 static void on_reply(void *channel_ctx, const struct lv_reply *reply)
 {
     struct lv_sim_channel *channel = channel_ctx;
@@ -301,6 +324,7 @@ static void on_reply(void *channel_ctx, const struct lv_reply *reply)
         lv_sim_client_close(client);
 }
 
+/* Also stops or closes where the scenario says so, from within the delivery as a session would. */
 static void on_deliver(void *channel_ctx, const struct lv_delivery *delivery)
 {
     struct lv_sim_channel *channel = channel_ctx;
@@ -315,42 +339,53 @@ static void on_deliver(void *channel_ctx, const struct lv_delivery *delivery)
         lv_client_set_writable(client->core, false);
 }
 
+/* The number, or ..number for all up to it. */
 static void on_confirm(void *channel_ctx, uint64_t tag, bool multiple)
 {
+    assert(channel_ctx != NULL);
     hear(channel_ctx, "confirm %s%llu", multiple ? ".." : "", (unsigned long long)tag);
 }
 
+/* With its body, so that a test sees which one it was. */
 static void on_returned(void *channel_ctx, const struct lv_message *message)
 {
+    assert(channel_ctx != NULL);
     hear(channel_ctx, "returned %s", shown(message));
 }
 
+/* When the queue has gone. */
 static void on_cancelled(void *channel_ctx, struct lv_bytes consumer_tag, void *consumer_ctx)
 {
     assert_ptr_equal(consumer_ctx, channel_ctx);
     hear(channel_ctx, "cancelled %.*s", LV_FMT(consumer_tag));
 }
 
+/* Tests answer it when they want to. */
 static void on_probe(void *client_ctx, bool is_same)
 {
     struct lv_sim_client *client = client_ctx;
 
+    assert(client_ctx != NULL);
     hear(&client->channels[0], is_same ? "probed by himself" : "probed by another");
     client->awaits_probe = true;
 }
 
+/* The core has let go of it. */
 static void on_channel_closed(void *channel_ctx)
 {
     struct lv_sim_channel *channel = channel_ctx;
 
+    assert(channel_ctx != NULL);
     channel->core = NULL;
     hear(channel, "channel-closed");
 }
 
+/* The last that is ever heard. */
 static void on_client_closed(void *client_ctx)
 {
     struct lv_sim_client *client = client_ctx;
 
+    assert(client_ctx != NULL);
     client->core = NULL;
     hear(&client->channels[0], "client-closed");
 }
@@ -366,8 +401,10 @@ static const struct lv_client_ops recording = {
     .client_closed = on_client_closed,
 };
 
+/* Forgets it: the next call tells what is new. */
 const char *lv_sim_heard_now(struct lv_sim_client *client)
 {
+    assert(client->sim != NULL);
     if (client->trace == NULL)
         return "";
     client->trace[client->trace_size] = '\0';
@@ -375,8 +412,10 @@ const char *lv_sim_heard_now(struct lv_sim_client *client)
     return client->trace;
 }
 
+/* What most tests want. */
 const char *lv_sim_heard(struct lv_sim_client *client)
 {
+    assert(client->sim != NULL);
     lv_sim_settle(client->sim);
     return lv_sim_heard_now(client);
 }
@@ -405,13 +444,17 @@ void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uin
     lv_sim_channel_open(client, 1);
 }
 
+/* As user "guest" of nowhere in particular. */
 void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard)
 {
+    assert(sim->shard_count > 0);
     lv_sim_client_open_as(client, sim, shard, &(struct lv_sim_identity){.user = "guest"});
 }
 
+/* Settling is the test's, as what happens before that may be what it is about. */
 void lv_sim_client_close(struct lv_sim_client *client)
 {
+    assert(client->sim != NULL);
     client->awaited = 0;
     lv_client_close(client->core);
 }
@@ -443,15 +486,19 @@ struct lv_sim_channel *lv_sim_channel_open(struct lv_sim_client *client, uint32_
     return channel;
 }
 
+/* The session may go on hearing of other channels. */
 void lv_sim_channel_close(struct lv_sim_client *client, uint32_t number)
 {
+    assert(number > 0);
     lv_channel_close(lv_sim_channel(client, number)->core);
 }
 
 /* ---- commands ---- */
 
+/* Letters instead of booleans keep a test's command on one line. */
 static bool has(const char *letters, char letter)
 {
+    assert(letters != NULL);
     return strchr(letters, letter) != NULL;
 }
 
@@ -465,6 +512,7 @@ static struct lv_channel *ask(struct lv_sim_client *client)
     return client->channels[0].core;
 }
 
+/* What each letter means stands in the header. */
 void lv_sim_declare_args(struct lv_sim_client *client, const char *queue, const char *letters,
                          const struct lv_table *arguments)
 {
@@ -477,24 +525,32 @@ void lv_sim_declare_args(struct lv_sim_client *client, const char *queue, const 
         .arguments = arguments,
     };
 
+    assert(queue != NULL);
     lv_queue_declare(ask(client), &declare);
 }
 
+/* The usual one. */
 void lv_sim_declare(struct lv_sim_client *client, const char *queue, const char *letters)
 {
+    assert(queue != NULL);
     lv_sim_declare_args(client, queue, letters, NULL);
 }
 
+/* On channel 1, like everything here that names no channel. */
 void lv_sim_delete(struct lv_sim_client *client, const char *queue, const char *letters)
 {
+    assert(queue != NULL);
     lv_queue_delete(ask(client), lv_text(queue), has(letters, 'u'), has(letters, 'e'));
 }
 
+/* Heard as an answer with a count. */
 void lv_sim_purge(struct lv_sim_client *client, const char *queue)
 {
+    assert(queue != NULL);
     lv_queue_purge(ask(client), lv_text(queue));
 }
 
+/* Any type, also one that is not known. */
 void lv_sim_exchange_args(struct lv_sim_client *client, const char *name, const char *type,
                           const char *letters, const struct lv_table *arguments)
 {
@@ -508,20 +564,26 @@ void lv_sim_exchange_args(struct lv_sim_client *client, const char *name, const 
         .arguments = arguments,
     };
 
+    assert(type != NULL);
     lv_exchange_declare(ask(client), &declare);
 }
 
+/* The usual one. */
 void lv_sim_exchange(struct lv_sim_client *client, const char *name, const char *type,
                      const char *letters)
 {
+    assert(name != NULL);
     lv_sim_exchange_args(client, name, type, letters, NULL);
 }
 
+/* Predeclared ones refuse. */
 void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, const char *letters)
 {
+    assert(name != NULL);
     lv_exchange_delete(ask(client), lv_text(name), has(letters, 'u'));
 }
 
+/* The broker copies what it keeps, so the strings may be the caller's. */
 void lv_sim_bind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
                       const char *key, const struct lv_table *arguments)
 {
@@ -530,15 +592,19 @@ void lv_sim_bind_args(struct lv_sim_client *client, const char *queue, const cha
                            .key = lv_text(key),
                            .arguments = arguments};
 
+    assert(exchange != NULL);
     lv_queue_bind(ask(client), &bind);
 }
 
+/* The usual one. */
 void lv_sim_bind(struct lv_sim_client *client, const char *queue, const char *exchange,
                  const char *key)
 {
+    assert(exchange != NULL);
     lv_sim_bind_args(client, queue, exchange, key, NULL);
 }
 
+/* With another table it is another binding. */
 void lv_sim_unbind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
                         const char *key, const struct lv_table *arguments)
 {
@@ -547,12 +613,15 @@ void lv_sim_unbind_args(struct lv_sim_client *client, const char *queue, const c
                            .key = lv_text(key),
                            .arguments = arguments};
 
+    assert(exchange != NULL);
     lv_queue_unbind(ask(client), &bind);
 }
 
+/* The usual one. */
 void lv_sim_unbind(struct lv_sim_client *client, const char *queue, const char *exchange,
                    const char *key)
 {
+    assert(exchange != NULL);
     lv_sim_unbind_args(client, queue, exchange, key, NULL);
 }
 
@@ -564,9 +633,11 @@ void lv_sim_link(struct lv_sim_client *client, const char *source, const char *d
                                     .key = lv_text(key),
                                     .arguments = arguments};
 
+    assert(source != NULL);
     lv_exchange_bind_exchange(ask(client), &bind);
 }
 
+/* The mirror image of linking. */
 void lv_sim_unlink(struct lv_sim_client *client, const char *source, const char *destination,
                    const char *key, const struct lv_table *arguments)
 {
@@ -575,9 +646,11 @@ void lv_sim_unlink(struct lv_sim_client *client, const char *source, const char 
                                     .key = lv_text(key),
                                     .arguments = arguments};
 
+    assert(source != NULL);
     lv_exchange_unbind_exchange(ask(client), &bind);
 }
 
+/* The consumer's context is its channel, so that deliveries are heard where they belong. */
 void lv_sim_consume_on(struct lv_sim_channel *channel, const char *queue, const char *tag,
                        const char *letters)
 {
@@ -589,23 +662,30 @@ void lv_sim_consume_on(struct lv_sim_channel *channel, const char *queue, const 
         .consumer_ctx = channel,
     };
 
+    assert(channel->core != NULL);
     (void)ask(channel->client);
     lv_channel_consume(channel->core, &consume);
 }
 
+/* On channel 1. */
 void lv_sim_consume(struct lv_sim_client *client, const char *queue, const char *tag,
                     const char *letters)
 {
+    assert(tag != NULL);
     lv_sim_consume_on(&client->channels[0], queue, tag, letters);
 }
 
+/* The tag need not be known. */
 void lv_sim_cancel(struct lv_sim_client *client, const char *tag)
 {
+    assert(tag != NULL);
     lv_channel_cancel(ask(client), lv_text(tag));
 }
 
+/* One message at most. */
 void lv_sim_get(struct lv_sim_client *client, const char *queue, const char *letters)
 {
+    assert(queue != NULL);
     lv_channel_get(ask(client), lv_text(queue), has(letters, 'n'));
 }
 
@@ -620,6 +700,7 @@ int lv_sim_try_publish(struct lv_sim_client *client, const char *exchange, const
         .body = lv_text(body),
     };
 
+    assert(client->channels[0].core != NULL);
     return lv_channel_publish(client->channels[0].core, &message, mandatory, diag);
 }
 
@@ -634,6 +715,7 @@ int lv_sim_try_publish_words(struct lv_sim_client *client, const char *exchange,
         .flags = lv_words_have_extra_keys(lv_text(words)) ? LV_MESSAGE_EXTRA_KEYS : 0,
     };
 
+    assert(client->channels[0].core != NULL);
     return lv_channel_publish(client->channels[0].core, &message, true, diag);
 }
 

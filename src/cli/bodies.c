@@ -8,6 +8,7 @@
 
 #define CAPACITY_MIN ((size_t)65536)
 
+/* -1 for no separator: the whole stream is one body. */
 void lv_bodies_init(struct lv_bodies *bodies, int fd, int separator)
 {
     assert(fd >= 0);
@@ -16,6 +17,7 @@ void lv_bodies_init(struct lv_bodies *bodies, int fd, int separator)
     *bodies = (struct lv_bodies){.fd = fd, .separator = separator};
 }
 
+/* The descriptor stays the caller's. */
 void lv_bodies_fini(struct lv_bodies *bodies)
 {
     assert(bodies != NULL);
@@ -33,6 +35,8 @@ static int hand_out(struct lv_bodies *bodies, size_t size, size_t extra, struct 
     return 1;
 }
 
+/* Looks only at bytes that were not looked at before, so a long body is not searched again and
+ * again. */
 int lv_bodies_next(struct lv_bodies *bodies, struct lv_bytes *ret_body)
 {
     size_t left = bodies->end - bodies->start;
@@ -85,6 +89,7 @@ static int grow(struct lv_bodies *bodies)
     return 0;
 }
 
+/* Blocks as reading does; who must answer a broker meanwhile waits for the descriptor first. */
 int lv_bodies_fill(struct lv_bodies *bodies, struct lv_diag *diag)
 {
     ssize_t got;

@@ -272,6 +272,7 @@ static int run(struct consume *consume)
     return exit_code;
 }
 
+/* Ends with the count that was asked for, a signal, or the connection. */
 int lv_run_consume(int argc, char **argv)
 {
     struct consume consume = {.prefetch = PREFETCH, .remote.stop_fd = -1};

@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Printed and not written, so that the page and the program cannot disagree. */
 static void print_limits(void)
 {
+    assert(lv_session_bounds[0].name != NULL);
     printf(
         "# Limits\n"
         "`leveret docs limits` prints this page from the table that the program uses: every bound "
@@ -24,6 +26,7 @@ static void print_limits(void)
                bound->reason);
 }
 
+/* The settings' part comes from their table as well. */
 static void print_man(void)
 {
     printf(
@@ -47,6 +50,7 @@ static void print_man(void)
         "option, argument or setting.\n");
 }
 
+/* For the build, which makes the manual page, and for whoever changes a table. */
 int lv_run_docs(int argc, char **argv)
 {
     static const struct lv_option options[] = {LV_OPTION_END};

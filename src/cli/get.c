@@ -89,6 +89,7 @@ static const char details[] =
     "  leveret get jobs --count 10 --requeue --json    look, and leave them there\n"
     "  leveret get jobs --all --null | xargs -0 -n1 echo\n";
 
+/* One at a time, as basic.get has it: for looking, not for working. */
 int lv_run_get(int argc, char **argv)
 {
     struct get get = {.count = 1, .remote.stop_fd = -1};

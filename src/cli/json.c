@@ -17,6 +17,7 @@ static void put(void *ctx, struct lv_bytes bytes)
     lv_output_put(ctx, bytes);
 }
 
+/* Everything goes through the output's buffer. */
 static struct lv_json json_of(struct lv_output *output)
 {
     assert(output->fd >= 0);

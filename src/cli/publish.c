@@ -307,6 +307,7 @@ static const char details[] =
     "  leveret publish --exchange orders --routing-key eu.new --mandatory -H tries:int=1 < order\n"
     "  find . -print0 | leveret publish files --null\n";
 
+/* One message for each argument, or else for each body of standard input. */
 int lv_run_publish(int argc, char **argv)
 {
     struct publish publish = {.repeat = 1, .remote.stop_fd = -1};

@@ -120,6 +120,7 @@ static int serve(const struct lv_usage *usage, const struct choices *choices)
     return rc < 0 ? LV_EXIT_FAILED : LV_EXIT_OK;
 }
 
+/* Settings from the command line, then the server until a signal. */
 int lv_run_serve(int argc, char **argv)
 {
     struct choices choices = {.config = NULL};

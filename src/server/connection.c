@@ -35,6 +35,7 @@ static void say(const struct lv_connection *connection, enum lv_level level, con
 
 /* ---- what the session asks of us ---- */
 
+/* Once per turn a dirty connection is written, whatever the session wrote in between. */
 static void on_flush(void *ctx)
 {
     struct lv_connection *connection = ctx;
@@ -66,6 +67,7 @@ static void on_resume(void *ctx)
         lv_list_push_back(&connection->shard->again, &connection->waits);
 }
 
+/* The session does not know sockets. */
 static void on_probe(void *ctx, bool is_same)
 {
     struct lv_connection *connection = ctx;
@@ -78,6 +80,7 @@ static void on_event(void *ctx, enum lv_level level, const char *name, const cha
 {
     const struct lv_connection *connection = ctx;
 
+    assert(connection->shard != NULL);
     /* When the server stops, one line has said so; a line for each client would hide it. */
     say(connection, connection->shard->phase == LV_PHASE_RUNNING ? level : LV_DEBUG, name, why);
 }
@@ -105,6 +108,7 @@ static const struct lv_session_host host = {
 
 /* ---- the peer's end ---- */
 
+/* Only when something changes: each change is a system call. */
 static void set_wanted(struct lv_connection *connection, unsigned on, unsigned off)
 {
     assert((on & off) == 0);
@@ -124,6 +128,7 @@ static void lose(struct lv_connection *connection)
     mark_dirty(connection);
 }
 
+/* From outside a step of its session. */
 void lv_connection_drop(struct lv_connection *connection)
 {
     assert(connection->session != NULL);
@@ -290,6 +295,7 @@ static void close_later(struct lv_connection *connection)
 {
     struct lv_shard *shard = connection->shard;
 
+    assert(connection->is_finished);
     if (lv_link_is_linked(&connection->waits))
         return;
     connection->closes_at = shard->now + LAST_WORDS_NS;
@@ -345,6 +351,7 @@ void lv_connection_close_late(struct lv_deadline *deadline, uint64_t now)
     }
 }
 
+/* What the session sees of this room: functions, limits and the deadlines of its shard. */
 static struct lv_session *new_session(struct lv_shard *shard, struct lv_connection *connection)
 {
     const struct lv_session_config config = {

@@ -13,6 +13,7 @@ static const char *variable(const char *name)
 {
     const char *value = getenv(name);
 
+    assert(name != NULL);
     return value == NULL || value[0] == '\0' ? NULL : value;
 }
 
@@ -70,6 +71,7 @@ int lv_data_dir_open(struct lv_data_dir *dir, const char *path, struct lv_diag *
     return 0;
 }
 
+/* The next broker may have the directory from here on. */
 void lv_data_dir_close(struct lv_data_dir *dir)
 {
     char file[LV_PATH_SIZE_MAX];

@@ -111,6 +111,7 @@ int lv_listener_open(struct lv_listener *listener, struct lv_shard *shard,
     return 0;
 }
 
+/* Also one that was never opened. Who is in the kernel's queue is refused by it. */
 void lv_listener_close(struct lv_listener *listener)
 {
     assert(listener->shard == NULL || listener->shared != NULL);

@@ -1,5 +1,6 @@
 #include "server/memory.h"
 
+/* The alarm ends a twentieth below where it begins, so that it does not flap. */
 void lv_memory_init(struct lv_memory *memory, uint64_t high)
 {
     assert(high > 0);

@@ -25,6 +25,7 @@ struct lv_mesh {
     struct lane *lanes;   /* own   [from * count + to] */
 };
 
+/* Each ordered pair of shards has its own, so every ring has one producer and one consumer. */
 static struct lane *lane(const struct lv_mesh *mesh, uint32_t from, uint32_t to)
 {
     assert(from < mesh->count);
@@ -32,6 +33,7 @@ static struct lane *lane(const struct lv_mesh *mesh, uint32_t from, uint32_t to)
     return &mesh->lanes[from * mesh->count + to];
 }
 
+/* The ring has its full size from the start: it must not grow while two threads use it. */
 static int init_lane(struct lane *way)
 {
     assert(way != NULL);
@@ -100,6 +102,7 @@ void lv_mesh_free(struct lv_mesh *mesh)
     lv_free(mesh);
 }
 
+/* Before any thread starts. */
 void lv_mesh_join(struct lv_mesh *mesh, uint32_t shard, struct lv_reactor *reactor)
 {
     assert(shard < mesh->count);
@@ -121,6 +124,7 @@ void lv_mesh_send(struct lv_mesh *mesh, uint32_t from, uint32_t to, struct lv_op
 /* Whether more is under way than a receiver should have to hold. */
 static bool is_long(struct lane *way)
 {
+    assert(way != NULL);
     return way->sent_size - atomic_load_explicit(&way->taken_size, memory_order_relaxed) >
            LV_MESH_LANE_SIZE;
 }
@@ -182,6 +186,7 @@ static uint32_t take_lane(struct lane *way, struct lv_broker *broker)
     return taken;
 }
 
+/* All of what is published, in the order of each sender. */
 void lv_mesh_take(struct lv_mesh *mesh, uint32_t to, struct lv_broker *broker)
 {
     assert(to < mesh->count);
@@ -226,6 +231,7 @@ void lv_mesh_awake(struct lv_mesh *mesh, uint32_t shard)
     atomic_store_explicit(&mesh->seats[shard].sleeps, false, memory_order_relaxed);
 }
 
+/* Any thread. Waking who is awake costs a system call and does no harm. */
 void lv_mesh_wake(struct lv_mesh *mesh, uint32_t shard)
 {
     assert(shard < mesh->count);
@@ -233,8 +239,10 @@ void lv_mesh_wake(struct lv_mesh *mesh, uint32_t shard)
     lv_reactor_wake(mesh->seats[shard].reactor);
 }
 
+/* For changes of phase, which nobody may sleep through. */
 void lv_mesh_wake_all(struct lv_mesh *mesh)
 {
+    assert(mesh->count > 0);
     for (uint32_t shard = 0; shard < mesh->count; shard++)
         lv_mesh_wake(mesh, shard);
 }

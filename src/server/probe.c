@@ -29,9 +29,11 @@ static enum verdict judge_end(const struct lv_probe *probe, uint64_t elapsed)
 {
     bool is_read = !lv_session_is_paused(probe->connection->session);
 
+    assert(probe->connection != NULL);
     return elapsed >= (is_read ? ANSWER_NS : READ_OUT_NS) ? DEAD : WAIT;
 }
 
+/* The kernel knows when the peer's machine last acknowledged something of ours. */
 static enum verdict judge_echo(const struct lv_probe *probe, uint64_t elapsed)
 {
     struct lv_socket_echo echo;
@@ -43,10 +45,12 @@ static enum verdict judge_echo(const struct lv_probe *probe, uint64_t elapsed)
     return elapsed >= ANSWER_NS ? DEAD : WAIT;
 }
 
+/* First what costs nothing; a heartbeat is only sent when the socket alone cannot tell. */
 static enum verdict judge(struct lv_probe *probe, uint64_t now)
 {
     uint64_t elapsed = now - probe->began;
 
+    assert(now >= probe->began);
     if (lv_socket_is_hung_up(probe->connection->watch.fd))
         return judge_end(probe, elapsed);
     if (!probe->is_same)
@@ -59,6 +63,7 @@ static enum verdict judge(struct lv_probe *probe, uint64_t now)
     return WAIT;
 }
 
+/* Several looks at short intervals: an answer takes as long as the network does. */
 static void tick(struct lv_deadline *deadline, uint64_t now)
 {
     struct lv_probe *probe = lv_container(deadline, struct lv_probe, deadline);
@@ -66,6 +71,7 @@ static void tick(struct lv_deadline *deadline, uint64_t now)
     char peer[LV_ADDRESS_TEXT_SIZE];
     enum verdict verdict;
 
+    assert(connection->probe == probe);
     if (connection->is_lost || connection->is_finished) {
         lv_probe_end(connection); /* whoever asked hears of the client's end */
         return;
@@ -87,11 +93,13 @@ static void tick(struct lv_deadline *deadline, uint64_t now)
     lv_connection_drop(connection);
 }
 
+/* One at a time for a connection; whoever asks again waits for the same verdict. */
 void lv_probe_begin(struct lv_connection *connection, bool is_same)
 {
     struct lv_probe *probe = connection->probe;
     struct lv_shard *shard = connection->shard;
 
+    assert(connection->session != NULL);
     if (probe != NULL) {
         probe->is_same |= is_same;
         return;
@@ -109,6 +117,7 @@ void lv_probe_begin(struct lv_connection *connection, bool is_same)
     lv_deadline_set(&shard->deadlines, &probe->deadline, shard->now);
 }
 
+/* With or without a verdict. */
 void lv_probe_end(struct lv_connection *connection)
 {
     struct lv_probe *probe = connection->probe;

@@ -142,6 +142,7 @@ static int make_listeners(struct lv_shared *shared, struct lv_diag *diag)
     return 0;
 }
 
+/* On the main thread, through a descriptor: no handler runs in the middle of anything. */
 static void on_signal(struct lv_watch *watch, unsigned ready)
 {
     struct server *server = lv_container(watch, struct server, signals);
@@ -276,6 +277,7 @@ static void print_start(const struct server *server)
 
 /* ---- the end ---- */
 
+/* Shards follow when they wake. */
 static void enter(struct server *server, enum lv_phase phase)
 {
     assert(phase > lv_shared_phase(&server->shared));

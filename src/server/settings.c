@@ -42,6 +42,7 @@ static int set_text(char **target, const char *value)
     return 0;
 }
 
+/* The sentence names the range, so that the next try is right. */
 static int set_number(uint64_t *target, const struct lv_setting *row, const char *value,
                       struct lv_diag *diag)
 {
@@ -121,6 +122,7 @@ static int set_memory(struct lv_memory_limit *target, const struct lv_setting *r
                    form[0] == '\0' ? ", or a share of the memory like 0.6" : "", value);
 }
 
+/* Setting a list again replaces it. */
 static void clear_names(struct lv_names *names)
 {
     assert(names->count <= LV_NAMES_MAX);
@@ -275,6 +277,8 @@ static bool takes_form(const struct lv_setting *row, const char *form)
 /* NULL: no such setting. */
 static const struct lv_setting *find_row(const char *name, const char **ret_form)
 {
+    assert(name != NULL);
+    assert(ret_form != NULL);
     for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
         size_t size = strlen(row->name);
 

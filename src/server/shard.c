@@ -17,6 +17,7 @@
 /* Of a link in the list of all. */
 static struct lv_connection *connection_at(struct lv_link *link)
 {
+    assert(link != NULL);
     return lv_container(link, struct lv_connection, all);
 }
 
@@ -31,6 +32,7 @@ static void send_op(void *ctx, uint32_t to, struct lv_op *op)
 
 /* ---- the parts of a turn ---- */
 
+/* Oldest first. When the broker stops they are only closed. */
 static void take_arrivals(struct lv_shard *shard)
 {
     struct lv_letter *letter = lv_mailbox_take(&shard->arrivals);
@@ -161,6 +163,7 @@ static void stop_all(struct lv_shard *shard)
     }
 }
 
+/* Their sessions let go of what they have in the core, which may take more turns. */
 static void drop_all(struct lv_shard *shard)
 {
     assert(shard->phase == LV_PHASE_DROPPING);
