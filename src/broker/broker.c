@@ -34,6 +34,7 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_list_init(&broker->leaving);
     lv_list_init(&broker->redeclaring);
     lv_list_init(&broker->remotes);
+    lv_promises_init(&broker->promises);
     lv_random_seed(&broker->random, config->seed);
     if (lv_topology_init(broker, &broker->topology) < 0) {
         lv_broker_free(broker);
@@ -90,6 +91,7 @@ void lv_broker_free(struct lv_broker *broker)
     lv_topology_fini(&broker->topology);
     drop_ops(&broker->local);
     drop_ops(&broker->waiting);
+    lv_promises_fini(&broker->promises);
     drop_ops(&broker->early);
     lv_router_fini(&broker->router);
     lv_map_fini(&broker->homes);
@@ -128,6 +130,8 @@ static void drain(struct lv_broker *broker)
         struct lv_queue *queue = lv_container(link, struct lv_queue, dirty_link);
         if (lv_queue_drain(queue, LV_DRAIN_BUDGET))
             lv_queue_touch(queue);
+        if (LV_UNLIKELY(queue->kept != NULL))
+            lv_kept_note(queue);
     }
 }
 
@@ -162,9 +166,37 @@ void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret
         store.memory_size + broker->refs_pool.memory_size + broker->memory_size;
 }
 
-/* For who hands messages over: they are appended before the core is asked to route them. */
-struct lv_store *lv_broker_store(struct lv_broker *broker)
+const void *lv_broker_view(const struct lv_broker *broker, struct lv_ref ref)
 {
-    assert(broker->config.store != NULL);
-    return broker->config.store;
+    const void *record;
+
+    if (LV_LIKELY((ref.flags & LV_REF_LOGGED) == 0))
+        return lv_store_view(broker->config.store, ref);
+    record = lv_log_view(broker->config.log, ref.lsn);
+    assert(record != NULL);
+    return record;
+}
+
+lv_out_release_fn *lv_broker_pin(struct lv_broker *broker, struct lv_ref ref, void **ret_owner)
+{
+    assert(ref.size > 0);
+    if (LV_LIKELY((ref.flags & LV_REF_LOGGED) == 0)) {
+        *ret_owner = lv_store_pin(broker->config.store, ref);
+        return lv_store_unpin;
+    }
+    *ret_owner = lv_log_pin(broker->config.log, ref.lsn);
+    return lv_log_unpin;
+}
+
+void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn)
+{
+    assert(topology_lsn >= broker->topology_synced_lsn);
+    broker->topology_synced_lsn = topology_lsn;
+    lv_promises_keep(broker);
+    lv_broker_settle_local(broker);
+}
+
+bool lv_broker_awaits_log(const struct lv_broker *broker)
+{
+    return broker->promises.first < broker->promises.next;
 }

@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/value.h"
 #include "broker/message.h"
+#include "store/log.h"
 #include "store/store.h"
 
 struct lv_broker;
@@ -37,6 +38,7 @@ struct lv_broker_config {
     uint32_t shard;                         /* this one's number */
     uint32_t shard_count;                   /* 1 … 64 */
     struct lv_store *store;                 /* view  outlives the broker */
+    struct lv_log *log;                     /* view  outlives it; NULL: nothing outlives us */
     const struct lv_properties *properties; /* view  NULL: no message has any headers */
     struct lv_hash_key hash_key;            /*      the same on every shard */
     uint64_t seed;       /*       for generated names; different on every shard */
@@ -282,5 +284,14 @@ struct lv_broker_stats {
 
 /* The numbers of this shard alone; whoever wants the broker's adds up. */
 void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret_stats);
-/* The shard's store, for pinning a delivery's ref. */
-struct lv_store *lv_broker_store(struct lv_broker *broker);
+/* Keeps the bytes of a delivery's ref (size not 0) at their place: gives what has to be called, and
+ * *ret_owner with what, when they are no longer needed. */
+lv_out_release_fn *lv_broker_pin(struct lv_broker *broker, struct lv_ref ref, void **ret_owner);
+
+/* ---- the log ---- */
+
+/* More of the log is on disk, this shard's or (`topology_lsn`) shard 0's: says what waited for it.
+ * `topology_lsn` is the synced LSN of shard 0's log. */
+void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn);
+/* Does anybody wait for the log to be synced? */
+bool lv_broker_awaits_log(const struct lv_broker *broker);

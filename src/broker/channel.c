@@ -175,13 +175,12 @@ void lv_channel_deliver_local(struct lv_channel *channel, const struct lv_consum
                               uint64_t tag, struct lv_ref ref)
 {
     const struct lv_subscription *subscription = consumer->subscription;
-    struct lv_store *store = channel->broker->config.store;
     struct lv_delivery delivery = {
         .consumer_ctx = subscription->ctx,
         .consumer_tag = lv_bytes(subscription->tag, subscription->tag_size),
         .tag = tag,
         .redelivered = (ref.flags & LV_REF_REDELIVERED) != 0,
-        .message = lv_message_view(lv_store_view(store, ref)),
+        .message = lv_message_view(lv_broker_view(channel->broker, ref)),
         .ref = ref,
     };
 

@@ -8,7 +8,9 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "broker/broker.h"
+#include "broker/kept.h"
 #include "broker/op.h"
+#include "broker/promise.h"
 #include "broker/queue.h"
 #include "broker/route.h"
 #include "broker/subscriber.h"
@@ -38,6 +40,10 @@ struct lv_broker {
     struct lv_map clients;      /* own   by id */
     struct lv_map reply_tos;    /* view  struct lv_reply_to by name, of channels here */
     struct lv_list remotes;     /* own   subscribers of channels of other shards */
+    struct lv_promises promises;
+    uint64_t topology_lsn;        /* of the last durable change applied here, in shard 0's log */
+    uint64_t topology_synced_lsn; /* changes below it survive */
+    bool restoring;               /* start-up: changes come from the disk */
     struct lv_random random;
     uint64_t last_client_id, last_queue_id, last_reply_to;
     uint64_t changes;     /*       of the topology, applied here */
@@ -139,6 +145,8 @@ struct lv_channel {
 /* Out of memory for bookkeeping that a command has already promised: says so and stops the program.
  */
 _Noreturn void lv_broker_exhausted(void);
+/* The message's record, valid as lv_store_view() says. */
+const void *lv_broker_view(const struct lv_broker *broker, struct lv_ref ref);
 /* NULL when no queue of this shard has the id. */
 struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id);
 
@@ -194,6 +202,8 @@ uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_ta
     LV_MUST_CHECK;
 /* The delivery could not be told to the session: back to its queue. */
 void lv_channel_give_back(struct lv_channel *channel, const struct lv_wire_tag *what);
+/* Publishes that the log had to keep are on disk. */
+void lv_channel_logged(struct lv_channel *channel, uint64_t from, uint64_t to);
 /* ENQUEUED or REPLIED has come. */
 void lv_channel_enqueued(const struct lv_op *op);
 /* The operation that carries the message to the queues of its route on `shard`, or NULL. */

@@ -132,7 +132,7 @@ static struct lv_op *got_op(struct lv_broker *broker, const struct lv_op *op, st
     reply->answer.pending = op->command.pending;
     reply->answer.found = true;
     reply->answer.redelivered = (ref.flags & LV_REF_REDELIVERED) != 0;
-    memcpy(reply->data, lv_store_view(broker->config.store, ref), ref.size);
+    memcpy(reply->data, lv_broker_view(broker, ref), ref.size);
     return reply;
 }
 
@@ -179,7 +179,8 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, struct lv_
         return;
     }
     if (op->command.no_ack && lv_queue_take(queue, &seq, &ref))
-        lv_store_release(broker->config.store, ref);
+        lv_queue_release(broker, queue, seq, ref);
+    lv_kept_note(queue);
     reply->answer.message_count = lv_queue_ready_count(queue);
     broker->stats.delivered++;
     lv_op_send(broker, op->from, reply);

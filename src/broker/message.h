@@ -62,6 +62,15 @@ static inline void lv_message_write(const struct lv_message *message, void *reco
     lv_put_bytes(p, message->body);
 }
 
+/* Of a record. */
+static inline bool lv_message_is_persistent(const void *record)
+{
+    struct lv_message_head head;
+
+    memcpy(&head, record, sizeof head);
+    return (head.flags & LV_MESSAGE_PERSISTENT) != 0;
+}
+
 /* A view of the record's parts, valid as long as the record is. */
 static inline struct lv_message lv_message_view(const void *record)
 {

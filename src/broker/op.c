@@ -38,6 +38,32 @@ void lv_op_send(struct lv_broker *broker, uint32_t to, struct lv_op *op)
         broker->config.send(broker->config.send_ctx, to, op);
 }
 
+/* A persistent message, for `count` queues that are there. */
+static bool enqueue_kept(struct lv_broker *broker, const struct lv_op *op, uint32_t count)
+{
+    const uint64_t *ids = (const uint64_t *)(const void *)op->data;
+    size_t ids_size = op->enqueue.queue_count * sizeof *ids;
+    struct lv_queue_entry **entries = lv_alloc(count * sizeof *entries);
+    struct lv_bytes record = lv_bytes(op->data + ids_size, op->size - ids_size);
+    uint32_t at = 0;
+    void *places[2];
+
+    if (entries == NULL)
+        return false;
+    for (uint32_t i = 0; i < op->enqueue.queue_count; i++) {
+        struct lv_queue_entry *entry = lv_broker_home(broker, ids[i]);
+        if (entry != NULL)
+            entries[at++] = entry;
+    }
+    assert(at == count);
+    int rc = lv_broker_keep(broker, entries, count, (uint32_t)record.size, places);
+    for (int i = 0; rc == 0 && i < 2; i++)
+        if (places[i] != NULL)
+            lv_put_bytes(places[i], record);
+    lv_free(entries);
+    return rc == 0;
+}
+
 /* Puts the message into the queues that are still there. False: out of memory, try again; queues
  * that have it are no longer among the ids then. */
 static bool enqueue(struct lv_broker *broker, struct lv_op *op)
@@ -52,6 +78,8 @@ static bool enqueue(struct lv_broker *broker, struct lv_op *op)
         left += lv_broker_home(broker, ids[i]) != NULL;
     if (left == 0)
         return true;
+    if (lv_message_is_persistent(op->data + ids_size) && broker->config.log != NULL)
+        return enqueue_kept(broker, op, left);
     if (lv_store_append(broker->config.store, op->size - ids_size, &ref, &record) < 0)
         return false;
     memcpy(record, op->data + ids_size, op->size - ids_size);
@@ -81,9 +109,13 @@ static void enqueued(struct lv_broker *broker, struct lv_op *op)
         lv_op_free(op);
         return;
     }
+    bool is_kept = lv_message_is_persistent(op->data + op->enqueue.queue_count * sizeof(uint64_t));
     op->kind = LV_OP_ENQUEUED;
     op->from = broker->config.shard;
-    lv_op_send(broker, from, op);
+    if (is_kept)
+        lv_promise_send(broker, from, op);
+    else
+        lv_op_send(broker, from, op);
 }
 
 /* Is there a queue among the ids whose declare may still come? */

@@ -40,30 +40,47 @@ static int grow(struct lv_channel *channel)
     return 0;
 }
 
-/* The publish's place in the ring, with the number of shards that have to take it. */
-static int await_shards(struct lv_channel *channel, uint64_t homes)
+/* The publish's place in the ring, with the number of those that have to take it: shards, and this
+ * shard's log. */
+static int await_all(struct lv_channel *channel, uint64_t homes, bool is_logged)
 {
     struct lv_confirms *confirms = &channel->confirms;
 
     if (confirms->next - confirms->base == confirms->capacity && grow(channel) < 0)
         return -LV_E_NOMEM;
-    *awaited(channel, confirms->next++) = (uint16_t)__builtin_popcountll(homes);
+    if (is_logged && lv_promise_reserve(channel->broker) < 0)
+        return -LV_E_NOMEM;
+    if (is_logged)
+        lv_promise_confirm(channel->broker, channel, confirms->next);
+    *awaited(channel, confirms->next++) = (uint16_t)(__builtin_popcountll(homes) + is_logged);
     return 0;
 }
 
-/* Counts a publish that the other shards in `homes` have to take before it is confirmed. */
-static LV_ALWAYS_INLINE int begin_confirm(struct lv_channel *channel, uint64_t homes)
+/* Counts a publish that the other shards in `homes`, and the log, have to take before it is
+ * confirmed. */
+static LV_ALWAYS_INLINE int begin_confirm(struct lv_channel *channel, uint64_t homes,
+                                          bool is_logged)
 {
     struct lv_confirms *confirms = &channel->confirms;
 
-    if (LV_LIKELY(homes == 0 && confirms->base == confirms->next))
+    if (LV_LIKELY(homes == 0 && !is_logged && confirms->base == confirms->next))
         confirms->base = ++confirms->next;
-    else if (await_shards(channel, homes) < 0)
+    else if (await_all(channel, homes, is_logged) < 0)
         return -LV_E_NOMEM;
     channel->publish_tag++;
     assert(confirms->next == channel->publish_tag + 1);
     confirm_soon(channel);
     return 0;
+}
+
+/* What nobody is awaited for any more is confirmed, up to the first that waits. */
+static void advance(struct lv_channel *channel)
+{
+    struct lv_confirms *confirms = &channel->confirms;
+
+    while (confirms->base < confirms->next && *awaited(channel, confirms->base) == 0)
+        confirms->base++;
+    confirm_soon(channel);
 }
 
 void lv_channel_enqueued(const struct lv_op *op)
@@ -87,9 +104,22 @@ void lv_channel_enqueued(const struct lv_op *op)
     assert(publish_tag >= confirms->base);
     assert(publish_tag < confirms->next);
     *awaited(channel, publish_tag) -= 1;
-    while (confirms->base < confirms->next && *awaited(channel, confirms->base) == 0)
-        confirms->base++;
-    confirm_soon(channel);
+    advance(channel);
+}
+
+void lv_channel_logged(struct lv_channel *channel, uint64_t from, uint64_t to)
+{
+    assert(channel->refs > 0);
+    channel->refs--;
+    if (channel->closing) {
+        lv_channel_progress(channel);
+        return;
+    }
+    assert(from >= channel->confirms.base);
+    assert(to < channel->confirms.next);
+    for (uint64_t tag = from; tag <= to; tag++)
+        *awaited(channel, tag) -= 1;
+    advance(channel);
 }
 
 void lv_channel_confirm(struct lv_channel *channel)
@@ -104,7 +134,21 @@ void lv_channel_confirm(struct lv_channel *channel)
     channel->client->ops->confirm(channel->ctx, upto, multiple);
 }
 
-/* Into the queues of this shard: one copy in the log, a holder for each queue. */
+/* As publish_here(), of a persistent message. */
+static int publish_kept(struct lv_channel *channel, const struct lv_message *message,
+                        const struct lv_targets *targets)
+{
+    void *records[2];
+    int rc = lv_broker_keep(channel->broker, targets->entries, targets->local_count,
+                            lv_message_record_size(message), records);
+
+    for (int i = 0; rc == 0 && i < 2; i++)
+        if (records[i] != NULL)
+            lv_message_write(message, records[i]);
+    return rc;
+}
+
+/* Into the queues of this shard: one copy in the store, a holder for each queue. */
 static int publish_here(struct lv_channel *channel, const struct lv_message *message,
                         const struct lv_targets *targets)
 {
@@ -201,7 +245,7 @@ static int publish_answer(struct lv_channel *channel, const struct lv_message *m
     uint32_t shard = 0;
     struct lv_op *op = lv_reply_to_op(broker, message, mandatory, &shard);
 
-    if (op == NULL || (channel->confirm && begin_confirm(channel, 1ull << shard) < 0)) {
+    if (op == NULL || (channel->confirm && begin_confirm(channel, 1ull << shard, false) < 0)) {
         lv_op_free(op);
         return -LV_E_NOMEM;
     }
@@ -223,7 +267,7 @@ static int publish_nowhere(struct lv_channel *channel, const struct lv_message *
         return publish_answer(channel, message, mandatory);
     if (mandatory)
         channel->client->ops->returned(channel->ctx, message);
-    return channel->confirm ? begin_confirm(channel, 0) : 0;
+    return channel->confirm ? begin_confirm(channel, 0, false) : 0;
 }
 
 int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message *message,
@@ -249,11 +293,15 @@ static int publish_to(struct lv_channel *channel, const struct lv_message *messa
         return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
     }
     uint64_t homes = other_homes(targets);
-    if (targets->local_count > 0)
+    bool is_logged = (message->flags & LV_MESSAGE_PERSISTENT) != 0 && targets->local_count > 0 &&
+                     channel->broker->config.log != NULL;
+    if (LV_UNLIKELY(is_logged))
+        rc = publish_kept(channel, message, targets);
+    else if (targets->local_count > 0)
         rc = publish_here(channel, message, targets);
     /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
     if (rc == 0 && channel->confirm)
-        rc = begin_confirm(channel, homes);
+        rc = begin_confirm(channel, homes, is_logged);
     if (rc == 0 && homes != 0)
         rc = publish_out(channel, message, targets, homes);
     return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;

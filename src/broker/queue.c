@@ -41,6 +41,9 @@ int lv_queue_push(struct lv_queue *queue, struct lv_ref ref)
 
     if (rc < 0)
         return rc;
+    if (LV_UNLIKELY(queue->kept != NULL && (ref.flags & LV_REF_LOGGED) == 0) &&
+        lv_seqs_add(&queue->kept->gone, queue->next_seq) < 0)
+        lv_broker_exhausted();
     queue->next_seq++;
     queue->broker->stats.ready++;
     lv_queue_touch(queue);
@@ -164,6 +167,21 @@ void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
 }
 
 /* Purge takes what is ready; what is out with consumers is theirs. */
+uint64_t lv_queue_delivered(const struct lv_queue *queue)
+{
+    assert(queue->next_seq >= queue->ready.count);
+    return queue->next_seq - queue->ready.count;
+}
+
+void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                      struct lv_ref ref)
+{
+    if (LV_LIKELY((ref.flags & LV_REF_LOGGED) == 0))
+        lv_store_release(broker->config.store, ref);
+    else
+        lv_kept_settle(broker, queue, seq, ref);
+}
+
 uint64_t lv_queue_clear(struct lv_queue *queue)
 {
     uint64_t count = 0, seq;
@@ -171,7 +189,7 @@ uint64_t lv_queue_clear(struct lv_queue *queue)
 
     assert(queue->broker->stats.ready >= lv_queue_ready_count(queue));
     while (lv_queue_take(queue, &seq, &ref)) {
-        lv_store_release(queue->broker->config.store, ref);
+        lv_queue_release(queue->broker, queue, seq, ref);
         count++;
     }
     return count;
@@ -217,6 +235,8 @@ void lv_queue_free(struct lv_queue *queue)
     }
     assert(queue->broker->stats.unacked >= queue->unacked_count);
     queue->broker->stats.unacked -= queue->unacked_count;
+    lv_kept_free(queue->kept);
+    queue->kept = NULL;
     lv_queue_clear(queue);
     lv_link_clear(&queue->dirty_link);
     lv_refs_fini(&queue->ready, &queue->broker->refs_pool);

@@ -18,6 +18,7 @@
 
 struct lv_broker;
 struct lv_consumer;
+struct lv_kept;
 struct lv_queue_entry;
 
 /* A message that came back: its place and its reference. */
@@ -29,6 +30,7 @@ struct lv_returned {
 struct lv_queue {
     struct lv_broker *broker;     /* view */
     struct lv_queue_entry *entry; /* view  the directory's; owns us */
+    struct lv_kept *kept;         /* own   what the log has of it; NULL: nothing */
     struct lv_refs ready;         /* own */
     struct lv_returned *returned; /* own   binary heap, smallest seq first */
     uint32_t returned_count;
@@ -63,6 +65,12 @@ bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret
 /* Back to its place; takes the holder. Without memory for that the program ends: 24 bytes for what
  * was 32 until now are there, or nothing is. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref);
+/* The message with this number, no longer ready, is gone: lets go of its holder. NULL for the queue
+ * when that is gone itself. */
+void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                      struct lv_ref ref);
+/* Messages with this number and above have never been delivered. */
+uint64_t lv_queue_delivered(const struct lv_queue *queue);
 /* Drops what is ready; returns how many. */
 uint64_t lv_queue_clear(struct lv_queue *queue);
 

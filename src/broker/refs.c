@@ -111,15 +111,20 @@ static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
     return 0;
 }
 
+int lv_refs_reserve(struct lv_refs *refs, struct lv_refs_pool *pool)
+{
+    assert(refs->last == NULL || refs->tail <= refs->last->capacity);
+    return LV_UNLIKELY(refs->last == NULL || refs->tail == refs->last->capacity) ? grow(refs, pool)
+                                                                                 : 0;
+}
+
 /* Runs once per message and queue; room is nearly always there. */
 int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref)
 {
-    assert(refs->last == NULL || refs->tail <= refs->last->capacity);
-    if (LV_UNLIKELY(refs->last == NULL || refs->tail == refs->last->capacity)) {
-        int rc = grow(refs, pool);
-        if (rc < 0)
-            return rc;
-    }
+    int rc = lv_refs_reserve(refs, pool);
+
+    if (LV_UNLIKELY(rc < 0))
+        return rc;
     refs->last->refs[refs->tail++] = ref;
     refs->count++;
     return 0;

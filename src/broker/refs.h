@@ -37,6 +37,8 @@ void lv_refs_init(struct lv_refs *refs);
 void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool);
 
 /* Takes the ref to the end. -LV_E_NOMEM changes nothing, and the ref stays the caller's. */
+/* Makes sure that the next lv_refs_push() needs no memory. */
+int lv_refs_reserve(struct lv_refs *refs, struct lv_refs_pool *pool) LV_MUST_CHECK;
 int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref) LV_MUST_CHECK;
 /* The oldest, which stays. The deque must not be empty. */
 struct lv_ref lv_refs_first(const struct lv_refs *refs);

@@ -239,7 +239,7 @@ static bool deliver_remote(struct lv_consumer *consumer, uint64_t seq, struct lv
         lv_op_free(op);
         return false;
     }
-    memcpy(op->data, lv_store_view(broker->config.store, ref), ref.size);
+    memcpy(op->data, lv_broker_view(broker, ref), ref.size);
     op->delivery = (struct lv_op_delivery){
         .channel = subscriber->channel,
         .subscriber = subscriber,
@@ -284,7 +284,7 @@ bool lv_consumer_deliver(struct lv_consumer *consumer, uint64_t seq, struct lv_r
         return false;
     broker->stats.delivered++;
     if (consumer->no_ack)
-        lv_store_release(broker->config.store, ref);
+        lv_queue_release(broker, consumer->queue, seq, ref);
     return true;
 }
 
@@ -329,7 +329,7 @@ static void settle(struct lv_subscriber *subscriber, uint64_t tag, struct lv_una
         was.ref.flags |= LV_REF_REDELIVERED;
         lv_queue_return(queue, was.seq, was.ref);
     } else {
-        lv_store_release(subscriber->broker->config.store, was.ref);
+        lv_queue_release(subscriber->broker, queue, was.seq, was.ref);
     }
     forget(subscriber, was.consumer);
 }
@@ -375,7 +375,7 @@ void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
             was.ref.flags |= LV_REF_REDELIVERED;
         lv_queue_return(queue, was.seq, was.ref);
     } else {
-        lv_store_release(subscriber->broker->config.store, was.ref);
+        lv_queue_release(subscriber->broker, queue, was.seq, was.ref);
     }
     forget(subscriber, was.consumer);
 }

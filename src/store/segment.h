@@ -111,7 +111,7 @@ struct lv_segment_merging {
     /* results */
     uint64_t count;         /* messages in the new segment; 0: none has been written */
     uint32_t damaged_count; /* messages of the sources that could not be taken along; `diag` says
-                               where the first of them lay */
+                               where one of them lay */
 };
 
 /* Writes what is wanted of the sources into one new segment, with its flags. The sources stay. The

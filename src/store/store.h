@@ -17,7 +17,8 @@
 
 enum lv_ref_flag {
     LV_REF_SHARED = 1u << 0,     /* several holders: the count stands in the record */
-    LV_REF_REDELIVERED = 1u << 1 /* its holder's: has been delivered before */
+    LV_REF_REDELIVERED = 1u << 1, /* its holder's: has been delivered before */
+    LV_REF_LOGGED = 1u << 2       /* lies in the durable log, where `lsn` is a position */
 };
 
 /* A queued message. */

@@ -80,7 +80,6 @@ static int send_large_header(struct lv_session *session, uint16_t channel,
 static int send_body_frame(struct lv_session *session, uint16_t channel, struct lv_bytes body,
                            struct lv_ref ref)
 {
-    struct lv_store *store = lv_broker_store(session->broker);
     uint8_t head[LV_AMQP091_FRAME_HEAD_SIZE], end = LV_AMQP091_FRAME_END;
     int rc;
 
@@ -88,10 +87,11 @@ static int send_body_frame(struct lv_session *session, uint16_t channel, struct 
     lv_amqp091_frame_head_encode(head, LV_AMQP091_FRAME_BODY, channel, body.size);
     rc = copy(session, head, sizeof head);
     if (rc == 0 && ref.size > 0) {
-        struct lv_page *page = lv_store_pin(store, ref);
-        rc = lv_out_view(&session->out, body, lv_store_unpin, page);
+        void *owner;
+        lv_out_release_fn *release = lv_broker_pin(session->broker, ref, &owner);
+        rc = lv_out_view(&session->out, body, release, owner);
         if (rc < 0)
-            lv_store_unpin(page);
+            release(owner);
     } else if (rc == 0) {
         rc = lv_out_copy(&session->out, body);
     }

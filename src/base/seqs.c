@@ -1,0 +1,166 @@
+#include "base/seqs.h"
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define WORDS    (LV_SEQS_PIECE / 64)
+#define RING_MIN 8u
+
+/* All bits of a piece are set. */
+static uint64_t full_mark;
+#define FULL (&full_mark)
+
+static uint64_t **slot(const struct lv_seqs *seqs, uint64_t seq)
+{
+    return &seqs->pieces[seq / LV_SEQS_PIECE & (seqs->capacity - 1)];
+}
+
+void lv_seqs_init(struct lv_seqs *seqs, uint64_t low)
+{
+    *seqs = (struct lv_seqs){.low = low, .top = low};
+}
+
+static void free_piece(struct lv_seqs *seqs, uint64_t **piece)
+{
+    if (*piece != NULL && *piece != FULL) {
+        assert(seqs->memory_size >= LV_SEQS_PIECE / 8);
+        seqs->memory_size -= LV_SEQS_PIECE / 8;
+        lv_free(*piece);
+    }
+    *piece = NULL;
+}
+
+void lv_seqs_fini(struct lv_seqs *seqs)
+{
+    for (uint32_t i = 0; i < seqs->capacity; i++)
+        free_piece(seqs, &seqs->pieces[i]);
+    lv_free(seqs->pieces);
+    lv_seqs_init(seqs, seqs->low);
+}
+
+/* The ring reaches from low's piece to that of `seq`. */
+static int grow(struct lv_seqs *seqs, uint64_t seq)
+{
+    uint64_t first = seqs->low / LV_SEQS_PIECE, last = seq / LV_SEQS_PIECE;
+    uint64_t capacity = seqs->capacity == 0 ? RING_MIN : seqs->capacity;
+    uint64_t **pieces;
+
+    while (last - first >= capacity)
+        capacity *= 2;
+    if (capacity == seqs->capacity)
+        return 0;
+    assert(capacity <= UINT32_MAX);
+    pieces = lv_calloc(capacity, sizeof *pieces);
+    if (pieces == NULL)
+        return -LV_E_NOMEM;
+    for (uint64_t i = first; i < first + seqs->capacity; i++)
+        pieces[i & (capacity - 1)] = seqs->pieces[i & (seqs->capacity - 1)];
+    lv_free(seqs->pieces);
+    seqs->memory_size += (capacity - seqs->capacity) * sizeof *pieces;
+    seqs->pieces = pieces;
+    seqs->capacity = (uint32_t)capacity;
+    return 0;
+}
+
+int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
+{
+    uint64_t **piece;
+    uint64_t bit = 1ull << (seq % 64);
+
+    assert(seq > seqs->low);
+    if (grow(seqs, seq) < 0)
+        return -LV_E_NOMEM;
+    piece = slot(seqs, seq);
+    if (*piece == FULL)
+        return 0;
+    if (*piece == NULL) {
+        *piece = lv_calloc(WORDS, sizeof(uint64_t));
+        if (*piece == NULL)
+            return -LV_E_NOMEM;
+        seqs->memory_size += LV_SEQS_PIECE / 8;
+    }
+    (*piece)[seq % LV_SEQS_PIECE / 64] |= bit;
+    if (seq >= seqs->top)
+        seqs->top = seq + 1;
+    if ((*piece)[seq % LV_SEQS_PIECE / 64] != UINT64_MAX)
+        return 0;
+    for (uint32_t i = 0; i < WORDS; i++)
+        if ((*piece)[i] != UINT64_MAX)
+            return 0;
+    free_piece(seqs, piece);
+    *piece = FULL;
+    return 0;
+}
+
+bool lv_seqs_has_above(const struct lv_seqs *seqs, uint64_t seq)
+{
+    const uint64_t *piece;
+
+    assert(seq >= seqs->low);
+    assert(seq < seqs->top);
+    if (seqs->capacity == 0)
+        return false;
+    piece = *slot(seqs, seq);
+    if (piece == NULL || piece == FULL)
+        return piece == FULL;
+    return (piece[seq % LV_SEQS_PIECE / 64] >> (seq % 64) & 1) != 0;
+}
+
+/* The first number from `seq` on that is (not) in the set, or `top`. */
+static uint64_t seek(const struct lv_seqs *seqs, uint64_t seq, bool in)
+{
+    while (seq < seqs->top) {
+        const uint64_t *piece = *slot(seqs, seq);
+        uint64_t word;
+
+        if (piece == NULL || piece == FULL) {
+            if ((piece == FULL) == in)
+                return seq;
+            seq = (seq / LV_SEQS_PIECE + 1) * LV_SEQS_PIECE;
+            continue;
+        }
+        word = piece[seq % LV_SEQS_PIECE / 64];
+        word = (in ? word : ~word) >> (seq % 64);
+        if (word != 0)
+            return seq + (uint64_t)__builtin_ctzll(word);
+        seq = (seq / 64 + 1) * 64;
+    }
+    return seqs->top;
+}
+
+void lv_seqs_advance(struct lv_seqs *seqs)
+{
+    uint64_t before = seqs->low;
+
+    if (seqs->capacity == 0)
+        return;
+    seqs->low = seek(seqs, seqs->low, false);
+    if (seqs->low > seqs->top)
+        seqs->low = seqs->top;
+    for (uint64_t seq = (before - 1) / LV_SEQS_PIECE * LV_SEQS_PIECE;
+         seq + LV_SEQS_PIECE <= seqs->low; seq += LV_SEQS_PIECE)
+        free_piece(seqs, slot(seqs, seq));
+    if (seqs->low == seqs->top && seqs->low % LV_SEQS_PIECE != 0)
+        free_piece(seqs, slot(seqs, seqs->low));
+}
+
+bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from, uint64_t *ret_to)
+{
+    uint64_t first;
+
+    if (from < seqs->low)
+        from = seqs->low;
+    if (seqs->capacity == 0 || from >= seqs->top)
+        return false;
+    first = seek(seqs, from, true);
+    if (first >= seqs->top)
+        return false;
+    *ret_from = first;
+    *ret_to = seek(seqs, first, false) - 1;
+    if (*ret_to >= seqs->top)
+        *ret_to = seqs->top - 1;
+    return true;
+}

@@ -1,0 +1,258 @@
+#include "broker/kept.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+/* Ranges in one record at most: more go into another. */
+#define RANGES_MAX 4096u
+
+bool lv_queue_is_keeping(const struct lv_queue *queue)
+{
+    return queue->entry->durable && queue->broker->config.log != NULL;
+}
+
+struct lv_kept *lv_queue_kept(struct lv_queue *queue)
+{
+    assert(lv_queue_is_keeping(queue));
+    if (LV_LIKELY(queue->kept != NULL))
+        return queue->kept;
+    queue->kept = lv_calloc(1, sizeof *queue->kept);
+    if (queue->kept == NULL)
+        return NULL;
+    lv_seqs_init(&queue->kept->gone, queue->next_seq);
+    return queue->kept;
+}
+
+void lv_kept_free(struct lv_kept *kept)
+{
+    if (kept == NULL)
+        return;
+    lv_seqs_fini(&kept->gone);
+    lv_free(kept);
+}
+
+/* ---- messages in ---- */
+
+/* Everything that can fail, so that what follows can't. */
+static int reserve(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
+                   uint32_t *ret_keeping)
+{
+    uint32_t keeping = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        int rc = lv_refs_reserve(&entries[i]->queue->ready, &broker->refs_pool);
+        if (rc < 0)
+            return rc;
+        if (!lv_queue_is_keeping(entries[i]->queue))
+            continue;
+        if (lv_queue_kept(entries[i]->queue) == NULL)
+            return -LV_E_NOMEM;
+        keeping++;
+    }
+    *ret_keeping = keeping;
+    return 0;
+}
+
+/* The room in the log, with the places filled in. */
+static int append(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
+                  uint32_t keeping, uint32_t size, struct lv_ref *ret_ref, void **ret_record)
+{
+    uint64_t places_size = keeping * sizeof(struct lv_record_place);
+    struct lv_record_place *place;
+    uint64_t lsn;
+    void *payload;
+
+    assert(keeping <= UINT16_MAX);
+    if (lv_log_append(broker->config.log, LV_RECORD_MESSAGE, (uint16_t)keeping, places_size + size,
+                      &lsn, &payload) < 0)
+        return -LV_E_NOMEM;
+    place = payload;
+    for (uint32_t i = 0; i < count; i++)
+        if (lv_queue_is_keeping(entries[i]->queue)) {
+            place->queue_id = entries[i]->id;
+            place->seq = entries[i]->queue->next_seq;
+            place++;
+        }
+    *ret_record = place;
+    *ret_ref = (struct lv_ref){.lsn = lsn + places_size, .size = size, .flags = LV_REF_LOGGED};
+    return 0;
+}
+
+/* The queues that keep nothing share a copy in memory. */
+static int append_copy(struct lv_broker *broker, uint32_t holders, uint32_t size,
+                       struct lv_ref *ret_ref, void **ret_copy)
+{
+    int rc = lv_store_append(broker->config.store, size, ret_ref, ret_copy);
+
+    assert(holders > 0);
+    if (rc == 0 && holders > 1)
+        lv_store_share(broker->config.store, ret_ref, holders - 1);
+    return rc;
+}
+
+int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
+                   uint32_t size, void *ret_records[2])
+{
+    struct lv_ref logged = {.size = 0}, copied = {.size = 0};
+    uint32_t keeping;
+
+    ret_records[0] = ret_records[1] = NULL;
+    if (reserve(broker, entries, count, &keeping) < 0)
+        return -LV_E_NOMEM;
+    if (keeping < count && append_copy(broker, count - keeping, size, &copied, &ret_records[1]) < 0)
+        return -LV_E_NOMEM;
+    if (keeping > 0 &&
+        append(broker, entries, count, keeping, size, &logged, &ret_records[0]) < 0) {
+        for (uint32_t i = keeping; i < count; i++)
+            lv_store_release(broker->config.store, copied);
+        return -LV_E_NOMEM;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_keeping = lv_queue_is_keeping(entries[i]->queue);
+        int rc = lv_queue_push(entries[i]->queue, is_keeping ? logged : copied);
+        if (rc < 0)
+            LV_IMPOSSIBLE("room was reserved");
+        if (is_keeping)
+            entries[i]->queue->kept->live_count++;
+    }
+    return 0;
+}
+
+/* ---- messages gone ---- */
+
+/* What of the queue is said with every record. */
+static struct lv_record_queue say(const struct lv_queue *queue)
+{
+    return (struct lv_record_queue){
+        .queue_id = queue->entry->id,
+        .low = queue->kept->gone.low,
+        .delivered = lv_queue_delivered(queue),
+        .next = queue->next_seq,
+    };
+}
+
+/* A record about the queue with room for `count` ranges. NULL: out of memory, the log says less
+ * than it could. */
+static struct lv_record_queue *new_record(struct lv_queue *queue, enum lv_record_kind kind,
+                                          uint32_t count)
+{
+    struct lv_kept *kept = queue->kept;
+    void *payload;
+    uint64_t lsn;
+
+    if (lv_log_append(queue->broker->config.log, kind, (uint16_t)count,
+                      sizeof(struct lv_record_queue) + count * sizeof(struct lv_record_range), &lsn,
+                      &payload) < 0)
+        return NULL;
+    *(struct lv_record_queue *)payload = say(queue);
+    kept->delivered = lv_queue_delivered(queue);
+    kept->record = lsn;
+    kept->open = payload;
+    return payload;
+}
+
+static struct lv_record_range *ranges_of(struct lv_record_queue *record)
+{
+    return (struct lv_record_range *)(void *)(record + 1);
+}
+
+/* The queue's record while it may still be changed, or NULL. */
+static inline struct lv_record_queue *open_record(const struct lv_queue *queue)
+{
+    const struct lv_kept *kept = queue->kept;
+
+    return lv_log_is_open(queue->broker->config.log, kept->record) ? kept->open : NULL;
+}
+
+static uint32_t count_of(const struct lv_record_queue *record)
+{
+    return ((const struct lv_record_head *)(const void *)record)[-1].count;
+}
+
+/* A crash may bring back what this says is gone; that is all that happens when it can't be said. */
+static void log_settle(struct lv_queue *queue, uint64_t seq)
+{
+    struct lv_record_queue *record = open_record(queue);
+    struct lv_record_range *range = NULL;
+
+    if (LV_LIKELY(record != NULL)) {
+        uint32_t count = count_of(record);
+        range = ranges_of(record) + count;
+        *record = say(queue);
+        if (LV_LIKELY(count > 0 && range[-1].to + 1 == seq)) {
+            range[-1].to = seq;
+            return;
+        }
+        range = count >= RANGES_MAX
+                    ? NULL
+                    : lv_log_extend(queue->broker->config.log, queue->kept->record, sizeof *range);
+    }
+    if (range == NULL) {
+        record = new_record(queue, LV_RECORD_SETTLE, 1);
+        if (record == NULL)
+            return;
+        range = ranges_of(record);
+    }
+    *range = (struct lv_record_range){.from = seq, .to = seq};
+}
+
+void lv_kept_settle(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                    struct lv_ref ref)
+{
+    assert((ref.flags & LV_REF_LOGGED) != 0);
+    lv_log_release(broker->config.log, ref.lsn);
+    if (queue == NULL || queue->kept == NULL)
+        return; /* with the queue all of its messages are gone */
+    assert(!lv_seqs_has(&queue->kept->gone, seq));
+    assert(queue->kept->live_count > 0);
+    queue->kept->live_count--;
+    if (lv_seqs_add(&queue->kept->gone, seq) < 0)
+        lv_broker_exhausted();
+    log_settle(queue, seq);
+}
+
+void lv_kept_note(struct lv_queue *queue)
+{
+    struct lv_record_queue *record;
+
+    if (queue->kept == NULL || queue->kept->live_count == 0 ||
+        lv_queue_delivered(queue) == queue->kept->delivered)
+        return;
+    record = open_record(queue);
+    if (record != NULL)
+        *record = say(queue);
+    else
+        record = new_record(queue, LV_RECORD_SETTLE, 0);
+    if (record != NULL)
+        queue->kept->delivered = lv_queue_delivered(queue);
+}
+
+/* Ranges of the set from *from on, as many as one record takes; *from: where to go on. */
+static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from)
+{
+    const struct lv_seqs *gone = &queue->kept->gone;
+    uint64_t at = *from, first, last;
+    uint32_t count = 0;
+    struct lv_record_queue *record;
+
+    for (; count < RANGES_MAX && lv_seqs_next(gone, at, &first, &last); at = last + 1)
+        count++;
+    record = new_record(queue, kind, count);
+    if (record == NULL)
+        return -LV_E_NOMEM;
+    for (uint32_t i = 0; i < count && lv_seqs_next(gone, *from, &first, &last); i++) {
+        ranges_of(record)[i] = (struct lv_record_range){.from = first, .to = last};
+        *from = last + 1;
+    }
+    return 0;
+}
+
+int lv_kept_state(struct lv_queue *queue)
+{
+    uint64_t from = queue->kept->gone.low, first, last;
+    int rc = state_record(queue, LV_RECORD_STATE, &from);
+
+    while (rc == 0 && lv_seqs_next(&queue->kept->gone, from, &first, &last))
+        rc = state_record(queue, LV_RECORD_SETTLE, &from);
+    return rc;
+}

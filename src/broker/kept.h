@@ -1,0 +1,45 @@
+/*
+ * broker/kept.h - what the log has of a durable queue.
+ *
+ * A persistent message of a durable queue lies in the shard's log, with its number in the queue;
+ * when it is settled, a record says so. Numbers that settle one after the other share a record as
+ * long as it isn't sealed. A queue gets its struct with its first persistent message; until then it
+ * keeps nothing but its declaration. Owning shard only.
+ */
+#pragma once
+
+#include "base/seqs.h"
+#include "store/log.h"
+#include "store/store.h"
+
+struct lv_broker;
+struct lv_queue;
+struct lv_queue_entry;
+
+struct lv_kept {
+    struct lv_seqs gone; /*       numbers that the log has no message for any more, or never had */
+    uint64_t record;     /*       LSN of the queue's last settle record, 0: none */
+    struct lv_record_queue *open; /* view  its payload, as long as it may be changed */
+    uint64_t delivered;           /*       as that record says, see struct lv_record_queue */
+    uint64_t live_count;          /*       messages that would be there after a restart */
+};
+
+/* Does the queue keep persistent messages? */
+bool lv_queue_is_keeping(const struct lv_queue *queue);
+/* The queue's, made when there is none yet; NULL: out of memory. */
+struct lv_kept *lv_queue_kept(struct lv_queue *queue) LV_MUST_CHECK;
+/* With its queue; what the log has of it means nothing any more. Takes NULL. */
+void lv_kept_free(struct lv_kept *kept);
+
+/* A persistent message for `count` queues of this shard, each of which gets a holder: one copy in
+ * the log for those that keep it, one in memory for the others. Gives where `size` bytes of record
+ * are to be written: one place or two, else NULL. -LV_E_NOMEM: nothing happened. */
+int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
+                   uint32_t size, void *ret_records[2]) LV_MUST_CHECK;
+/* The message with this number is gone from the queue, which is NULL when it is gone itself. */
+void lv_kept_settle(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                    struct lv_ref ref);
+/* More has been delivered: says so in the log. */
+void lv_kept_note(struct lv_queue *queue);
+/* All that the log has to know of the queue. -LV_E_NOMEM: not all was said. */
+int lv_kept_state(struct lv_queue *queue) LV_MUST_CHECK;
