@@ -1,48 +1,12 @@
 #include "base/pack.h"
 
-#include "base/alloc.h"
 #include "base/err.h"
 #include "base/random.h"
+#include "base/testing.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #define SIZE_MAX_OF_TEST 4096u
-
-/* Tables are built and unpacked here. */
-static struct lv_arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    lv_arena_init(&arena, 1 << 24);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    lv_alloc_fail_after(0, 0);
-    lv_arena_fini(&arena);
-    return 0;
-}
-
-static struct lv_table *table_of(uint32_t count, const struct lv_field *fields)
-{
-    struct lv_table *table =
-        lv_arena_alloc(&arena, sizeof *table + count * sizeof table->fields[0]);
-
-    assert_non_null(table);
-    table->count = count;
-    if (count > 0)
-        memcpy(table->fields, fields, count * sizeof *fields);
-    return table;
-}
 
 #define TABLE(...)                                                                                 \
     table_of(LV_COUNT(((struct lv_field[]){__VA_ARGS__})), (struct lv_field[]){__VA_ARGS__})
@@ -349,7 +313,6 @@ static void memory_that_runs_out_is_told(void **state)
 
 int main(void)
 {
-#define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_ARENA(what_comes_back_is_what_went_in),
         WITH_ARENA(the_bytes_are_those_of_the_format),

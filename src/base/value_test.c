@@ -1,34 +1,10 @@
 #include "base/value.h"
 
-#include "base/alloc.h"
 #include "base/defs.h"
+#include "base/testing.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
-
-/* Tables are built in an arena, as decoders do. */
-static struct lv_arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    lv_arena_init(&arena, 1 << 24);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    lv_alloc_fail_after(0, 0);
-    lv_arena_fini(&arena);
-    return 0;
-}
 
 static struct lv_value integer(enum lv_type type, int64_t number)
 {
@@ -53,18 +29,6 @@ static struct lv_value string(const char *text)
 static struct lv_value decimal(uint8_t scale, int64_t number)
 {
     return (struct lv_value){.type = LV_TYPE_DECIMAL, .scale = scale, .integer = number};
-}
-
-static struct lv_table *table_of(uint32_t count, const struct lv_field *fields)
-{
-    struct lv_table *table =
-        lv_arena_alloc(&arena, sizeof *table + count * sizeof table->fields[0]);
-
-    assert_non_null(table);
-    table->count = count;
-    if (count > 0)
-        memcpy(table->fields, fields, count * sizeof *fields);
-    return table;
 }
 
 #define FIELD(field, what)                                                                         \
@@ -329,7 +293,6 @@ static void a_copy_without_memory_is_null(void **state)
 
 int main(void)
 {
-#define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_ARENA(a_field_is_found_by_name_and_the_first_one_counts),
         WITH_ARENA(integers_are_one_kind),

@@ -2,28 +2,12 @@
 
 #include "base/alloc.h"
 #include "base/pack.h"
+#include "base/testing.h"
 #include "broker/core.h"
 #include "broker/harness.h"
 #include "broker/words.h"
 
 #define SIZE_MAX_OF_TEST 2048u
-
-static struct lv_arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    lv_arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    lv_alloc_fail_after(0, 0);
-    lv_arena_fini(&arena);
-    return 0;
-}
 
 static const struct lv_table *words(const char *text)
 {
@@ -325,7 +309,6 @@ static void a_replay_makes_the_same_topology(void **state)
 
 int main(void)
 {
-#define WITH_ARENA(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_ARENA(every_kind_comes_back_as_it_went_in),
         WITH_ARENA(every_flag_is_one_of_its_own),

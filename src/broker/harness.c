@@ -583,16 +583,36 @@ void lv_sim_exchange_delete(struct lv_sim_client *client, const char *name, cons
     lv_exchange_delete(ask(client), lv_text(name), has(letters, 'u'));
 }
 
+/* Views of the test's own words, which outlive the command. */
+static struct lv_bind bind_of(const char *queue, const char *exchange, const char *key,
+                              const struct lv_table *arguments)
+{
+    assert(queue != NULL);
+    assert(exchange != NULL);
+    return (struct lv_bind){.queue = lv_text(queue),
+                            .exchange = lv_text(exchange),
+                            .key = lv_text(key),
+                            .arguments = arguments};
+}
+
+/* The same for two exchanges. */
+static struct lv_exchange_bind link_of(const char *source, const char *destination, const char *key,
+                                       const struct lv_table *arguments)
+{
+    assert(source != NULL);
+    assert(destination != NULL);
+    return (struct lv_exchange_bind){.destination = lv_text(destination),
+                                     .source = lv_text(source),
+                                     .key = lv_text(key),
+                                     .arguments = arguments};
+}
+
 /* The broker copies what it keeps, so the strings may be the caller's. */
 void lv_sim_bind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
                       const char *key, const struct lv_table *arguments)
 {
-    struct lv_bind bind = {.queue = lv_text(queue),
-                           .exchange = lv_text(exchange),
-                           .key = lv_text(key),
-                           .arguments = arguments};
+    struct lv_bind bind = bind_of(queue, exchange, key, arguments);
 
-    assert(exchange != NULL);
     lv_queue_bind(ask(client), &bind);
 }
 
@@ -608,12 +628,8 @@ void lv_sim_bind(struct lv_sim_client *client, const char *queue, const char *ex
 void lv_sim_unbind_args(struct lv_sim_client *client, const char *queue, const char *exchange,
                         const char *key, const struct lv_table *arguments)
 {
-    struct lv_bind bind = {.queue = lv_text(queue),
-                           .exchange = lv_text(exchange),
-                           .key = lv_text(key),
-                           .arguments = arguments};
+    struct lv_bind bind = bind_of(queue, exchange, key, arguments);
 
-    assert(exchange != NULL);
     lv_queue_unbind(ask(client), &bind);
 }
 
@@ -628,12 +644,8 @@ void lv_sim_unbind(struct lv_sim_client *client, const char *queue, const char *
 void lv_sim_link(struct lv_sim_client *client, const char *source, const char *destination,
                  const char *key, const struct lv_table *arguments)
 {
-    struct lv_exchange_bind bind = {.destination = lv_text(destination),
-                                    .source = lv_text(source),
-                                    .key = lv_text(key),
-                                    .arguments = arguments};
+    struct lv_exchange_bind bind = link_of(source, destination, key, arguments);
 
-    assert(source != NULL);
     lv_exchange_bind_exchange(ask(client), &bind);
 }
 
@@ -641,12 +653,8 @@ void lv_sim_link(struct lv_sim_client *client, const char *source, const char *d
 void lv_sim_unlink(struct lv_sim_client *client, const char *source, const char *destination,
                    const char *key, const struct lv_table *arguments)
 {
-    struct lv_exchange_bind bind = {.destination = lv_text(destination),
-                                    .source = lv_text(source),
-                                    .key = lv_text(key),
-                                    .arguments = arguments};
+    struct lv_exchange_bind bind = link_of(source, destination, key, arguments);
 
-    assert(source != NULL);
     lv_exchange_unbind_exchange(ask(client), &bind);
 }
 
