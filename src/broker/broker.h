@@ -178,8 +178,8 @@ struct lv_exchange_bind {
 /* Answered as LV_COMMAND_EXCHANGE_DECLARE: 0, or 403, 404 (passive), 406 or 540 with RabbitMQ's
  * sentence. Like all commands below it borrows its strings and tables. */
 void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_declare *declare);
-/* What is not there is deleted like what is. 403 for predeclared ones, 406 when it should be unused
- * and is not. */
+/* What is not there is deleted like what is. 403 for names of the broker's own kind, 406 when it
+ * should be unused and is not. */
 void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused);
 /* Binds `destination` to `source`, so that it gets what matches there. 404 names the exchange that
  * is missing. */

@@ -59,7 +59,7 @@ static int check_priority(const struct lv_consume *consume, const struct lv_queu
     if (!lv_value_is_integer(value))
         return lv_fail(diag, -LV_E_PRECONDITION,
                        "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': "
-                       "{unacceptable_type,%s}",
+                       "\"expected integer, got %s\"",
                        LV_FMT(lv_entry_name(entry)), LV_FMT(lv_vhost_name(entry->vhost)),
                        lv_type_name(value->type));
     if (value->integer > INT32_MAX)

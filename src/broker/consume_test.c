@@ -376,7 +376,7 @@ SCENARIO(a_priority_is_an_integer)
     begin(sim, &a, &b);
     consume_with(&a, "t", lv_sim_string("9"));
     assert_hears(&a, "consume: 406 invalid arg 'x-priority' for queue 'q' in vhost '/': "
-                     "{unacceptable_type,longstr}");
+                     "\"expected integer, got longstr\"");
     end(&a, &b);
 }
 

@@ -140,14 +140,29 @@ void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_de
         submit(channel, LV_COMMAND_EXCHANGE_DECLARE, &change);
 }
 
+/* By its name: the broker's own ones need not be there for that. */
+static int check_exchange_delete(const struct lv_channel *channel, struct lv_bytes name,
+                                 struct lv_diag *diag)
+{
+    assert(!channel->closing);
+    if (name.size == 0)
+        return not_on_default(diag);
+    if (is_reserved(name))
+        return lv_fail(diag, -LV_E_ACCESS_REFUSED,
+                       "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
+                       LV_FMT(name), LV_FMT(lv_vhost_name(channel->client->vhost)));
+    return 0;
+}
+
 void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused)
 {
     struct lv_diag diag;
     struct lv_change change = {
         .kind = LV_CHANGE_EXCHANGE_DELETE, .name = name, .if_unused = if_unused};
+    int rc = check_exchange_delete(channel, name, &diag);
 
-    if (name.size == 0)
-        lv_command_refuse(channel, LV_COMMAND_EXCHANGE_DELETE, not_on_default(&diag), &diag);
+    if (rc < 0)
+        lv_command_refuse(channel, LV_COMMAND_EXCHANGE_DELETE, rc, &diag);
     else
         submit(channel, LV_COMMAND_EXCHANGE_DELETE, &change);
 }
@@ -248,7 +263,7 @@ static int check_queue_arguments(const struct lv_channel *channel,
     if (type != NULL && type->type != LV_TYPE_STRING)
         return lv_fail(diag, -LV_E_PRECONDITION,
                        "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
-                       "expected longstr, got %s",
+                       "{unacceptable_type,%s}",
                        LV_FMT(declare->name), LV_FMT(lv_vhost_name(channel->client->vhost)),
                        lv_type_name(type->type));
     if (type != NULL && (lv_bytes_equal(type->bytes, lv_text("quorum")) ||

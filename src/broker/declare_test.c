@@ -176,7 +176,7 @@ SCENARIO(what_is_not_there_yet_is_refused_and_not_ignored)
     lv_sim_declare_args(&a, "q", "",
                         lv_sim_table(&table, "x-queue-type", lv_sim_integer(LV_TYPE_I64, 1)));
     assert_hears(&a, "declare: 406 invalid arg 'x-queue-type' for queue 'q' in vhost '/': "
-                     "expected longstr, got long");
+                     "{unacceptable_type,long}");
     lv_sim_exchange(&a, "x", "odd", "");
     assert_hears(&a, "exchange-declare: 406 unknown exchange type 'odd'");
     assert_true(lv_sim_is_gone(sim, "q"));
@@ -399,6 +399,10 @@ SCENARIO(exchanges_are_deleted)
     assert_hears(
         &b,
         "exchange-delete: 403 deletion of system exchange 'amq.direct' in vhost '/' not allowed");
+    lv_sim_exchange_delete(&b, "amq.nosuch", "u");
+    assert_hears(
+        &b,
+        "exchange-delete: 403 deletion of system exchange 'amq.nosuch' in vhost '/' not allowed");
     lv_sim_exchange_delete(&b, "", "");
     assert_hears(&b, "exchange-delete: 403 operation not permitted on the default exchange");
     lv_sim_client_fini(&a);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "broker/arguments.h"
+#include "broker/change.h"
 #include "broker/core.h"
 #include "broker/exchange.h"
 
@@ -91,6 +92,22 @@ static int check_arguments_size(const struct lv_broker *broker, const struct lv_
                    (unsigned long long)topology->limits.arguments_size);
 }
 
+/* Shard 0 writes down what survives a restart, as it happens: what follows from a change (an
+ * auto-delete exchange goes) is a change of its own there. */
+static void log_change(struct lv_broker *broker, const struct lv_change *change)
+{
+    struct lv_log *log = broker->config.log;
+    void *bytes;
+    uint64_t lsn;
+
+    if (log == NULL || broker->config.shard != 0 || broker->restoring)
+        return;
+    if (lv_log_append(log, LV_RECORD_CHANGE, 0, lv_change_size(change), &lsn, &bytes) < 0)
+        lv_broker_exhausted(); /* routing has changed already */
+    lv_change_encode(change, bytes);
+    broker->topology_lsn = lv_log_end(log);
+}
+
 /* A new name may change where alternates and bindings lead, so kept routes become stale. */
 static int add_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
                         struct lv_exchange *exchange)
@@ -147,6 +164,8 @@ static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
         assert(alternate->type == LV_TYPE_STRING);
         exchange->alternate = alternate->bytes;
     }
+    if (exchange->durable)
+        log_change(broker, change);
     return 0;
 }
 
@@ -206,9 +225,6 @@ static int delete_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
     assert(change->kind == LV_CHANGE_EXCHANGE_DELETE);
     if (exchange == NULL)
         return 0;
-    if (exchange->predeclared)
-        return lv_fail(diag, -LV_E_ACCESS_REFUSED, "deletion of system " RESOURCE " not allowed",
-                       "exchange", LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)));
     if (change->if_unused && !lv_list_is_empty(&exchange->bindings))
         return lv_fail(diag, -LV_E_PRECONDITION, RESOURCE " in use", "exchange",
                        LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)));
@@ -494,7 +510,7 @@ static int vhost_new(struct lv_broker *broker, struct lv_bytes name)
             lv_exchange_new(broker, vhost, lv_text(predeclared[i].name), predeclared[i].type);
         if (exchange == NULL)
             goto fail;
-        exchange->predeclared = exchange->durable = true;
+        exchange->durable = true;
         exchange->internal = predeclared[i].internal;
         if (add_exchange(broker, vhost, exchange) < 0) {
             lv_exchange_free(exchange);

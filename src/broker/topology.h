@@ -47,7 +47,7 @@ struct lv_target {
 struct lv_exchange {
     struct lv_vhost *vhost; /* view */
     enum lv_exchange_type type;
-    bool durable, auto_delete, internal, predeclared;
+    bool durable, auto_delete, internal;
     bool is_default;            /*       the one without a name: routes by queue name */
     struct lv_table *arguments; /* own  may be NULL */
     struct lv_bytes alternate; /* view  in the arguments: takes what no binding takes; or no data */

@@ -50,12 +50,11 @@ def predeclared_exchange_of_another_type_is_refused():
 
 
 @check
-def predeclared_exchange_cannot_be_deleted():
-    text = (
-        "ACCESS_REFUSED - deletion of system exchange 'amq.fanout' in vhost '/' not allowed"
-    )
-    with client.refused(403, text):
-        client.channel().exchange_delete("amq.fanout")
+def exchange_of_the_brokers_own_kind_cannot_be_deleted():
+    for name in ("amq.fanout", "amq.absent"):
+        text = f"ACCESS_REFUSED - deletion of system exchange '{name}' in vhost '/' not allowed"
+        with client.refused(403, text):
+            client.channel().exchange_delete(name)
 
 
 @check

@@ -477,3 +477,14 @@ def unknown_type_of_queue_is_refused():
     )
     with client.refused(406, text):
         chan.queue_declare(name, durable=True, arguments={"x-queue-type": "odd"})
+
+
+@check
+def queue_type_that_is_no_string_is_refused():
+    name = unique("absent")
+    text = (
+        f"PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue '{name}' in vhost '/': "
+        "{unacceptable_type,signedint}"
+    )
+    with client.refused(406, text):
+        client.channel().queue_declare(name, arguments={"x-queue-type": 5})
