@@ -12,9 +12,11 @@
  *   record:  struct lv_record_head, its payload, zeros up to a multiple of 8
  *
  * A block follows the one before it directly, or begins the next page (LV_PAGE_SIZE) when that one
- * had no room, or the next file (behind its head). A block that is not there by these rules is the
- * end of the log - or damage: every block says how far the log had been synced when it was sealed,
- * so a valid block that lies behind the gap and vouches for bytes in the gap tells the two apart.
+ * had no room, or a later file (behind its head): the next one, or after a crash one that had not
+ * been used yet. It says where the block before it ends, so that what a crash left of later blocks
+ * is never taken for the log's continuation. Where no block continues is the end of the log - or
+ * damage: every block says how far the log had been synced when it was sealed, so a valid block
+ * that lies behind the gap and vouches for bytes in the gap tells the two apart.
  * Hashes are XXH3 with the file's own random seed, so that neither an earlier life of the file nor
  * a message's body can look like a block of it.
  */
@@ -42,11 +44,12 @@ struct lv_log_head {
 };
 
 struct lv_block_head {
-    uint64_t hash;   /* XXH3 of all behind this field up to `size`, with the file's seed */
-    uint64_t lsn;    /* where this head lies */
-    uint64_t synced; /* all below it had been synced when the block was sealed */
-    uint32_t size;   /* bytes with this head, a multiple of 8 */
-    uint32_t count;  /* records, at least 1 */
+    uint64_t hash;     /* XXH3 of all behind this field up to `size`, with the file's seed */
+    uint64_t lsn;      /* where this head lies */
+    uint64_t previous; /* where the block before it ends; 0: it is the first */
+    uint64_t synced;   /* all below it had been synced when the block was sealed */
+    uint32_t size;     /* bytes with this head, a multiple of 8 */
+    uint32_t count;    /* records, at least 1 */
 };
 
 struct lv_record_head {
@@ -89,7 +92,7 @@ struct lv_record_range {
 };
 
 static_assert(sizeof(struct lv_log_head) == 48, "the file's head as it lies on disk");
-static_assert(sizeof(struct lv_block_head) == 32, "a block's head as it lies on disk");
+static_assert(sizeof(struct lv_block_head) == 40, "a block's head as it lies on disk");
 static_assert(sizeof(struct lv_record_head) == 8, "a record's head as it lies on disk");
 static_assert(sizeof(struct lv_record_queue) == 32, "a queue's state as it lies on disk");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read and written as they lie");

@@ -299,6 +299,7 @@ void lv_log_seal(struct lv_log *log)
     block = region->data + log->block;
     head = (struct lv_block_head){
         .lsn = region->lsn + log->block,
+        .previous = log->sealed_end,
         .synced = log->synced,
         .size = (uint32_t)(region->used - log->block),
         .count = log->block_count,
