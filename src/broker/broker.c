@@ -36,6 +36,7 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_list_init(&broker->remotes);
     lv_promises_init(&broker->promises);
     lv_random_seed(&broker->random, config->seed);
+    broker->last_queue_id = config->first_serial;
     if (lv_topology_init(broker, &broker->topology) < 0) {
         lv_broker_free(broker);
         return NULL;

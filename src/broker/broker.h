@@ -38,6 +38,7 @@ struct lv_broker_config {
     uint32_t shard;                         /* this one's number */
     uint32_t shard_count;                   /* 1 … 64 */
     struct lv_store *store;                 /* view  outlives the broker */
+    uint64_t first_serial;                  /* of queue ids: above all of earlier runs */
     struct lv_log *log;                     /* view  outlives it; NULL: nothing outlives us */
     const struct lv_properties *properties; /* view  NULL: no message has any headers */
     struct lv_hash_key hash_key;            /*      the same on every shard */

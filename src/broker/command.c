@@ -189,9 +189,10 @@ int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
     return 0;
 }
 
-/* Takes the operation: APPLIED is on its way to who waits. */
+/* Takes the operation: APPLIED is on its way to who waits, at the latest when what was logged of
+ * the change is on disk. */
 static void applied(struct lv_broker *broker, struct lv_op *op, const struct lv_op_answer *answer,
-                    const char *text)
+                    const char *text, bool is_logged)
 {
     uint32_t origin = op->change.origin;
 
@@ -199,7 +200,10 @@ static void applied(struct lv_broker *broker, struct lv_op *op, const struct lv_
     lv_free(op->change.arguments);
     become_answer(op, LV_OP_APPLIED, answer, text);
     op->from = broker->config.shard;
-    lv_op_send(broker, origin, op);
+    if (is_logged)
+        lv_promise_send(broker, origin, op);
+    else
+        lv_op_send(broker, origin, op);
 }
 
 /* The change could not be sent to all shards, so it is sent to none. */
@@ -212,7 +216,7 @@ static void refuse_change(struct lv_broker *broker, struct lv_op *op)
     if (op->change.pending == NULL)
         lv_broker_exhausted(); /* a queue that nobody uses any more must go */
     answer.error = no_memory(&diag);
-    applied(broker, op, &answer, diag.text);
+    applied(broker, op, &answer, diag.text, false);
 }
 
 /* All copies are made before the first one is sent: a change reaches every shard or none. */
@@ -235,22 +239,28 @@ void lv_change_sequence(struct lv_broker *broker, struct lv_op *op)
         copies[shard]->kind = LV_OP_APPLY;
         copies[shard]->change.pending = op->change.pending;
         copies[shard]->change.origin = op->change.origin;
-        lv_op_send(broker, shard, copies[shard]);
     }
     op->kind = LV_OP_APPLY;
     op->from = broker->config.shard;
-    lv_op_send(broker, 0, op);
+    lv_op_run(broker, op); /* first here: where it stands in the log is known then */
+    for (uint32_t shard = 1; shard < shard_count; shard++) {
+        copies[shard]->change.topology_lsn = broker->topology_lsn;
+        lv_op_send(broker, shard, copies[shard]);
+    }
 }
 
 /* The same result on every shard, so the one that asked may take any answer for all of them. */
 void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
 {
+    uint64_t before = broker->topology_lsn;
     struct lv_change_result result = {0};
     struct lv_diag diag = {.text = ""};
     int rc = lv_topology_apply(broker, &op->change.change, &diag, &result);
     bool is_delete = op->change.change.kind == LV_CHANGE_QUEUE_DELETE;
 
     assert(op->kind == LV_OP_APPLY);
+    if (broker->config.shard != 0)
+        broker->topology_lsn = op->change.topology_lsn;
     if (op->change.pending == NULL) { /* nobody waits, and what nobody waits for cannot fail */
         lv_op_free(op);
     } else {
@@ -259,7 +269,8 @@ void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
             .error = rc,
             .message_count = result.message_count,
         };
-        applied(broker, op, &answer, diag.text);
+        applied(broker, op, &answer, diag.text,
+                broker->config.shard == 0 && broker->topology_lsn > before);
     }
     if (is_delete && !lv_list_is_empty(&broker->redeclaring))
         lv_command_redeclare(broker);

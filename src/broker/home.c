@@ -15,7 +15,10 @@ static void answer(struct lv_broker *broker, struct lv_op *op, struct lv_op_answ
     op->from = broker->config.shard;
     op->answer = answer;
     memcpy(op->data, text, size);
-    lv_op_send(broker, to, op);
+    if (LV_UNLIKELY(broker->topology_lsn > broker->topology_synced_lsn))
+        lv_promise_send(broker, to, op); /* of what it speaks may not be on disk yet */
+    else
+        lv_op_send(broker, to, op);
 }
 
 static void fail(struct lv_broker *broker, struct lv_op *op, int error, const struct lv_diag *diag)

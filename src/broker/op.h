@@ -63,6 +63,7 @@ struct lv_op_change {
     struct lv_change change;
     struct lv_table *arguments; /* own   what change.arguments points at */
     struct lv_pending *pending; /* view  who waits, on `origin`; NULL: nobody */
+    uint64_t topology_lsn;      /*       APPLY: of the change in shard 0's log */
     uint32_t origin;
 };
 

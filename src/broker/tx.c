@@ -367,6 +367,22 @@ static void settle_kept(struct lv_channel *channel)
             LV_IMPOSSIBLE("what a transaction has settled nobody else settles");
 }
 
+/* What was settled here is on disk before the commit is answered. Without memory to wait for that
+ * it is answered at once: a crash may bring back what was settled. */
+static void finish_self(struct lv_channel *channel)
+{
+    struct lv_broker *broker = channel->broker;
+    struct lv_op *op = broker->config.log == NULL ? NULL : lv_op_new(broker, LV_OP_ENQUEUED, 0);
+
+    if (op == NULL) {
+        lv_tx_enqueued(channel);
+        return;
+    }
+    op->enqueue.channel = channel;
+    op->enqueue.transacted = true;
+    lv_promise_send(broker, broker->config.shard, op);
+}
+
 /* commit-ok is sent when every queue of every shard has its messages: nothing of it is lost then,
  * whatever else ends. */
 void lv_channel_tx_commit(struct lv_channel *channel)
@@ -391,7 +407,7 @@ void lv_channel_tx_commit(struct lv_channel *channel)
     send_kept(channel);
     settle_kept(channel);
     forget(channel);
-    lv_tx_enqueued(channel);
+    finish_self(channel);
     lv_broker_settle_local(broker);
 }
 
