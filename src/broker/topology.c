@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "broker/arguments.h"
+#include "broker/change.h"
 #include "broker/core.h"
 #include "broker/exchange.h"
 
@@ -91,6 +92,22 @@ static int check_arguments_size(const struct lv_broker *broker, const struct lv_
                    (unsigned long long)topology->limits.arguments_size);
 }
 
+/* Shard 0 writes down what survives a restart, as it happens: what follows from a change (an
+ * auto-delete exchange goes) is a change of its own there. */
+static void log_change(struct lv_broker *broker, const struct lv_change *change)
+{
+    struct lv_log *log = broker->config.log;
+    void *bytes;
+    uint64_t lsn;
+
+    if (log == NULL || broker->config.shard != 0 || broker->restoring)
+        return;
+    if (lv_log_append(log, LV_RECORD_CHANGE, 0, lv_change_size(change), &lsn, &bytes) < 0)
+        lv_broker_exhausted(); /* routing has changed already */
+    lv_change_encode(change, bytes);
+    broker->topology_lsn = lv_log_end(log);
+}
+
 /* A new name may change where alternates and bindings lead, so kept routes become stale. */
 static int add_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
                         struct lv_exchange *exchange)
@@ -147,6 +164,8 @@ static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
         assert(alternate->type == LV_TYPE_STRING);
         exchange->alternate = alternate->bytes;
     }
+    if (exchange->durable)
+        log_change(broker, change);
     return 0;
 }
 
@@ -168,14 +187,22 @@ static void unbind(struct lv_broker *broker, struct lv_binding *binding)
 
     assert(source != NULL);
     remove_binding(broker, binding);
-    if (source->auto_delete && lv_list_is_empty(&source->bindings))
+    if (source->auto_delete && lv_list_is_empty(&source->bindings) && !broker->restoring)
         lv_list_push_back(&broker->topology.doomed, &source->doomed_link);
 }
 
 /* The exchange alone; lv_topology.doomed has what follows from it. */
 static void remove_one_exchange(struct lv_broker *broker, struct lv_exchange *exchange)
 {
+    struct lv_change change = {
+        .kind = LV_CHANGE_EXCHANGE_DELETE,
+        .vhost = lv_vhost_name(exchange->vhost),
+        .name = lv_exchange_name(exchange),
+    };
+
     assert(broker->topology.exchange_count > 0);
+    if (exchange->durable)
+        log_change(broker, &change);
     lv_map_remove(&exchange->vhost->exchanges, lv_exchange_name(exchange));
     broker->topology.exchange_count--;
     broker->topology.version++;
@@ -249,7 +276,16 @@ static int add_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 /* Bindings first: the last one of an auto-delete exchange takes that along. */
 static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 {
+    struct lv_change change = {
+        .kind = LV_CHANGE_QUEUE_DELETE,
+        .vhost = lv_vhost_name(entry->vhost),
+        .name = lv_entry_name(entry),
+        .queue_id = entry->id,
+    };
+
     assert(broker->topology.queue_count > 0);
+    if (entry->durable)
+        log_change(broker, &change);
     LV_LIST_EACH(&entry->target.incoming, link)
     unbind(broker, lv_container(link, struct lv_binding, target_link));
     remove_doomed(broker);
@@ -322,6 +358,8 @@ static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
     struct lv_client *owner = entry->owner == 0 ? NULL : lv_client_find(broker, entry->owner);
     if (owner != NULL)
         lv_list_push_back(&owner->owned, &entry->owned_link);
+    if (entry->durable)
+        log_change(broker, change);
     return 0;
 }
 
@@ -383,6 +421,13 @@ static int check_room(const struct lv_broker *broker, const struct lv_vhost *vho
     return check_arguments_size(broker, change, diag);
 }
 
+/* A binding survives a restart with both of its ends. */
+static bool is_durable(struct lv_target *target)
+{
+    return target->is_exchange ? lv_container(target, struct lv_exchange, target)->durable
+                               : lv_container(target, struct lv_queue_entry, target)->durable;
+}
+
 /* Idempotent as well: the same binding twice is one. */
 static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
                 const struct lv_change *change, struct lv_diag *diag)
@@ -402,6 +447,8 @@ static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
     broker->topology.arguments_size += lv_arguments_size(change->arguments);
     broker->topology.binding_count++;
     broker->topology.version++;
+    if (source->durable && is_durable(target))
+        log_change(broker, change);
     return 0;
 }
 
@@ -416,8 +463,11 @@ static void unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost
     if (find_ends(vhost, change, NULL, &source, &target) < 0)
         return;
     struct lv_binding *binding = lv_exchange_find(source, target, change->key, change->arguments);
-    if (binding != NULL)
+    if (binding != NULL) {
+        if (source->durable && is_durable(target))
+            log_change(broker, change);
         unbind(broker, binding);
+    }
     remove_doomed(broker);
 }
 
