@@ -6,6 +6,7 @@
 #define BLOCK_SIZE_MIN 1024u
 #define BLOCK_SIZE_MAX ((size_t)64 * 1024) /* what doubling leads to */
 
+/* Blocks grow with the arena, so their number stays small. The newest comes first. */
 struct lv_arena_block {
     struct lv_arena_block *next; /* own   older */
     size_t size;                 /*       of the room */

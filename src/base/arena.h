@@ -10,6 +10,7 @@
 
 struct lv_arena_block;
 
+/* All zeros is no arena: the limit has to be chosen. */
 struct lv_arena {
     struct lv_arena_block *blocks; /* own */
     size_t used;                   /* bytes handed out since the last reset */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A view of somebody else's bytes, passed by value. No bytes have any data, NULL too. */
 struct lv_bytes {
     const uint8_t *data; /* view */
     size_t size;

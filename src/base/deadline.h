@@ -15,6 +15,7 @@
 struct lv_deadline;
 typedef void lv_deadline_fn(struct lv_deadline *deadline, uint64_t now);
 
+/* Lives in what it is for; lv_container() leads back to that. */
 struct lv_deadline {
     struct lv_heap_node node;
     lv_deadline_fn *fire; /* called with the deadline disarmed; may arm it again or free it */

@@ -17,6 +17,7 @@ enum lv_level { LV_DEBUG, LV_INFO, LV_WARN, LV_ERROR };
 
 enum lv_event_kind { LV_EVENT_TEXT, LV_EVENT_BYTES, LV_EVENT_UNSIGNED, LV_EVENT_SIGNED };
 
+/* Made by the macros below, on the stack of whoever speaks. */
 struct lv_event_field {
     const char *name; /* view; NULL ends the list */
     enum lv_event_kind kind;
@@ -47,6 +48,7 @@ struct lv_event_field {
         __VA_ARGS__                                                                                \
     }
 
+/* What lv_event() puts together; valid for the call. */
 struct lv_event_line {
     const char *name;                    /* view */
     const struct lv_event_field *fields; /* view  ends with a field without a name */

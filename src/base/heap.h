@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Lives in the element. A pairing heap: no array that would have to grow, and so no lack of memory.
+ * */
 struct lv_heap_node {
     struct lv_heap_node *child; /* view */
     struct lv_heap_node *next;  /* view  next sibling */
@@ -18,6 +20,7 @@ struct lv_heap_node {
     uint64_t key;
 };
 
+/* All zeros is an empty heap. */
 struct lv_heap {
     struct lv_heap_node *root; /* view */
 };

@@ -11,11 +11,13 @@
 
 #include <stdbool.h>
 
+/* Lives in the element, one for each list that it may be in. All zeros is not linked. */
 struct lv_link {
     struct lv_link *prev; /* view */
     struct lv_link *next; /* view */
 };
 
+/* A ring with a head that is no element, so that no end is a special case. */
 struct lv_list {
     struct lv_link head; /* a ring through the head; empty when it points at itself */
 };

@@ -12,10 +12,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* Lives in what is handed over, which must stay until the letter has been taken. */
 struct lv_letter {
     struct lv_letter *next; /* view */
 };
 
+/* A stack that anybody pushes on and the owner empties as a whole. */
 struct lv_mailbox {
     _Atomic(struct lv_letter *) newest; /* any */
 };

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/defs.h"
 
+/* A secret of the process: who knows it can choose keys that collide. */
 struct lv_hash_key {
     uint64_t k0, k1;
 };
@@ -19,6 +20,7 @@ uint64_t lv_siphash(const struct lv_hash_key *key, struct lv_bytes bytes);
 
 struct lv_map_entry; /* 24 bytes; what lies where is nobody else's business */
 
+/* Open addressing, at most three quarters full. It owns its table and neither keys nor values. */
 struct lv_map {
     struct lv_map_entry *entries;  /* own */
     const struct lv_hash_key *key; /* view  outlives the map */
@@ -41,3 +43,10 @@ void *lv_map_remove(struct lv_map *map, struct lv_bytes key);
 /* Walks all values: start with *cursor = 0; NULL at the end. The value just given may be removed
  * during the walk only when the walk then starts again. */
 void *lv_map_next(const struct lv_map *map, uint32_t *cursor);
+
+typedef void lv_map_visit_fn(void *ctx, void *value);
+
+/* Walks all values in steps between which the map may change in any way: what is there from the
+ * beginning of the walk to its end is visited once. Start with *position = 0. One step visits the
+ * values of one place, often none; `visit` may not change the map. False: that was the last. */
+bool lv_map_scan(const struct lv_map *map, uint64_t *position, lv_map_visit_fn *visit, void *ctx);

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+/* For schedules of tests and for names, never for secrets. */
 struct lv_random {
     uint64_t state[4]; /* xoshiro256** */
 };

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What only one side touches is apart from what the other reads, so that cache lines do not wander
+ * for every item. */
 struct lv_ring {
     void **slots;                 /* own */
     uint32_t mask;                /*       capacity - 1 */

@@ -8,6 +8,7 @@
  * square of what a peer chose. */
 #define UNORDERED_COUNT_MAX 256u
 
+/* As RabbitMQ's error texts call them, which is not always what AMQP does. */
 static const char *const type_names[LV_TYPE_COUNT] = {
     [LV_TYPE_VOID] = "void",       [LV_TYPE_BOOL] = "bool",       [LV_TYPE_I8] = "byte",
     [LV_TYPE_U8] = "unsignedbyte", [LV_TYPE_I16] = "short",       [LV_TYPE_U16] = "unsignedshort",

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 
+/* Of AMQP 0-9-1 and 1.0 together; widths are kept, since they show in texts and go back out. */
 enum lv_type {
     LV_TYPE_VOID,
     LV_TYPE_BOOL,
@@ -35,6 +36,7 @@ enum lv_type {
 
 struct lv_table;
 
+/* A copy costs nothing: strings and tables are views. */
 struct lv_value {
     enum lv_type type;
     uint8_t scale; /* of a decimal: value = integer / 10^scale */
@@ -47,11 +49,13 @@ struct lv_value {
     };
 };
 
+/* In an array the names are empty. */
 struct lv_field {
     struct lv_bytes name; /* empty in arrays */
     struct lv_value value;
 };
 
+/* Fields in the order in which they came; names may come twice, and then the first counts. */
 struct lv_table {
     uint32_t count;
     struct lv_field fields[];

@@ -34,6 +34,7 @@ struct lv_op; /* a message between shards, broker/op.h */
  */
 typedef void lv_op_send_fn(void *ctx, uint32_t to, struct lv_op *op);
 
+/* Copied by lv_broker_new(), but for what the pointers lead to. */
 struct lv_broker_config {
     uint32_t shard;                         /* this one's number */
     uint32_t shard_count;                   /* 1 … 64 */
@@ -63,6 +64,7 @@ bool lv_broker_turn(struct lv_broker *broker);
 
 /* ---- what the core tells a session ---- */
 
+/* Views, valid during the call: the session copies or sends what it wants. */
 struct lv_delivery {
     void *consumer_ctx;           /* as given to lv_channel_consume(); NULL for a get */
     struct lv_bytes consumer_tag; /* empty for a get */
@@ -72,6 +74,7 @@ struct lv_delivery {
     struct lv_ref ref;         /* size 0: the message is not in this shard's store */
 };
 
+/* What can be asked of the core and is answered later. */
 enum lv_command {
     LV_COMMAND_EXCHANGE_DECLARE,
     LV_COMMAND_EXCHANGE_DELETE,
@@ -88,6 +91,7 @@ enum lv_command {
     LV_COMMAND_COUNT
 };
 
+/* One form for all answers; each command fills what it has. */
 struct lv_reply {
     enum lv_command command;
     int error;              /* 0 or -LV_E_…; the explanation without the error's name in `text` */
@@ -121,6 +125,7 @@ struct lv_client_ops {
 
 /* ---- clients and channels ---- */
 
+/* Copied, strings included. */
 struct lv_client_config {
     const struct lv_client_ops *ops; /* view */
     void *ctx;                       /* view  for client_closed */
@@ -152,18 +157,21 @@ void lv_channel_close(struct lv_channel *channel);
 
 /* ---- topology; names are checked here, texts as RabbitMQ's ---- */
 
+/* Strings and tables of these commands are borrowed for the call. */
 struct lv_exchange_declare {
     struct lv_bytes name, type;
     bool passive, durable, auto_delete, internal;
     const struct lv_table *arguments; /* view, may be NULL */
 };
 
+/* x-arguments that nothing here understands are refused, not ignored. */
 struct lv_queue_declare {
     struct lv_bytes name; /* empty: the broker makes one, "amq.gen-…" */
     bool passive, durable, exclusive, auto_delete;
     const struct lv_table *arguments;
 };
 
+/* Both ends by name, as they may be made and removed by anybody meanwhile. */
 struct lv_bind {
     struct lv_bytes queue, exchange, key; /* empty queue: the last one declared on this channel;
                                              with an empty key too, the key is its name */
@@ -217,6 +225,7 @@ void lv_channel_confirm_select(struct lv_channel *channel);
 int lv_channel_publish(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                        struct lv_diag *diag) LV_MUST_CHECK;
 
+/* The arguments may hold x-priority. */
 struct lv_consume {
     struct lv_bytes queue;
     struct lv_bytes tag; /* empty: the broker makes one, "amq.ctag-…" */
@@ -276,6 +285,7 @@ struct lv_bytes lv_channel_user(const struct lv_channel *channel);
 
 /* ---- numbers ---- */
 
+/* Sums of one shard, kept as things happen and never counted afterwards. */
 struct lv_broker_stats {
     uint64_t connections, channels, queues, exchanges, consumers;
     uint64_t ready, unacked; /* messages */

@@ -24,6 +24,7 @@ struct lv_tx;
 
 #define LV_SHARDS_MAX   64u
 
+/* One shard. Everything in it is touched by the shard's thread alone. */
 struct lv_broker {
     struct lv_broker_config config;
     struct lv_topology topology;
@@ -71,6 +72,8 @@ struct lv_pending {
     struct lv_diag diag;
 };
 
+/* A connection as the core sees it. It ends when its channels, its commands and its exclusive
+ * queues have. */
 struct lv_client {
     struct lv_broker *broker;        /* view */
     const struct lv_client_ops *ops; /* view */
@@ -113,6 +116,8 @@ struct lv_confirms {
     uint64_t base, next; /*       [base, next) is in the ring; below base all is confirmed */
 };
 
+/* Lives from open until nothing names it any more: its commands, its subscribers on other shards,
+ * its publishes under way. */
 struct lv_channel {
     struct lv_link link;             /* view  in lv_client.channels, then lv_broker.leaving */
     struct lv_link confirm_link;     /* view  in lv_broker.confirming */

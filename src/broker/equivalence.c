@@ -30,6 +30,7 @@ static const char *const of_queues[] = {
     "x-single-active-consumer",
     "x-delivery-limit",
 };
+/* The only argument that RabbitMQ compares. */
 static const char *const of_exchanges[] = {"alternate-exchange"};
 
 /* RabbitMQ's sentence word for word, since people search for it and some tools parse it. */

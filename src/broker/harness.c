@@ -257,6 +257,7 @@ static void LV_PRINTF(2, 3) hear(struct lv_sim_channel *channel, const char *fmt
     client->trace_size = (size_t)(p - client->trace) + strlen(p);
 }
 
+/* As they are heard. */
 static const char *const command_words[LV_COMMAND_COUNT] = {
     [LV_COMMAND_EXCHANGE_DECLARE] = "exchange-declare",
     [LV_COMMAND_EXCHANGE_DELETE] = "exchange-delete",
@@ -390,6 +391,7 @@ static void on_client_closed(void *client_ctx)
     hear(&client->channels[0], "client-closed");
 }
 
+/* What a session would do, done with a pencil. */
 static const struct lv_client_ops recording = {
     .reply = on_reply,
     .deliver = on_deliver,

@@ -29,6 +29,7 @@ struct lv_sim_road {
     size_t begin, end, capacity;
 };
 
+/* With a road to each other shard, itself included. */
 struct lv_sim_shard {
     struct lv_sim *sim;                          /* view */
     struct lv_store *store;                      /* own */
@@ -36,6 +37,7 @@ struct lv_sim_shard {
     struct lv_sim_road roads[LV_SIM_SHARDS_MAX]; /* to each shard */
 };
 
+/* A broker of several shards in one thread; when what arrives is a matter of the seed. */
 struct lv_sim {
     struct lv_sim_shard shards[LV_SIM_SHARDS_MAX];
     uint32_t shard_count;
@@ -90,12 +92,14 @@ int lv_sim_report(void **state);
 
 #define LV_SIM_CHANNELS_MAX 8u
 
+/* What a session has for a channel. */
 struct lv_sim_channel {
     struct lv_sim_client *client; /* view */
     struct lv_channel *core;      /* own   NULL: not open */
     uint32_t number;              /*       from 1 */
 };
 
+/* What a session has for a connection; what it hears becomes a text. */
 struct lv_sim_client {
     struct lv_sim *sim;                                  /* view */
     struct lv_client *core;                              /* own   NULL when closed */

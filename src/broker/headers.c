@@ -27,6 +27,7 @@ struct bucket {
     struct lv_list rules;
 };
 
+/* What one binding wants of the fields that its group asks for. */
 struct rule {
     struct lv_link link;             /* view  in its bucket */
     struct group *group;             /* view */
@@ -35,6 +36,7 @@ struct rule {
     const struct lv_value *wanted[]; /* view  in the group's order */
 };
 
+/* One rule for `all`, one for each field for `any`. */
 struct lv_headers_binding {
     uint32_t count;
     struct rule *rules[]; /* own */
@@ -50,11 +52,13 @@ struct lv_headers_seen {
 
 /* ---- what a binding's arguments mean ---- */
 
+/* A value of x-match. */
 struct mode {
     const char *word;
     bool is_any, with_x;
 };
 
+/* The first is meant when there is none. */
 static const struct mode modes[] = {
     {"all", false, false},
     {"any", true, false},

@@ -18,6 +18,8 @@
 struct lv_headers_seen;
 struct lv_headers_binding;
 
+/* Bindings are grouped by which names they ask for: a message is hashed once per group, whatever
+ * the number of bindings in it. */
 struct lv_headers {
     struct lv_map groups;          /* own   by the names asked about */
     struct lv_list group_list;     /* view  the same, in the order they came */

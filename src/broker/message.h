@@ -12,11 +12,13 @@
 
 enum lv_message_format { LV_MESSAGE_AMQP091 /* 0-9-1 §4.2.6.1: property flags and list, raw */ };
 
+/* What the session has found out, so that nobody has to look again. */
 enum lv_message_flag {
     LV_MESSAGE_PERSISTENT = 1u << 0,
     LV_MESSAGE_EXTRA_KEYS = 1u << 1 /* the headers have CC or BCC: routing keys besides the one */
 };
 
+/* Views of one published message. */
 struct lv_message {
     struct lv_bytes exchange;   /* ≤ 255 bytes */
     struct lv_bytes key;        /* routing key, ≤ 255 bytes */

@@ -27,6 +27,7 @@ struct lv_returned {
     struct lv_ref ref;
 };
 
+/* On its home shard only. It is small as long as nothing is in it. */
 struct lv_queue {
     struct lv_broker *broker;     /* view */
     struct lv_queue_entry *entry; /* view  the directory's; owns us */

@@ -7,6 +7,7 @@
 #define CHUNK_FULL       254u /* references: 4 KiB */
 #define LV_REFS_POOL_MAX 64u
 
+/* A link of the deque: filled at the end of the last one, emptied at the start of the first. */
 struct lv_refs_chunk {
     struct lv_refs_chunk *next; /* own */
     uint32_t capacity;

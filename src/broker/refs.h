@@ -12,12 +12,14 @@
 
 struct lv_refs_chunk;
 
+/* One for a shard: chunks that one queue has emptied serve the next one. */
 struct lv_refs_pool {
     struct lv_refs_chunk *free_chunks; /* own   full-size chunks, at most LV_REFS_POOL_MAX */
     uint32_t free_count;
     uint64_t memory_size; /* bytes in use and kept, by all deques of this pool */
 };
 
+/* A deque of 16-byte refs: what a queue costs per message. */
 struct lv_refs {
     struct lv_refs_chunk *first; /* own */
     struct lv_refs_chunk *last;  /* view */

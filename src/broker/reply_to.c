@@ -9,6 +9,7 @@
 /* The prefix, a token of 32 digits, and the shard's number. */
 #define NAME_SIZE_MAX (sizeof PSEUDO_QUEUE + 32 + 4)
 
+/* A channel that consumes from amq.rabbitmq.reply-to. There is no queue behind it. */
 struct lv_reply_to {
     struct lv_channel *channel;           /* view */
     struct lv_subscription *subscription; /* view  the channel's */

@@ -10,6 +10,7 @@
 #define CACHE_MANY_MAX   256u /* queues of a route that is kept: slots times this is all it takes */
 #define ARENA_SIZE_MAX   ((size_t)8 << 20) /* bytes of one message's headers when they are parsed */
 
+/* A slot of the cache: where messages of an exchange with a key went last. */
 struct lv_route {
     uint64_t version;                          /*       of the topology; 0: empty */
     const struct lv_vhost *vhost;              /* view */
@@ -298,6 +299,7 @@ static int walk(struct search *search, struct lv_exchange *exchange)
 
 /* ---- CC and BCC ---- */
 
+/* RabbitMQ's sender-selected distribution. */
 static const char *const key_headers[] = {"CC", "BCC"};
 
 /* How many keys a header may have; -LV_E_PRECONDITION when it is no array. */

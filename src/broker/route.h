@@ -15,6 +15,7 @@
 #include "broker/message.h"
 #include "broker/topology.h"
 
+/* A view of the router's memory, valid until the next routing. */
 struct lv_targets {
     struct lv_queue_entry **entries; /* view  each queue once, those of this shard first */
     uint32_t count;
@@ -23,6 +24,7 @@ struct lv_targets {
 
 struct lv_route; /* a slot of the cache */
 
+/* One for a shard, so that routing allocates nothing. */
 struct lv_router {
     struct lv_route *slots;          /* own   made when first used */
     struct lv_queue_entry **entries; /* own   the last route found without the cache */

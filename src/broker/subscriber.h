@@ -52,12 +52,14 @@ struct lv_consumer {
     bool cancelled; /*       lives only for its unacked deliveries */
 };
 
+/* 32 bytes for a delivery that awaits its acknowledgement. */
 struct lv_unacked {
     struct lv_consumer *consumer; /* view  NULL: settled */
     uint64_t seq;
     struct lv_ref ref;
 };
 
+/* A channel's presence on a shard: its consumers there and what is out with them. */
 struct lv_subscriber {
     struct lv_broker *broker;   /* view */
     struct lv_channel *channel; /* view  a name only when `remote` */
@@ -81,6 +83,7 @@ void lv_subscriber_init(struct lv_subscriber *subscriber, struct lv_broker *brok
 /* Removes its consumers and puts what is unacked back. May end auto-delete queues. */
 void lv_subscriber_fini(struct lv_subscriber *subscriber);
 
+/* Borrowed for the call. */
 struct lv_consumer_config {
     struct lv_subscription *subscription;
     int32_t priority;

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A ring for the recent ones and a sorted array for the few that stay open for long, so that one
+ * forgotten acknowledgement does not keep room for millions. */
 struct lv_tags {
     uint8_t *ring;     /* own   items by tag; NULL while nothing had to be remembered */
     uint8_t *old;      /* own   each a tag and an item, in order; all below base */

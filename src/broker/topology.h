@@ -20,6 +20,7 @@ struct lv_broker;
 struct lv_client;
 struct lv_queue;
 
+/* Others are refused at the declare. */
 enum lv_exchange_type {
     LV_EXCHANGE_DIRECT,
     LV_EXCHANGE_FANOUT,
@@ -30,6 +31,7 @@ enum lv_exchange_type {
 /* The argument that names who takes what an exchange can't route. */
 #define LV_ALTERNATE_EXCHANGE "alternate-exchange"
 
+/* A name space. This version has one, "/". */
 struct lv_vhost {
     struct lv_map exchanges; /* own  by name */
     struct lv_map queues;    /* own  by name: struct lv_queue_entry */
@@ -44,6 +46,7 @@ struct lv_target {
     bool is_exchange;
 };
 
+/* The same on every shard. */
 struct lv_exchange {
     struct lv_vhost *vhost; /* view */
     enum lv_exchange_type type;
@@ -95,6 +98,7 @@ struct lv_binding_identity {
     uint64_t arguments_hash;
 };
 
+/* In three lists and an index, so that neither end has to search when it goes. */
 struct lv_binding {
     struct lv_binding_key *key;           /* view */
     struct lv_binding_identity identity;  /*       its address is the key in lv_binding_key.index */
@@ -111,11 +115,13 @@ struct lv_binding {
 #define LV_BINDINGS_MAX       4000000u
 #define LV_ARGUMENTS_SIZE_MAX (64u << 20) /* bytes, of all that exists */
 
+/* Of each shard's copy, hence of the broker. */
 struct lv_topology_limits {
     uint32_t queues, exchanges, bindings;
     uint64_t arguments_size;
 };
 
+/* A shard's copy of everything but messages. */
 struct lv_topology {
     struct lv_map vhosts;  /* own  by name */
     struct lv_list doomed; /* view auto-delete exchanges that have lost their last binding */
@@ -125,6 +131,7 @@ struct lv_topology {
     struct lv_topology_limits limits; /* the same on every shard */
 };
 
+/* What all shards have to agree on. Consumers and messages are nobody else's business. */
 enum lv_change_kind {
     LV_CHANGE_EXCHANGE_DECLARE,
     LV_CHANGE_EXCHANGE_DELETE,
@@ -149,6 +156,7 @@ struct lv_change {
     bool to_exchange; /* of a binding: its target is an exchange */
 };
 
+/* What only the home shard can tell. */
 struct lv_change_result {
     uint64_t message_count; /* queue delete, on the home shard: ready messages dropped */
 };

@@ -17,6 +17,7 @@ struct lv_trie_node {
     uint8_t word[];
 };
 
+/* The hash is kept beside, so that most misses never touch the node. */
 struct lv_trie_slot {
     struct lv_trie_node *node; /* view  NULL: free */
     uint32_t hash;

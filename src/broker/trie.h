@@ -14,6 +14,7 @@
 struct lv_trie_node;
 struct lv_trie_slot;
 
+/* One hash table for all edges of all nodes, and room for the nodes that a match has reached. */
 struct lv_trie {
     struct lv_trie_slot *slots;    /* own   all nodes but the root, open addressing */
     struct lv_trie_node *root;     /* own   NULL: nothing is bound */

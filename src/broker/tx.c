@@ -6,6 +6,7 @@
 #define SETTLES_CAPACITY_MIN 16u
 #define TAGS_CAPACITY_MIN    32u
 
+/* An acknowledgement that waits for the commit. */
 struct kept_settle {
     uint64_t tag; /* on the wire */
     enum lv_settle how;
@@ -18,6 +19,7 @@ struct tag_set {
     uint32_t count;
 };
 
+/* What a channel has published and settled since the last commit. */
 struct lv_tx {
     struct lv_list ops;          /* own   in the order of the publishes; `from` is where they go */
     struct kept_settle *settles; /* own   in the order in which they came */

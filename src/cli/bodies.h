@@ -12,6 +12,7 @@
 
 #define LV_BODY_SIZE_MAX ((size_t)512 << 20) /* the protocol's limit in RabbitMQ */
 
+/* The buffer holds the bodies that have come and are not taken yet, and grows with the longest. */
 struct lv_bodies {
     int fd;
     int separator; /*       the byte between bodies, or -1: all is one body */

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+/* As scripts test for them; the same for every command. */
 enum lv_exit {
     LV_EXIT_OK,
     LV_EXIT_FAILED, /* the work could not be done */

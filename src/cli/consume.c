@@ -13,6 +13,7 @@
 #define PREFETCH    100u
 #define PROGRESS_NS LV_NS_PER_S
 
+/* What the options say, and how far it has come. */
 struct consume {
     struct lv_remote remote;
     const struct lv_usage *usage;

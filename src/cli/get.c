@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* What the options say, and how far it has come. */
 struct get {
     struct lv_remote remote;
     const struct lv_usage *usage;

@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A command of the table in cli/command.h. */
 struct row {
     const char *name;
     const char *help;
     int (*run)(int argc, char **argv);
 };
 
+/* In the order in which the help lists them. */
 static const struct row rows[] = {
 #define COMMAND_ROW(name, help) {#name, help, lv_run_##name},
     LV_COMMANDS(COMMAND_ROW)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What the target points to. */
 enum lv_option_kind {
     LV_OPTION_FLAG,    /* bool *: set true */
     LV_OPTION_TEXT,    /* const char **: a view of argv */
@@ -28,6 +29,7 @@ enum lv_option_kind {
  * be right; the parser adds the option's name. */
 typedef int lv_option_fn(void *ctx, const char *value, struct lv_diag *diag);
 
+/* A row of a command's table. The help is printed from it, so it cannot be forgotten. */
 struct lv_option {
     const char *name;  /* view  without dashes */
     char letter;       /*       0: none */
@@ -69,6 +71,7 @@ struct lv_option {
         0                                                                                          \
     }
 
+/* What --help prints around the options. */
 struct lv_usage {
     const char *command;             /* view  "leveret publish" */
     const char *arguments;           /* view  "[BODY...]"; "" when there are none */

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "client/driver.h"
 
+/* Gathers small writes: one system call for many messages. */
 struct lv_output {
     int fd;
     struct lv_driver *driver; /* view  kept alive; may be NULL */

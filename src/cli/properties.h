@@ -11,6 +11,7 @@
 
 #define LV_PROPERTIES_HEADERS_MAX 256u
 
+/* As they stand on the command line; encoded once, for all messages of a run. */
 struct lv_property_options {
     const char *content_type, *content_encoding, *correlation_id, *reply_to; /* view  NULL: none */
     const char *message_id, *type, *user_id, *app_id;                        /* view */

@@ -20,6 +20,7 @@
 #define SHOWN_MAX   5u /* returned messages that are named one by one */
 #define PROGRESS_NS LV_NS_PER_S
 
+/* What the options say, and how far it has come. */
 struct publish {
     struct lv_remote remote;
     const struct lv_usage *usage;

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "client/driver.h"
 
+/* The connection of a command, and what ends it. */
 struct lv_remote {
     const char *url;          /* view  --url; NULL: $LEVERET_URL, else loopback */
     bool quiet;               /*       no progress and no summary on the terminal */

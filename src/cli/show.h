@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 
+/* How messages are printed. */
 struct lv_show {
     bool raw, null, json;
 };

@@ -9,18 +9,21 @@
 
 #include "codec/amqp091/method.h"
 
+/* 0-9-1 §4.2.6: in this order and in no other. */
 enum lv_assembly_state {
     LV_ASSEMBLY_IDLE,   /* no message is on its way */
     LV_ASSEMBLY_HEADER, /* the method has come */
     LV_ASSEMBLY_BODY,   /* the header too */
 };
 
+/* Kept from message to message unless it has become large. */
 struct lv_assembly_buffer {
     uint8_t *data; /* own */
     size_t size;
     size_t capacity;
 };
 
+/* The one message that a channel may be in the middle of. */
 struct lv_assembly {
     enum lv_assembly_state state;
     struct lv_assembly_buffer method; /* its frame's payload */

@@ -8,6 +8,7 @@ struct answer {
     uint32_t answer;
 };
 
+/* Which method answers which call; what is not here has no answer. */
 static const struct answer answers[] = {
     {LV_AMQP091_CONNECTION_OPEN, LV_AMQP091_CONNECTION_OPEN_OK},
     {LV_AMQP091_CONNECTION_CLOSE, LV_AMQP091_CONNECTION_CLOSE_OK},

@@ -9,6 +9,7 @@
 #include "client/engine.h"
 #include "client/unconfirmed.h"
 
+/* Kept when the channel ends, for when its number is used again. */
 struct lv_engine_channel {
     bool open;
     bool confirming;                         /* confirm.select was answered */

@@ -18,6 +18,7 @@
 #define INPUT_MIN ((size_t)16384)
 #define INPUT_MAX ((size_t)1 << 30)
 
+/* The engine, its socket, and the one call that may wait. */
 struct lv_driver {
     struct lv_driver_options options;
     struct lv_url url;

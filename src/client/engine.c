@@ -12,6 +12,7 @@
 #define HANDSHAKE_FRAME_MAX 131072u
 #define TEXT_SIZE           512u
 
+/* In the order of the handshake; what comes out of turn ends the connection. */
 enum state {
     STATE_START,   /* waits for connection.start */
     STATE_TUNE,    /* waits for connection.tune */
@@ -31,6 +32,7 @@ static const uint8_t allowed[] = {
     [STATE_CLOSED] = 0,
 };
 
+/* No socket and no clock: bytes and time in, bytes and events out. */
 struct lv_engine {
     struct lv_engine_config config;
     enum state state;

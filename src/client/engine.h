@@ -17,6 +17,7 @@ struct lv_engine;
 /* Calls whose answers may be outstanding on one channel. */
 #define LV_ENGINE_AWAITED_MAX 64u
 
+/* Told from within lv_engine_input(), in the order of the bytes. */
 enum lv_engine_event_kind {
     LV_ENGINE_OPENED,    /* the connection is ready for channels */
     LV_ENGINE_REPLIED,   /* `method` answers the oldest open call on the channel */

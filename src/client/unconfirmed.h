@@ -14,6 +14,7 @@
 /* Publishes that may be open at once: 1 MiB of bits. */
 #define LV_UNCONFIRMED_OPEN_MAX ((uint64_t)1 << 23)
 
+/* Confirms come mostly in order: a lowest open tag, and bits for what came early. */
 struct lv_unconfirmed {
     uint64_t lowest;    /* the lowest open tag; `next` when none is open */
     uint64_t next;      /* the tag of the next publish; starts with 1 */

@@ -13,6 +13,7 @@
 
 #define LV_URL_DEFAULT "amqp://guest:guest@localhost:5672/"
 
+/* Decoded. Fixed sizes, as each part is bounded by the protocol or by DNS. */
 struct lv_url {
     char user[256];
     char password[256];

@@ -26,6 +26,7 @@ struct lv_chatter_row {
     uint32_t said, held; /* lines in it */
 };
 
+/* One for a shard. Rows are never freed: there are as many as kinds of events. */
 struct lv_chatter {
     struct lv_deadlines *deadlines; /* view */
     struct lv_deadline deadline;    /* armed while any row holds lines back */

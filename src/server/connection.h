@@ -17,6 +17,7 @@ struct lv_probe;
 struct lv_session;
 struct lv_shard;
 
+/* Owned by its shard, in `connections` of which it is until it is freed. */
 struct lv_connection {
     struct lv_watch watch;
     struct lv_shard *shard;     /* view */

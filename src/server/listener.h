@@ -13,6 +13,7 @@
 
 struct lv_shared;
 
+/* On shard 0. Paused while there are no descriptors for whoever comes. */
 struct lv_listener {
     struct lv_watch watch;
     struct lv_shared *shared; /* view */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* One for the broker. Shards add what they have more, now and then. */
 struct lv_memory {
     uint64_t high;                     /* bytes; the alarm begins above */
     uint64_t low;                      /* bytes; it ends below, so that it does not flutter */

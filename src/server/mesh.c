@@ -18,6 +18,7 @@ struct seat {
     _Alignas(64) atomic_bool is_congested; /* any   its overflow waits for room */
 };
 
+/* Made once, with room for all ways between all shards. */
 struct lv_mesh {
     uint32_t count;
     uint32_t lanes_ready; /* rings that were made */

@@ -14,6 +14,7 @@
 /* The kernel's clock is coarser than ours. */
 #define COARSE_MS 10u
 
+/* Only while somebody asks; connections have none otherwise. */
 struct lv_probe {
     struct lv_deadline deadline;
     struct lv_connection *connection; /* view */

@@ -85,6 +85,7 @@ struct lv_settings {
 #undef LV_SETTING_FIELD
 };
 
+/* How a value is read and shown. */
 enum lv_setting_kind {
     LV_SETTING_NUMBER,
     LV_SETTING_SIZE,

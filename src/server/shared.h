@@ -14,6 +14,7 @@
 struct lv_listener;
 struct lv_shard;
 
+/* Only ever forward, and every shard goes through each. */
 enum lv_phase {
     LV_PHASE_RUNNING,
     LV_PHASE_STOPPING, /* nobody new comes in, clients are told to go */
@@ -21,6 +22,7 @@ enum lv_phase {
     LV_PHASE_ENDED     /* threads end */
 };
 
+/* Owned by the main thread, which outlives the shards. */
 struct lv_shared {
     const struct lv_settings *settings; /* view */
     struct lv_session_limits limits;

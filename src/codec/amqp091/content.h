@@ -14,6 +14,7 @@
 /* RabbitMQ's limit that no setting raises. */
 #define LV_AMQP091_BODY_SIZE_MAX (UINT64_C(512) << 20)
 
+/* The payload of a content header, its properties as they lie on the wire. */
 struct lv_amqp091_content {
     uint64_t body_size;
     struct lv_bytes properties; /* view  raw: flags and list */

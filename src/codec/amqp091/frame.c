@@ -11,6 +11,7 @@
 #define SIZE_MAX_EVER (INT_MAX - LV_AMQP091_FRAME_OVERHEAD_SIZE - LV_AMQP091_FRAME_TOLERANCE_SIZE)
 
 const uint8_t lv_amqp091_header_bytes[LV_AMQP091_HEADER_SIZE] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
+/* What RabbitMQ answers strangers with, so that clients of 1.0 can tell. */
 static const uint8_t header_1_0_sasl[LV_AMQP091_HEADER_SIZE] = {'A', 'M', 'Q', 'P', 3, 1, 0, 0};
 
 /* `error` as RabbitMQ prints it behind what it knows of the frame. */

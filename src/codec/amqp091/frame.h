@@ -15,12 +15,14 @@
  * overhead. */
 #define LV_AMQP091_FRAME_TOLERANCE_SIZE 8u
 
+/* 0-9-1 §4.2.3, without the end octet. */
 struct lv_amqp091_frame_head {
     uint8_t type;
     uint16_t channel;
     uint32_t size; /* of the payload, as the peer says */
 };
 
+/* The payload is a view of the input. */
 struct lv_amqp091_frame {
     uint8_t type;
     uint16_t channel;

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 
+/* A text of fixed room; what does not fit is cut. */
 struct lv_amqp091_trace {
     char *text;  /* view  the caller's */
     size_t size; /* of text, > 0 */

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/utf8.h"
 
+/* Keeps the first error and then reads zeros, so that decoders need one check, at their end. */
 struct lv_amqp091_reader {
     const uint8_t *p;   /* view  next byte */
     const uint8_t *end; /* view */

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+/* Views of the response: they go with its frame. */
 struct lv_sasl_credentials {
     struct lv_bytes user;     /* view */
     struct lv_bytes password; /* view */

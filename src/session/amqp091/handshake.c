@@ -15,12 +15,14 @@
 
 #define PROPERTIES_SIZE 1024u
 
+/* A way to log in, by its name in start-ok. */
 struct mechanism {
     const char *name;
     int (*decode)(struct lv_bytes response, struct lv_sasl_credentials *ret_credentials,
                   struct lv_diag *diag);
 };
 
+/* In the order in which they are offered. */
 static const struct mechanism mechanisms[] = {
     {"AMQPLAIN", lv_sasl_amqplain_decode},
     {"PLAIN", lv_sasl_plain_decode},

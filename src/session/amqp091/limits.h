@@ -59,12 +59,14 @@
     X(LINGER, 3000, "ms", "from a refusal to the end of the socket",                               \
       "slows down those who guess passwords; lets a last frame be read before the socket closes")
 
+/* A name for each row, so that code and table use one number. */
 enum lv_session_bound {
 #define LV_SESSION_BOUND_VALUE(name, value, unit, what, reason) LV_BOUND_##name = (value),
     LV_SESSION_BOUNDS(LV_SESSION_BOUND_VALUE)
 #undef LV_SESSION_BOUND_VALUE
 };
 
+/* A row of docs/limits.md. */
 struct lv_bound {
     const char *name; /* "HANDSHAKE_FRAME" */
     uint64_t value;

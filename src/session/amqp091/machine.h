@@ -17,6 +17,7 @@ struct lv_amqp091_method;
 
 /* ---- the connection ---- */
 
+/* In the order of a connection's life; see allowed[] in session.c. */
 enum lv_session_state {
     LV_SESSION_HEADER,    /* the protocol header is awaited */
     LV_SESSION_STARTING,  /* start is sent, start-ok awaited */
@@ -71,6 +72,7 @@ struct lv_session_farewell {
     char text[256]; /* "NAME - explanation" */
 };
 
+/* All of a connection but its socket. Kept small, since there may be very many that are idle. */
 struct lv_session {
     struct lv_out out;
     const struct lv_session_host *host;     /* view */
@@ -184,6 +186,7 @@ int lv_session_open(struct lv_session *session, const struct lv_amqp091_method *
 
 /* ---- channels ---- */
 
+/* See allowed[] in channel.c. */
 enum lv_session_channel_state {
     LV_SESSION_CHANNEL_OPEN,    /* methods are awaited */
     LV_SESSION_CHANNEL_HEADER,  /* basic.publish came, its content header is awaited */
@@ -206,6 +209,7 @@ struct lv_content {
     uint8_t names[]; /* exchange, key */
 };
 
+/* A channel's number, and what came of a message that is not complete yet. */
 struct lv_session_channel {
     struct lv_session *session;            /* view */
     struct lv_channel *core;               /* own   NULL when the core has let go */

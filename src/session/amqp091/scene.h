@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+/* One peer of one broker, which is what most tests need. */
 struct scene {
     struct lv_world world;
     struct lv_peer peer;

@@ -27,6 +27,7 @@ static const uint16_t allowed[LV_SESSION_STATE_COUNT] = {
     [LV_SESSION_FINISHED] = 0,
 };
 
+/* For the log and for golden traces. */
 static const char *const state_names[LV_SESSION_STATE_COUNT] = {
     [LV_SESSION_HEADER] = "header",       [LV_SESSION_STARTING] = "starting",
     [LV_SESSION_LOGIN] = "login",         [LV_SESSION_TUNING] = "tuning",

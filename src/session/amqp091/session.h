@@ -27,11 +27,13 @@ struct lv_session_limits {
     uint32_t out_full; /* output bytes: above, the peer's input is no longer taken either */
 };
 
+/* Views, valid during the call: a password is kept nowhere. */
 struct lv_login {
     const char *mechanism;
     struct lv_bytes user, password;
 };
 
+/* What a session cannot do by itself. Called from within its steps. */
 struct lv_session_host {
     /* The output chain has bytes: send them at the end of the turn. Called once until
      * lv_session_flushed(). */
@@ -54,6 +56,7 @@ struct lv_session_host {
     void (*finished)(void *ctx);
 };
 
+/* What all connections of a shard have in common, and what tells them apart. */
 struct lv_session_config {
     const struct lv_session_host *host;     /* view */
     void *host_ctx;                         /* view */

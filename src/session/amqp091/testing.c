@@ -260,6 +260,7 @@ static void host_finished(void *ctx)
     peer->is_finished = true;
 }
 
+/* Does at once what a server does at the end of its turn. */
 static const struct lv_session_host host = {
     .flush = host_flush,
     .login = host_login,

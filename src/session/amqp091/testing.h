@@ -22,6 +22,7 @@ struct lv_world_road {
     size_t count, capacity;
 };
 
+/* A broker, its deadlines, and its peers. */
 struct lv_world_shard {
     struct lv_world *world;   /* view */
     struct lv_store *store;   /* own */
@@ -32,6 +33,7 @@ struct lv_world_shard {
     uint32_t number;
 };
 
+/* Sessions over brokers, in one thread and with a clock of its own. */
 struct lv_world {
     struct lv_world_shard shards[LV_WORLD_SHARDS_MAX];
     struct lv_session_limits limits; /* may be changed before peers come */
@@ -55,6 +57,7 @@ void lv_world_wait_ms(struct lv_world *world, uint64_t ms);
 
 typedef void lv_peer_frame_fn(struct lv_peer *peer, const struct lv_amqp091_frame *frame);
 
+/* A client that says what the test says; what it gets is kept as text. */
 struct lv_peer {
     struct lv_peer *next;         /* view */
     struct lv_world_shard *shard; /* view */
