@@ -106,7 +106,7 @@ typedef bool lv_segment_wanted_fn(void *ctx, uint64_t queue_id, uint64_t seq);
 struct lv_segment_merging {
     struct lv_segment *const *sources; /* view  of a message that two have, the first's is taken */
     size_t source_count;
-    lv_segment_wanted_fn *wanted; /* view */
+    lv_segment_wanted_fn *wanted; /* view  NULL: all of them are */
     void *ctx;                    /* view */
     /* results */
     uint64_t count;         /* messages in the new segment; 0: none has been written */

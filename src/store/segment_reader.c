@@ -192,21 +192,31 @@ static int search(struct lv_segment_reader *reader, const struct stretch *stretc
         reader->place.offset = from;
         return rc;
     }
-    note_damage(reader, from, reader->place.offset, diag);
-    if (reader->place.offset < stretch->end) {
-        /* At least one is lost; if there are more, the next mark knows. */
-        reader->place.index++;
-        reader->damaged_count += entry.seq > reader->from_seq;
+    /* At least one is lost; if there are more, the next mark knows. */
+    reader->place.index++;
+    if (reader->place.offset == stretch->end || entry.seq > reader->from_seq) {
+        note_damage(reader, from, reader->place.offset, diag);
+        reader->damaged_count++;
     }
     return 0;
 }
 
 /* At the end of a stretch what has not been met is lost. False: that was the run's last. */
-static bool next_stretch(struct lv_segment_reader *reader, const struct stretch *stretch)
+static bool next_stretch(struct lv_segment_reader *reader, const struct stretch *stretch,
+                         struct lv_diag *diag)
 {
     assert(reader->place.offset == stretch->end);
-    if (reader->place.index < stretch->index)
-        reader->damaged_count += stretch->index - reader->place.index;
+    if (reader->place.index < stretch->index) {
+        uint32_t lost_count = stretch->index - reader->place.index;
+
+        /* An earlier walk may have met the damage and said where it is, but not how much. */
+        if (reader->damaged_count == 0)
+            (void)lv_fail(diag, -LV_E_CORRUPT,
+                          "%s: damaged before offset %llu: %u messages of queue %llu",
+                          reader->source.name, (ull)stretch->end, lost_count,
+                          (ull)reader->source.run->queue_id);
+        reader->damaged_count += lost_count;
+    }
     reader->place.index = stretch->index;
     if (reader->place.mark == reader->source.mark_count)
         return false;
@@ -273,7 +283,7 @@ int lv_segment_reader_next(struct lv_segment_reader *reader, struct lv_segment_e
         int rc;
 
         while (reader->place.offset == stretch.end) {
-            if (!next_stretch(reader, &stretch))
+            if (!next_stretch(reader, &stretch, diag))
                 return 0;
             stretch = stretch_at(reader);
         }
