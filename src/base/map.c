@@ -252,3 +252,35 @@ void *lv_map_next(const struct lv_map *map, uint32_t *cursor)
     }
     return NULL;
 }
+
+/* The bits in the opposite order: halves are swapped, then quarters, and so on. */
+static uint32_t reverse(uint32_t x)
+{
+    x = __builtin_bswap32(x);
+    x = (x & 0x0f0f0f0f) << 4 | (x >> 4 & 0x0f0f0f0f);
+    x = (x & 0x33333333) << 2 | (x >> 2 & 0x33333333);
+    return (x & 0x55555555) << 1 | (x >> 1 & 0x55555555);
+}
+
+/* The order is that of the reversed hashes. The values of one place are a range of it, whatever the
+ * capacity: the place is given by the hash's low bits, which are the high ones when reversed. So a
+ * position says which values have been visited, also after the map has grown or begun anew. */
+bool lv_map_scan(const struct lv_map *map, uint64_t *position, lv_map_visit_fn *visit, void *ctx)
+{
+    uint32_t mask = map->capacity - 1, home, at;
+    uint64_t step;
+
+    assert(*position <= UINT32_MAX);
+    if (map->count == 0)
+        return false;
+    step = ((uint64_t)1 << 32) / map->capacity;
+    home = reverse((uint32_t)*position) & mask;
+    for (at = home; map->entries[at].value != NULL; at = (at + 1) & mask) {
+        const struct lv_map_entry *entry = &map->entries[at];
+
+        if ((entry->hash & mask) == home && reverse(entry->hash) >= *position)
+            visit(ctx, entry->value);
+    }
+    *position = (*position / step + 1) * step;
+    return *position <= UINT32_MAX;
+}

@@ -224,6 +224,72 @@ static void everything_can_be_removed_by_walks_that_start_again(void **state)
     assert_null(map.entries);
 }
 
+struct numbered {
+    uint32_t number, visits;
+};
+
+static void count_visit(void *ctx, void *value)
+{
+    struct numbered *one = value;
+
+    one->visits++;
+    ++*(unsigned *)ctx;
+}
+
+static void put_numbered(struct lv_map *map, struct numbered *one, uint32_t number)
+{
+    *one = (struct numbered){.number = number};
+    assert_int_equal(lv_map_put(map, lv_bytes(&one->number, sizeof one->number), one), 0);
+}
+
+/* At random moments of the walk others come and go, so that the map grows and begins anew. */
+static void scan_visits_once_what_stays_while_others_come_and_go(void **state)
+{
+    enum { STAY = 300, COME = 4000 };
+    static struct numbered stay[STAY], come[COME];
+    struct lv_random random;
+    struct lv_map map;
+
+    (void)state;
+    lv_random_seed(&random, 11);
+    for (int round = 0; round < 40; round++) {
+        uint64_t position = 0;
+        unsigned visits = 0;
+        uint32_t there = 0, stays = (uint32_t)lv_random_below(&random, STAY + 1);
+
+        lv_map_init(&map, &key);
+        for (uint32_t i = 0; i < stays; i++)
+            put_numbered(&map, &stay[i], i);
+        while (lv_map_scan(&map, &position, count_visit, &visits)) {
+            uint64_t dice = lv_random_below(&random, 40);
+
+            if (dice == 0)
+                for (uint32_t i = 0; i < 200 && there < COME; i++, there++)
+                    put_numbered(&map, &come[there], STAY + there);
+            else if (dice == 1)
+                for (; there > 0; there--)
+                    lv_map_remove(&map, lv_bytes(&come[there - 1].number, sizeof(uint32_t)));
+        }
+        for (uint32_t i = 0; i < stays; i++)
+            assert_int_equal(stay[i].visits, 1);
+        for (uint32_t i = 0; i < there; i++)
+            assert_true(come[i].visits <= 1);
+        lv_map_fini(&map);
+    }
+}
+
+static void scan_of_an_empty_map_is_over_at_once(void **state)
+{
+    struct lv_map map;
+    uint64_t position = 0;
+    unsigned visits = 0;
+
+    (void)state;
+    lv_map_init(&map, &key);
+    assert_false(lv_map_scan(&map, &position, count_visit, &visits));
+    assert_int_equal(visits, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +299,8 @@ int main(void)
         cmocka_unit_test(keys_are_bytes_of_any_kind),
         cmocka_unit_test_teardown(out_of_memory_changes_nothing, let_all_succeed),
         cmocka_unit_test(it_holds_what_was_put_and_not_removed),
+        cmocka_unit_test(scan_visits_once_what_stays_while_others_come_and_go),
+        cmocka_unit_test(scan_of_an_empty_map_is_over_at_once),
         cmocka_unit_test(everything_can_be_removed_by_walks_that_start_again),
     };
 
