@@ -33,20 +33,29 @@ static void send_op(void *ctx, uint32_t to, struct lv_op *op)
 /* ---- the parts of a turn ---- */
 
 /* Oldest first. When the broker stops they are only closed. */
-static void take_arrivals(struct lv_shard *shard)
+static void arrive(struct lv_call *call, struct lv_shard *shard)
 {
-    struct lv_letter *letter = lv_mailbox_take(&shard->arrivals);
+    struct lv_arrival *arrival = lv_container(call, struct lv_arrival, call);
+
+    assert(arrival->fd >= 0);
+    if (shard->phase == LV_PHASE_RUNNING)
+        lv_connection_open(shard, arrival->fd, &arrival->peer);
+    else
+        lv_socket_close(arrival->fd);
+    lv_free(arrival);
+}
+
+/* Running a call may free it. */
+static void take_calls(struct lv_shard *shard)
+{
+    struct lv_letter *letter = lv_mailbox_take(&shard->calls);
 
     assert(shard->reactor != NULL);
     while (letter != NULL) {
-        struct lv_arrival *arrival = lv_container(letter, struct lv_arrival, letter);
+        struct lv_call *call = lv_container(letter, struct lv_call, letter);
 
         letter = letter->next;
-        if (shard->phase == LV_PHASE_RUNNING)
-            lv_connection_open(shard, arrival->fd, &arrival->peer);
-        else
-            lv_socket_close(arrival->fd);
-        lv_free(arrival);
+        call->run(call, shard);
     }
 }
 
@@ -246,7 +255,7 @@ static void run(void *ctx)
         wait(shard); /* and step what is ready */
         if (lv_deadlines_next(&shard->deadlines) <= shard->now)
             lv_deadlines_run(&shard->deadlines, shard->now);
-        take_arrivals(shard);
+        take_calls(shard);
         lv_mesh_take(shard->shared->mesh, shard->number, shard->broker);
         if (!shard->is_congested)
             resume_all(shard);
@@ -292,7 +301,7 @@ struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
     shard->number = number;
     lv_chatter_init(&shard->chatter, &shard->deadlines);
     lv_chunk_pool_init(&shard->pool);
-    lv_mailbox_init(&shard->arrivals);
+    lv_mailbox_init(&shard->calls);
     lv_list_init(&shard->connections);
     lv_list_init(&shard->dirty);
     lv_list_init(&shard->again);
@@ -339,7 +348,7 @@ void lv_shard_free(struct lv_shard *shard)
     if (shard == NULL)
         return;
     assert(lv_list_is_empty(&shard->connections));
-    take_arrivals(shard);
+    take_calls(shard);
     lv_chatter_fini(&shard->chatter);
     lv_broker_free(shard->broker);
     lv_store_free(shard->store);
@@ -347,6 +356,13 @@ void lv_shard_free(struct lv_shard *shard)
     lv_reactor_free(shard->reactor);
     lv_free(shard->buffer);
     lv_free(shard);
+}
+
+void lv_shard_call(struct lv_shard *shard, struct lv_call *call)
+{
+    assert(call->run != NULL);
+    if (lv_mailbox_post(&shard->calls, &call->letter))
+        lv_mesh_wake(shard->shared->mesh, shard->number);
 }
 
 /* Through the mailbox, since only its own thread may touch the shard. */
@@ -362,8 +378,8 @@ void lv_shard_give(struct lv_shard *shard, struct lv_shard *from, int fd,
         lv_socket_close(fd);
         return;
     }
+    arrival->call.run = arrive;
     arrival->fd = fd;
     arrival->peer = *peer;
-    if (lv_mailbox_post(&shard->arrivals, &arrival->letter))
-        lv_mesh_wake(shard->shared->mesh, shard->number);
+    lv_shard_call(shard, &arrival->call);
 }

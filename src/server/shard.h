@@ -18,9 +18,19 @@
  * CPU's cache and costs 20 to 50 %. */
 #define LV_READ_SIZE ((size_t)512 * 1024)
 
+struct lv_call;
+/* On the shard's thread, or on the main thread after all others have ended. */
+typedef void lv_call_fn(struct lv_call *call, struct lv_shard *shard);
+
+/* Something to be done on a shard's thread; lies in the object that it is done with. */
+struct lv_call {
+    struct lv_letter letter;
+    lv_call_fn *run;
+};
+
 /* A connection on its way from the listener's shard to its own. */
 struct lv_arrival {
-    struct lv_letter letter;
+    struct lv_call call;
     struct lv_address peer;
     int fd; /* own */
 };
@@ -55,7 +65,7 @@ struct lv_shard {
     bool has_more;          /* the next turn comes at once */
     enum lv_phase phase;    /* as far as this shard has followed */
 
-    struct lv_mailbox arrivals; /* any */
+    struct lv_mailbox calls; /* any */
 };
 
 /* A shard whose thread does not run yet. */
@@ -70,3 +80,5 @@ void lv_shard_free(struct lv_shard *shard);
 /* On the thread of `from`, which may be any other shard. Takes the socket. */
 void lv_shard_give(struct lv_shard *shard, struct lv_shard *from, int fd,
                    const struct lv_address *peer);
+/* Any thread. Takes the call until it runs, in the shard's next turn. */
+void lv_shard_call(struct lv_shard *shard, struct lv_call *call);
