@@ -338,13 +338,14 @@ def expiration_is_a_number_of_milliseconds():
 
 
 @check
-def expiration_comes_back_as_it_was_written():
+def expiration_comes_back():
+    """As it was written; RabbitMQ 4 writes the number anew."""
     chan = client.channel()
     queue = client.exclusive_queue(chan)
     for value in ("+86400000", "000086400000", "315360000000"):
         client.publish(chan, queue, b"", properties=pika.BasicProperties(expiration=value))
         _, properties, _ = chan.basic_get(queue, auto_ack=True)
-        assert properties.expiration == value, properties
+        assert properties.expiration in (value, str(int(value))), properties
 
 
 @check
