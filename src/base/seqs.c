@@ -147,6 +147,23 @@ void lv_seqs_advance(struct lv_seqs *seqs)
         free_piece(seqs, slot(seqs, seqs->low));
 }
 
+void lv_seqs_raise(struct lv_seqs *seqs, uint64_t low)
+{
+    uint64_t end = low < seqs->top ? low : seqs->top;
+
+    if (low <= seqs->low)
+        return;
+    for (uint64_t seq = seqs->low / LV_SEQS_PIECE * LV_SEQS_PIECE; seqs->capacity > 0 && seq < end;
+         seq += LV_SEQS_PIECE)
+        if (seq + LV_SEQS_PIECE <= low || low >= seqs->top)
+            free_piece(seqs, slot(seqs, seq));
+    seqs->low = low;
+    if (low >= seqs->top)
+        seqs->top = low;
+    else if (lv_seqs_has_above(seqs, low))
+        lv_seqs_advance(seqs);
+}
+
 bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from, uint64_t *ret_to)
 {
     uint64_t first;

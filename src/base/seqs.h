@@ -36,6 +36,9 @@ bool lv_seqs_has_above(const struct lv_seqs *seqs, uint64_t seq);
  * False: none. */
 bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from, uint64_t *ret_to);
 
+/* All below `low` are in the set. */
+void lv_seqs_raise(struct lv_seqs *seqs, uint64_t low);
+
 /* -LV_E_NOMEM changes nothing. Adding a number twice is fine. */
 static inline LV_MUST_CHECK int lv_seqs_add(struct lv_seqs *seqs, uint64_t seq)
 {

@@ -1,4 +1,5 @@
 #include "base/alloc.h"
+#include "broker/arguments.h"
 #include "broker/core.h"
 #include "broker/reply_to.h"
 
@@ -22,24 +23,33 @@ void lv_subscription_free(struct lv_subscription *subscription)
         return;
     lv_link_remove(&subscription->link);
     lv_map_remove(&subscription->channel->by_tag, tag_of(subscription));
+    lv_free(subscription->arguments);
     lv_free(subscription);
 }
 
 /* The tag is found by hash, as a client may have thousands of consumers on one channel. */
-struct lv_subscription *lv_subscription_new(struct lv_channel *channel, struct lv_bytes tag,
-                                            void *ctx, uint32_t home)
+struct lv_subscription *lv_subscription_new(struct lv_channel *channel,
+                                            const struct lv_consume *consume, uint32_t home)
 {
-    struct lv_subscription *subscription = lv_calloc(1, sizeof *subscription + tag.size);
+    struct lv_subscription *subscription =
+        lv_calloc(1, sizeof *subscription + consume->tag.size + consume->queue.size);
 
-    assert(tag.size <= UINT8_MAX);
+    assert(consume->tag.size <= UINT8_MAX);
+    assert(consume->queue.size <= UINT8_MAX);
     if (subscription == NULL)
         return NULL;
     subscription->channel = channel;
-    subscription->ctx = ctx;
+    subscription->ctx = consume->consumer_ctx;
     subscription->home = home;
-    subscription->tag_size = (uint8_t)tag.size;
-    lv_put_bytes((uint8_t *)subscription->tag, tag);
-    if (lv_map_put(&channel->by_tag, tag_of(subscription), subscription) < 0) {
+    subscription->prefetch = channel->prefetch;
+    subscription->no_ack = consume->no_ack;
+    subscription->exclusive = consume->exclusive;
+    subscription->tag_size = (uint8_t)consume->tag.size;
+    subscription->queue_size = (uint8_t)consume->queue.size;
+    lv_put_bytes(lv_put_bytes((uint8_t *)subscription->tag, consume->tag), consume->queue);
+    if (lv_arguments_copy(consume->arguments, &subscription->arguments) < 0 ||
+        lv_map_put(&channel->by_tag, tag_of(subscription), subscription) < 0) {
+        lv_free(subscription->arguments);
         lv_free(subscription);
         return NULL;
     }
@@ -93,30 +103,30 @@ static int check(const struct lv_channel *channel, const struct lv_consume *cons
 void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *consume)
 {
     char generated[] = "amq.ctag-0123456789012345678901";
-    struct lv_bytes name = consume->queue, tag = consume->tag;
+    struct lv_consume named = *consume;
     struct lv_queue_entry *entry = NULL;
     int32_t priority = 0;
     struct lv_diag diag;
     int rc;
 
     assert(!channel->closing);
-    if (lv_reply_to_is_pseudo(name)) {
+    if (lv_reply_to_is_pseudo(consume->queue)) {
         lv_reply_to_consume(channel, consume);
         return;
     }
-    rc = lv_channel_queue(channel, &name, &diag, &entry);
+    rc = lv_channel_queue(channel, &named.queue, &diag, &entry);
     if (rc == 0)
         rc = check(channel, consume, entry, &diag, &priority);
     if (rc < 0) {
         lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
         return;
     }
-    if (tag.size == 0) {
+    if (named.tag.size == 0) {
         lv_random_name(&channel->broker->random, generated + sizeof "amq.ctag-" - 1);
-        tag = lv_text(generated);
+        named.tag = lv_text(generated);
     }
     struct lv_op_command ask = {
-        .subscription = lv_subscription_new(channel, tag, consume->consumer_ctx, entry->home),
+        .subscription = lv_subscription_new(channel, &named, entry->home),
         .prefetch = channel->prefetch,
         .no_ack = consume->no_ack,
         .exclusive = consume->exclusive,

@@ -233,9 +233,11 @@ void lv_channel_grant(struct lv_channel *channel);
 /* NULL when the tag is free. */
 struct lv_subscription *lv_channel_subscription(const struct lv_channel *channel,
                                                 struct lv_bytes tag);
-/* Gives a subscription of the channel, or NULL. The tag must be free. */
-struct lv_subscription *lv_subscription_new(struct lv_channel *channel, struct lv_bytes tag,
-                                            void *ctx, uint32_t home) LV_MUST_CHECK;
+/* Gives a subscription of the channel, or NULL. The consume's queue and tag are no longer empty,
+ * and the tag must be free. */
+struct lv_subscription *lv_subscription_new(struct lv_channel *channel,
+                                            const struct lv_consume *consume, uint32_t home)
+    LV_MUST_CHECK;
 /* Leaves its channel and is freed. Takes NULL. */
 void lv_subscription_free(struct lv_subscription *subscription);
 

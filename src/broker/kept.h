@@ -22,6 +22,7 @@ struct lv_kept {
     struct lv_record_queue *open; /* view  its payload, as long as it may be changed */
     uint64_t delivered;           /*       as that record says, see struct lv_record_queue */
     uint64_t live_count;          /*       messages that would be there after a restart */
+    uint64_t fresh, fresh_end;    /* numbers of restored messages that were never delivered */
 };
 
 /* Does the queue keep persistent messages? */

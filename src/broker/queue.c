@@ -90,6 +90,8 @@ static void sift_up(struct lv_returned *heap, uint32_t at)
 static void drop_returned(struct lv_queue *queue)
 {
     assert(queue->returned_count > 0);
+    if (queue->kept != NULL && queue->returned[0].seq >= queue->kept->fresh)
+        queue->kept->fresh = queue->returned[0].seq + 1;
     queue->returned[0] = queue->returned[--queue->returned_count];
     if (queue->returned_count > 0) {
         sift_down(queue->returned, queue->returned_count);
@@ -169,8 +171,11 @@ void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
 /* Purge takes what is ready; what is out with consumers is theirs. */
 uint64_t lv_queue_delivered(const struct lv_queue *queue)
 {
+    const struct lv_kept *kept = queue->kept;
+
     assert(queue->next_seq >= queue->ready.count);
-    return queue->next_seq - queue->ready.count;
+    return kept != NULL && kept->fresh < kept->fresh_end ? kept->fresh
+                                                         : queue->next_seq - queue->ready.count;
 }
 
 void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,

@@ -119,8 +119,7 @@ static int begin(struct lv_channel *channel, const struct lv_consume *consume, s
         lv_free(reply_to);
         return -LV_E_NOMEM;
     }
-    reply_to->subscription =
-        lv_subscription_new(channel, tag, consume->consumer_ctx, broker->config.shard);
+    reply_to->subscription = lv_subscription_new(channel, consume, broker->config.shard);
     if (reply_to->subscription == NULL) {
         lv_map_remove(&broker->reply_tos, name_of(reply_to));
         lv_free(reply_to);

@@ -29,9 +29,13 @@ struct lv_subscription {
     struct lv_link link;        /* view  in lv_channel.subscriptions */
     struct lv_channel *channel; /* view */
     void *ctx;                  /* view  the session's */
+    struct lv_table *arguments; /* own   may be NULL; kept to be shown */
     uint32_t home;              /*       shard of its queue */
-    bool is_reply_to;           /*       of no queue: it takes answers */
+    uint16_t prefetch;          /*       as it was asked for, like what follows */
+    bool no_ack, exclusive;
+    bool is_reply_to; /*       of no queue: it takes answers */
     uint8_t tag_size;
+    uint8_t queue_size; /*       the queue's name lies behind the tag */
     char tag[];
 };
 

@@ -453,12 +453,12 @@ static void each_in_block(const struct lv_region *region, uint64_t at, lv_log_ea
     }
 }
 
-void lv_log_each(const struct lv_log *log, uint64_t lsn, uint64_t end, lv_log_each_fn *each,
+void lv_log_each(const struct lv_log *log, uint64_t end, bool held, lv_log_each_fn *each,
                  void *ctx)
 {
-    for (const struct lv_region *region = find(log, lsn); region != NULL && region->lsn < end;
+    for (const struct lv_region *region = log->oldest; region != NULL && region->lsn < end;
          region = region->next) {
-        if (region->live == 0)
+        if (held && region->live == 0)
             continue;
         for (uint64_t at = region->first; at < region->sealed;) {
             const struct lv_block_head *block =

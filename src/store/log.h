@@ -80,9 +80,9 @@ uint64_t lv_log_next_file(const struct lv_log *log, uint64_t lsn);
 /* Called for each record of the window, see lv_log_each(). */
 typedef void lv_log_each_fn(void *ctx, uint64_t payload_lsn, const struct lv_record_head *head,
                             const uint8_t *payload);
-/* Shows the sealed records from `lsn` (a page's beginning, in the window) on that begin below
- * `end`, leaving out pages in which nothing is held. */
-void lv_log_each(const struct lv_log *log, uint64_t lsn, uint64_t end, lv_log_each_fn *each,
+/* Shows the sealed records of the window's pages that begin below `end`; `held`: only of pages in
+ * which a message is held. */
+void lv_log_each(const struct lv_log *log, uint64_t end, bool held, lv_log_each_fn *each,
                  void *ctx);
 
 /* At start-up, before the first append: a block of an earlier run becomes part of the window.
