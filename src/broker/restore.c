@@ -1,0 +1,132 @@
+#include "broker/restore.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *change,
+                             struct lv_diag *diag)
+{
+    int rc;
+
+    broker->restoring = true;
+    rc = lv_topology_apply(broker, change, diag, NULL);
+    broker->restoring = false;
+    if (change->queue_id / LV_SHARDS_MAX > broker->last_queue_id)
+        broker->last_queue_id = change->queue_id / LV_SHARDS_MAX;
+    return rc;
+}
+
+/* The queue here that keeps what the log has of it, or NULL. */
+static struct lv_queue *find(const struct lv_broker *broker, uint64_t queue_id)
+{
+    struct lv_queue_entry *entry = lv_broker_home(broker, queue_id);
+
+    return entry == NULL || !lv_queue_is_keeping(entry->queue) ? NULL : entry->queue;
+}
+
+static int add_range(struct lv_seqs *gone, uint64_t from, uint64_t to)
+{
+    for (uint64_t seq = from < gone->low ? gone->low : from; seq <= to; seq++)
+        if (lv_seqs_add(gone, seq) < 0)
+            return -LV_E_NOMEM;
+    return 0;
+}
+
+int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
+                           const uint8_t *payload)
+{
+    const struct lv_record_queue *said = (const struct lv_record_queue *)(const void *)payload;
+    const struct lv_record_range *ranges = (const struct lv_record_range *)(const void *)(said + 1);
+    struct lv_queue *queue = find(broker, said->queue_id);
+    struct lv_kept *kept;
+
+    if (queue == NULL)
+        return 0;
+    kept = lv_queue_kept(queue);
+    if (kept == NULL)
+        return -LV_E_NOMEM;
+    lv_seqs_raise(&kept->gone, said->low);
+    if (said->delivered > kept->delivered)
+        kept->delivered = said->delivered;
+    if (said->next > queue->next_seq)
+        queue->next_seq = said->next;
+    for (uint32_t i = 0; i < head->count; i++)
+        if (add_range(&kept->gone, ranges[i].from, ranges[i].to) < 0)
+            return -LV_E_NOMEM;
+    return 0;
+}
+
+int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
+                              const struct lv_record_head *head, const uint8_t *payload)
+{
+    const struct lv_record_place *places = (const struct lv_record_place *)(const void *)payload;
+    uint32_t places_size = head->count * (uint32_t)sizeof *places;
+    struct lv_ref ref = {
+        .lsn = lsn + places_size, .size = head->size - places_size, .flags = LV_REF_LOGGED};
+
+    for (uint32_t i = 0; i < head->count; i++) {
+        struct lv_queue *queue = find(broker, places[i].queue_id);
+        if (queue == NULL)
+            continue;
+        if (lv_queue_kept(queue) == NULL)
+            return -LV_E_NOMEM;
+        if (places[i].seq >= queue->next_seq)
+            queue->next_seq = places[i].seq + 1;
+        if (lv_seqs_has(&queue->kept->gone, places[i].seq))
+            continue;
+        lv_queue_return(queue, places[i].seq, ref);
+        queue->kept->live_count++;
+        lv_log_hold(broker->config.log, ref.lsn, 1);
+    }
+    return 0;
+}
+
+/* The heap was filled in order, so it is one still, and every gap in it is gone. */
+static int finish(struct lv_queue *queue, bool is_clean)
+{
+    struct lv_kept *kept = queue->kept;
+    uint64_t at = kept->gone.low;
+
+    for (uint32_t i = 0; i < queue->returned_count; i++) {
+        struct lv_returned *returned = &queue->returned[i];
+
+        assert(i == 0 || returned->seq > returned[-1].seq);
+        if (returned->seq > at && add_range(&kept->gone, at, returned->seq - 1) < 0)
+            return -LV_E_NOMEM;
+        at = returned->seq + 1;
+        if (!is_clean || returned->seq < kept->delivered)
+            returned->ref.flags |= LV_REF_REDELIVERED;
+        else if (kept->fresh == kept->fresh_end)
+            kept->fresh = returned->seq;
+        kept->fresh_end = is_clean ? at : 0;
+    }
+    if (queue->next_seq > at)
+        return add_range(&kept->gone, at, queue->next_seq - 1);
+    return 0;
+}
+
+int lv_broker_restored(struct lv_broker *broker, bool is_clean)
+{
+    uint32_t cursor = 0;
+    struct lv_queue_entry *entry;
+
+    while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL)
+        if (entry->queue->kept != NULL && finish(entry->queue, is_clean) < 0)
+            return -LV_E_NOMEM;
+    return 0;
+}
+
+int lv_broker_log_clean(struct lv_broker *broker)
+{
+    uint32_t cursor = 0;
+    struct lv_queue_entry *entry;
+    uint64_t lsn;
+    void *payload;
+
+    assert(broker->config.log != NULL);
+    while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL)
+        if (entry->queue->kept != NULL && entry->queue->kept->live_count > 0 &&
+            lv_kept_state(entry->queue) < 0)
+            return -LV_E_NOMEM;
+    return lv_log_append(broker->config.log, LV_RECORD_CLEAN, 0, 0, &lsn, &payload);
+}

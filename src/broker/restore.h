@@ -1,0 +1,27 @@
+/*
+ * broker/restore.h - from what the disk has to queues with messages, before a shard runs.
+ *
+ * In this order: all changes of the topology, on every shard; what the log says is gone; its
+ * messages; lv_broker_restored(). Main thread, before the shards' threads begin.
+ */
+#pragma once
+
+#include "broker/broker.h"
+#include "broker/topology.h"
+
+/* Applying one twice is harmless. -LV_E_NOMEM; what the change itself says is wrong with it. */
+int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *change,
+                             struct lv_diag *diag) LV_MUST_CHECK;
+/* A settle or state record. What is about queues that are not here is left out. */
+int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
+                           const uint8_t *payload) LV_MUST_CHECK;
+/* A message record whose payload lies at `lsn` in the log's window. */
+int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
+                              const struct lv_record_head *head, const uint8_t *payload)
+    LV_MUST_CHECK;
+/* All is there. `is_clean`: the broker had been stopped in good order, so who was delivered before
+ * is known; else every message might have been. */
+int lv_broker_restored(struct lv_broker *broker, bool is_clean) LV_MUST_CHECK;
+
+/* The other end: everything that a clean restart needs is in the log, the mark of it last. */
+int lv_broker_log_clean(struct lv_broker *broker) LV_MUST_CHECK;

@@ -1,0 +1,66 @@
+/*
+ * server/writer.h - the thread that brings a shard's log to the disk.
+ *
+ * The shard gives it what is sealed; it writes all that has collected, syncs once, and says how far
+ * the log is on disk. While one sync is under way the next batch collects, so there is no timer and
+ * nothing to tune. The file behind the one being written is made ready ahead, by the helper.
+ *
+ * A full disk makes it wait for room and try again: nothing confirmed is lost and nothing further
+ * is confirmed. Any other failure is the end (lv_writer_error()): what was written may be lost by
+ * the kernel, and a second sync would lie about it.
+ */
+#pragma once
+
+#include "io/thread.h"
+#include "server/helper.h"
+#include "store/disk.h"
+#include "store/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum lv_spare { LV_SPARE_NONE, LV_SPARE_WANTED, LV_SPARE_READY };
+
+struct lv_writer {
+    struct lv_thread thread;
+    struct lv_disk *disk;     /* view */
+    struct lv_helper *helper; /* view  makes files ready */
+    uint32_t shard;
+    bool is_syncing; /* `durability = disk` */
+    lv_helper_wake_fn *wake;
+    void *wake_ctx; /* view */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;          /*       something to write, a spare file, or the end */
+    struct lv_log_write *waiting; /* own   mutex */
+    uint32_t count, capacity;     /*       mutex */
+    enum lv_spare spare;          /*       mutex */
+    bool is_ending;               /*       mutex */
+    struct lv_job spare_job;      /*       the helper's while `spare` is wanted */
+
+    struct lv_log_write *batch; /* own   the writer's */
+    uint32_t batch_capacity;
+    uint64_t number; /*       of the open file */
+    int file;        /*       -1: none */
+
+    atomic_ullong synced; /* any   LSN */
+    atomic_int error;     /* any   0, or -LV_E_… that ended it */
+    atomic_bool is_full;  /* any   waits for room on the disk */
+};
+
+/* Its thread begins; `wake` is called from it whenever lv_writer_synced() or _error() changed. */
+int lv_writer_start(struct lv_writer *writer, uint32_t shard, struct lv_disk *disk,
+                    struct lv_helper *helper, bool is_syncing) LV_MUST_CHECK;
+/* The shard's thread. -LV_E_NOMEM: not taken. */
+int lv_writer_add(struct lv_writer *writer, const struct lv_log_write *writes, uint32_t count)
+    LV_MUST_CHECK;
+/* Writes what it has, then its thread ends. */
+void lv_writer_stop(struct lv_writer *writer);
+
+static inline uint64_t lv_writer_synced(struct lv_writer *writer)
+{
+    return atomic_load_explicit(&writer->synced, memory_order_acquire);
+}
+
+/* A log file's name. */
+void lv_log_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZE]);
