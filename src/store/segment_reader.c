@@ -9,7 +9,6 @@ typedef unsigned long long ull;
 /* Makes room for `size` bytes and keeps the first `keep` of those that are there from `offset`. */
 static int make_room(struct lv_segment_reader *reader, uint64_t offset, size_t keep, size_t size)
 {
-    const uint8_t *kept = reader->data + (keep == 0 ? 0 : offset - reader->data_from);
     uint8_t *data = reader->data;
 
     assert(keep <= size);
@@ -20,7 +19,7 @@ static int make_room(struct lv_segment_reader *reader, uint64_t offset, size_t k
         reader->capacity = size;
     }
     if (keep > 0)
-        memmove(data, kept, keep);
+        memmove(data, reader->data + (offset - reader->data_from), keep);
     if (data != reader->data)
         lv_free(reader->data);
     reader->data = data;

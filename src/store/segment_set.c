@@ -43,7 +43,8 @@ void set_draw(struct segment_set *set, struct lv_random *random, size_t count, s
     uint64_t seq = lv_random_below(random, 1000);
 
     for (size_t i = 0; i < count; i++) {
-        uint64_t queue_id = 1 + lv_random_below(random, queue_count) * 1000003;
+        /* Ids that differ in all of their bytes. */
+        uint64_t queue_id = 1 + lv_random_below(random, queue_count) * 0x9e3779b97f4a7c15u;
         uint32_t size = (uint32_t)lv_random_below(random, 1 + lv_random_below(random, size_max));
         seq += lv_random_below(random, 4) == 0 ? 1 + lv_random_below(random, 50) : 1;
         set_add(set, queue_id, seq, size, (uint32_t)lv_random_below(random, 4));
