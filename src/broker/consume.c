@@ -3,6 +3,9 @@
 #include "broker/core.h"
 #include "broker/reply_to.h"
 
+/* Bytes of arguments that are kept for each consumer. */
+#define SHOWN_ARGUMENTS_MAX 1024u
+
 /* Consumer arguments that this broker doesn't know yet. */
 static const char *const unknown_arguments[] = {"x-consumer-timeout"};
 
@@ -27,6 +30,16 @@ void lv_subscription_free(struct lv_subscription *subscription)
     lv_free(subscription);
 }
 
+/* They have done their work and are kept to be shown; what is longer than any argument that means
+ * something is not, as nothing bounds the sum. */
+static int keep_arguments(struct lv_subscription *subscription, const struct lv_table *arguments)
+{
+    assert(subscription->arguments == NULL);
+    if (arguments == NULL || lv_arguments_size(arguments) > SHOWN_ARGUMENTS_MAX)
+        return 0;
+    return lv_arguments_copy(arguments, &subscription->arguments);
+}
+
 /* The tag is found by hash, as a client may have thousands of consumers on one channel. */
 struct lv_subscription *lv_subscription_new(struct lv_channel *channel,
                                             const struct lv_consume *consume, uint32_t home)
@@ -47,7 +60,7 @@ struct lv_subscription *lv_subscription_new(struct lv_channel *channel,
     subscription->tag_size = (uint8_t)consume->tag.size;
     subscription->queue_size = (uint8_t)consume->queue.size;
     lv_put_bytes(lv_put_bytes((uint8_t *)subscription->tag, consume->tag), consume->queue);
-    if (lv_arguments_copy(consume->arguments, &subscription->arguments) < 0 ||
+    if (keep_arguments(subscription, consume->arguments) < 0 ||
         lv_map_put(&channel->by_tag, tag_of(subscription), subscription) < 0) {
         lv_free(subscription->arguments);
         lv_free(subscription);

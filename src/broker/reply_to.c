@@ -104,7 +104,7 @@ static int check(const struct lv_channel *channel, const struct lv_consume *cons
 }
 
 /* On the requester's own shard: the answer takes one hop, and no queue is made. */
-static int begin(struct lv_channel *channel, const struct lv_consume *consume, struct lv_bytes tag)
+static int begin(struct lv_channel *channel, const struct lv_consume *consume)
 {
     struct lv_broker *broker = channel->broker;
     struct lv_reply_to *reply_to = lv_calloc(1, sizeof *reply_to);
@@ -135,7 +135,8 @@ static int begin(struct lv_channel *channel, const struct lv_consume *consume, s
 void lv_reply_to_consume(struct lv_channel *channel, const struct lv_consume *consume)
 {
     char generated[] = "amq.ctag-0123456789012345678901";
-    struct lv_reply reply = {.command = LV_COMMAND_CONSUME, .text = "", .name = consume->tag};
+    struct lv_reply reply = {.command = LV_COMMAND_CONSUME, .text = ""};
+    struct lv_consume named = *consume;
     struct lv_diag diag;
     int rc = check(channel, consume, &diag);
 
@@ -144,11 +145,12 @@ void lv_reply_to_consume(struct lv_channel *channel, const struct lv_consume *co
         lv_command_refuse(channel, LV_COMMAND_CONSUME, rc, &diag);
         return;
     }
-    if (reply.name.size == 0) {
+    if (named.tag.size == 0) {
         lv_random_name(&channel->broker->random, generated + sizeof "amq.ctag-" - 1);
-        reply.name = lv_text(generated);
+        named.tag = lv_text(generated);
     }
-    if (begin(channel, consume, reply.name) < 0)
+    reply.name = named.tag;
+    if (begin(channel, &named) < 0)
         lv_command_refuse_memory(channel, LV_COMMAND_CONSUME);
     else
         channel->client->ops->reply(channel->ctx, &reply);
