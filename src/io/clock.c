@@ -26,6 +26,16 @@ uint64_t lv_clock_thread(void)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+uint64_t lv_clock_wall_us(void)
+{
+    struct timespec now;
+    int rc = clock_gettime(CLOCK_REALTIME, &now);
+
+    assert(rc == 0);
+    (void)rc;
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
 /* UTC, so that the logs of two machines can be laid side by side. */
 const char *lv_clock_text(char text[LV_CLOCK_TEXT_SIZE])
 {

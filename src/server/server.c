@@ -7,6 +7,7 @@
 #include "io/signals.h"
 #include "lv_version.h"
 #include "server/data_dir.h"
+#include "server/disk.h"
 #include "server/listener.h"
 #include "server/shard.h"
 #include "session/amqp091/limits.h"
@@ -26,6 +27,7 @@
 struct server {
     struct lv_shared shared;
     struct lv_data_dir dir;
+    struct lv_file_disk disk;   /*       of the directory */
     struct lv_reactor *reactor; /* own   the main thread's */
     struct lv_watch signals;
     uint64_t now;
@@ -197,11 +199,18 @@ static int make(struct server *server, struct lv_diag *diag)
     assert(server->started == 0);
     if (rc < 0)
         return rc;
+    rc = lv_file_disk_open(&server->disk, server->dir.path, diag);
+    if (rc < 0)
+        return rc;
+    server->shared.disk = &server->disk.disk;
     rc = make_reactor(server);
     if (rc == 0)
         rc = make_shards(&server->shared);
     if (rc < 0)
         return lv_fail(diag, rc, "out of memory or file descriptors");
+    rc = lv_durable_restore(&server->shared, diag);
+    if (rc < 0)
+        return rc;
     rc = make_listeners(&server->shared, diag);
     if (rc < 0)
         return rc;
@@ -262,8 +271,7 @@ static void print_start(const struct server *server)
     printf("Leveret %s, an AMQP 0-9-1 broker: %u shard%s; above %s of messages publishers wait\n",
            LV_VERSION, shared->shard_count, shared->shard_count == 1 ? "" : "s",
            lv_size_text(shared->memory.high, memory));
-    printf("data in %s; everything is kept in memory: messages, queues and exchanges are gone when "
-           "it stops\n",
+    printf("data in %s: durable queues and their persistent messages outlive a restart\n",
            server->dir.path);
     print_login(shared);
     if (shared->listener_count > 0)
@@ -368,6 +376,18 @@ static void init(struct server *server, const struct lv_settings *settings)
     server->now = lv_clock_now();
 }
 
+/* What it stopped for, when nobody had asked. */
+static int disk_verdict(struct lv_shared *shared, struct lv_diag *diag)
+{
+    int error = atomic_load(&shared->disk_error);
+
+    if (error == 0)
+        return 0;
+    return lv_fail(diag, error,
+                   "the log can't be written any more; what was confirmed is on disk, "
+                   "and the next start goes on from there");
+}
+
 /* The main thread has nothing to do but to wait for a signal. */
 int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
 {
@@ -384,9 +404,10 @@ int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
     rc = make(server, diag);
     if (rc == 0) {
         print_start(server);
-        while (!server->is_asked_to_stop)
+        while (!server->is_asked_to_stop && atomic_load(&server->shared.disk_error) == 0)
             lv_reactor_wait(server->reactor, &server->now, LV_NEVER);
         stop(server);
+        rc = disk_verdict(&server->shared, diag);
     }
     if (server->dir.lock >= 0)
         unmake(server);

@@ -259,8 +259,10 @@ static void run(void *ctx)
         lv_mesh_take(shard->shared->mesh, shard->number, shard->broker);
         if (!shard->is_congested)
             resume_all(shard);
+        lv_durable_take(&shard->durable);
         if (lv_broker_turn(shard->broker))
             shard->has_more = true;
+        lv_durable_turn(&shard->durable);
         publish_ops(shard);
         flush_all(shard);
         report_memory(shard);
@@ -278,6 +280,8 @@ static struct lv_broker *new_broker(struct lv_shard *shard)
         .shard = shard->number,
         .shard_count = shard->shared->shard_count,
         .store = shard->store,
+        .log = shard->durable.log,
+        .first_serial = lv_clock_wall_us(),
         .properties = &lv_session_properties,
         .hash_key = shard->shared->hash_key,
         .seed = lv_machine_random(),
@@ -313,7 +317,8 @@ struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
     shard->buffer = lv_alloc(shard->buffer_size);
     shard->reactor = lv_reactor_new();
     shard->store = lv_store_new();
-    if (shard->buffer == NULL || shard->reactor == NULL || shard->store == NULL)
+    if (shard->buffer == NULL || shard->reactor == NULL || shard->store == NULL ||
+        lv_durable_init(&shard->durable, shard) < 0)
         goto fail;
     shard->broker = new_broker(shard);
     if (shard->broker == NULL)
@@ -329,8 +334,12 @@ fail:
 int lv_shard_start(struct lv_shard *shard)
 {
     char name[16];
+    int rc;
 
     assert(shard->broker != NULL);
+    rc = lv_durable_start(&shard->durable);
+    if (rc < 0)
+        return rc;
     snprintf(name, sizeof name, "shard %u", shard->number);
     return lv_thread_start(&shard->thread, name, run, shard);
 }
@@ -340,6 +349,7 @@ void lv_shard_join(struct lv_shard *shard)
 {
     assert(lv_shared_phase(shard->shared) == LV_PHASE_ENDED);
     lv_thread_join(&shard->thread);
+    lv_durable_stop(&shard->durable);
 }
 
 /* Its connections are gone; what other shards sent to it is the mesh's to free. */
@@ -351,6 +361,7 @@ void lv_shard_free(struct lv_shard *shard)
     take_calls(shard);
     lv_chatter_fini(&shard->chatter);
     lv_broker_free(shard->broker);
+    lv_durable_fini(&shard->durable);
     lv_store_free(shard->store);
     lv_chunk_pool_fini(&shard->pool);
     lv_reactor_free(shard->reactor);

@@ -11,6 +11,7 @@
 #include "io/address.h"
 #include "io/thread.h"
 #include "server/chatter.h"
+#include "server/durable.h"
 #include "server/shared.h"
 
 /* What one read takes at most: a busy connection has its turn, then the others have theirs. Half as
@@ -43,7 +44,8 @@ struct lv_shard {
     struct lv_thread thread;
     struct lv_reactor *reactor; /* own */
     struct lv_store *store;     /* own */
-    struct lv_broker *broker;   /* own */
+    struct lv_durable durable;
+    struct lv_broker *broker; /* own */
     struct lv_deadlines deadlines;
     struct lv_chatter chatter; /* every line that a peer may cause asks it first */
     struct lv_chunk_pool pool;

@@ -35,10 +35,13 @@ struct lv_shared {
     struct lv_listener *listeners; /* own   on shard 0 */
     unsigned listener_count;
     struct lv_reactor *main; /* view  the main thread's, to be woken when the last client left */
+    struct lv_disk *disk;    /* view  of the data directory */
     struct lv_memory memory; /* any */
-    atomic_int phase;        /* any   enum lv_phase */
-    atomic_uint connections; /* any   of all shards */
-    atomic_uint stopping;    /* any   shards that take nobody new any more */
+    atomic_ullong topology_synced; /* any   LSN: shard 0's log is on disk up to here */
+    atomic_int disk_error;         /* any   not 0: why the log can't be written any more */
+    atomic_int phase;              /* any   enum lv_phase */
+    atomic_uint connections;       /* any   of all shards */
+    atomic_uint stopping;          /* any   shards that take nobody new any more */
 };
 
 /* Acquire: who sees a phase sees all that was written before it was entered. */

@@ -1,0 +1,297 @@
+#include "server/durable.h"
+
+#include "base/alloc.h"
+#include "broker/change.h"
+#include "broker/restore.h"
+#include "io/clock.h"
+#include "io/machine.h"
+#include "server/shard.h"
+
+#include <stdio.h>
+
+/* Bytes that nobody waits for are sealed when so many have collected, or after this time. */
+#define LAZY_SIZE (256u * 1024)
+#define LAZY_NS   (50 * LV_NS_PER_MS)
+/* Handed to the writer in one go. */
+#define WRITES_MAX 16u
+/* Memory for one change of the topology. */
+#define CHANGE_MAX ((size_t)64 << 20)
+
+/* ---- while it runs ---- */
+
+static void wake(void *ctx)
+{
+    const struct lv_shard *shard = ctx;
+
+    lv_mesh_wake(shard->shared->mesh, shard->number);
+}
+
+/* The log can't be written any more: the process ends, and recovers at its next start. */
+static void fail(struct lv_durable *durable, int error)
+{
+    struct lv_shared *shared = durable->shard->shared;
+
+    if (atomic_exchange(&shared->disk_error, error) != 0)
+        return;
+    lv_event(LV_ERROR, "disk.failed", LV_U("shard", durable->shard->number),
+             LV_S("why", lv_error_name(error)),
+             LV_S("effect", "what is not confirmed is refused; the broker stops"));
+    lv_reactor_wake(shared->main);
+}
+
+void lv_durable_take(struct lv_durable *durable)
+{
+    struct lv_shard *shard = durable->shard;
+    uint64_t synced = lv_writer_synced(&durable->writer), topology;
+    int error = atomic_load(&durable->writer.error);
+
+    if (LV_UNLIKELY(error != 0))
+        fail(durable, error);
+    lv_helper_take(&durable->helper);
+    if (synced > lv_log_synced_lsn(durable->log)) {
+        lv_log_synced(durable->log, synced);
+        if (shard->number == 0) {
+            atomic_store(&shard->shared->topology_synced, synced);
+            if (shard->shared->shard_count > 1)
+                lv_mesh_wake_all(shard->shared->mesh);
+        }
+    }
+    topology = atomic_load(&shard->shared->topology_synced);
+    if (lv_broker_awaits_log(shard->broker) || topology > durable->topology_synced) {
+        durable->topology_synced = topology;
+        lv_broker_synced(shard->broker, topology);
+    }
+}
+
+/* Everything that is sealed goes to the writer. */
+static void hand_over(struct lv_durable *durable)
+{
+    struct lv_log_write writes[WRITES_MAX];
+    uint32_t count;
+
+    do {
+        count = 0;
+        while (count < WRITES_MAX && lv_log_next_write(durable->log, &writes[count]))
+            count++;
+        if (count > 0 && lv_writer_add(&durable->writer, writes, count) < 0)
+            fail(durable, -LV_E_NOMEM);
+    } while (count == WRITES_MAX);
+}
+
+static void on_lazy(struct lv_deadline *deadline, uint64_t now)
+{
+    struct lv_durable *durable = lv_container(deadline, struct lv_durable, lazy);
+
+    (void)now;
+    lv_log_seal(durable->log);
+}
+
+void lv_durable_turn(struct lv_durable *durable)
+{
+    struct lv_shard *shard = durable->shard;
+    uint64_t open = lv_log_open_size(durable->log);
+
+    if (open > 0 && (open >= LAZY_SIZE || lv_broker_awaits_log(shard->broker)))
+        lv_log_seal(durable->log);
+    else if (open > 0 && !durable->lazy.armed)
+        lv_deadline_set(&shard->deadlines, &durable->lazy, shard->now + LAZY_NS);
+    hand_over(durable);
+}
+
+/* ---- start-up ---- */
+
+/* What a scan of one shard's files fills. */
+struct restoring {
+    struct lv_shared *shared; /* view */
+    struct lv_shard *shard;   /* view */
+    struct lv_arena arena;
+    int error;
+    uint64_t change_count;
+};
+
+static int restore_change(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                          const uint8_t *payload)
+{
+    struct restoring *restoring = ctx;
+    struct lv_shared *shared = restoring->shared;
+    struct lv_change change;
+    int rc = 0;
+
+    if (head->kind != LV_RECORD_CHANGE || restoring->shard->number != 0)
+        return 0;
+    (void)lsn;
+    rc = lv_change_decode(lv_bytes(payload, head->size), &restoring->arena, &change);
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
+        rc = lv_broker_restore_change(shared->shards[i]->broker, &change, NULL);
+    lv_arena_reset(&restoring->arena);
+    restoring->change_count++;
+    return rc == -LV_E_NOMEM || rc == -LV_E_CORRUPT || rc == -LV_E_VERSION ? rc : 0;
+}
+
+static int restore_block(void *ctx, const struct lv_logfile *file,
+                         const struct lv_block_head *block, const uint8_t *bytes)
+{
+    struct restoring *restoring = ctx;
+    int rc = lv_log_restore(restoring->shard->durable.log, &file->head, block->lsn,
+                            lv_bytes(bytes, block->size));
+
+    return rc < 0 ? rc : lv_block_each(block, bytes, restore_change, restoring);
+}
+
+static void restore_gone(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                         const uint8_t *payload)
+{
+    struct restoring *restoring = ctx;
+
+    (void)lsn;
+    if (restoring->error == 0 && (head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE))
+        restoring->error = lv_broker_restore_gone(restoring->shard->broker, head, payload);
+}
+
+static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                            const uint8_t *payload)
+{
+    struct restoring *restoring = ctx;
+
+    if (restoring->error == 0 && head->kind == LV_RECORD_MESSAGE)
+        restoring->error = lv_broker_restore_message(restoring->shard->broker, lsn, head, payload);
+}
+
+/* After a crash of the process alone what it wrote is there, but perhaps not on the disk. */
+static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size_t count)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        int file;
+
+        rc = disk->ops->open(disk, files[i].name, false, &file);
+        if (rc < 0)
+            return rc;
+        rc = disk->ops->sync(disk, file);
+        disk->ops->close(disk, file);
+    }
+    return rc;
+}
+
+/* The blocks, and on shard 0 the changes of the topology. */
+static int scan(struct restoring *restoring, struct lv_logfile_end *ret_end, struct lv_diag *diag)
+{
+    struct lv_disk *disk = restoring->shared->disk;
+    const struct lv_logfile_visitor visitor = {.block = restore_block, .ctx = restoring};
+    struct lv_logfile *files = NULL;
+    size_t count = 0;
+    int rc = lv_logfile_list(disk, restoring->shard->number, &files, &count, diag);
+
+    if (rc == 0)
+        rc = sync_files(disk, files, count);
+    if (rc == 0)
+        rc = lv_logfile_scan(disk, files, count, &visitor, ret_end, diag);
+    if (rc == 0)
+        lv_log_start(restoring->shard->durable.log,
+                     ret_end->next_number > 0 ? ret_end->next_number : 1);
+    lv_free(files);
+    return rc;
+}
+
+static int restore_queues(struct restoring *restoring, bool is_clean)
+{
+    const struct lv_log *log = restoring->shard->durable.log;
+    uint64_t end = lv_log_end(log);
+
+    lv_log_each(log, end, false, restore_gone, restoring);
+    lv_log_each(log, end, false, restore_message, restoring);
+    if (restoring->error < 0)
+        return restoring->error;
+    return lv_broker_restored(restoring->shard->broker, is_clean);
+}
+
+/* Changes of all shards' topology come first, as messages name queues. */
+int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
+{
+    struct restoring restoring = {.shared = shared};
+    struct lv_logfile_end ends[64];
+    struct lv_broker_stats stats;
+    uint64_t begin = lv_clock_now(), messages = 0, queues = 0, records = 0, dropped = 0;
+    bool is_clean = true;
+    int rc = 0;
+
+    lv_arena_init(&restoring.arena, CHANGE_MAX);
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
+        restoring.shard = shared->shards[i];
+        rc = scan(&restoring, &ends[i], diag);
+    }
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
+        restoring.shard = shared->shards[i];
+        rc = restore_queues(&restoring, ends[i].is_clean);
+        lv_broker_stats(shared->shards[i]->broker, &stats);
+        messages += stats.ready;
+        queues += stats.queues;
+        records += ends[i].record_count;
+        dropped += ends[i].dropped_size;
+        is_clean = is_clean && (ends[i].is_clean || ends[i].block_count == 0);
+    }
+    lv_arena_fini(&restoring.arena);
+    if (rc == -LV_E_NOMEM)
+        return lv_fail(diag, rc, "out of memory for what is in the data directory");
+    if (rc == 0 && records > 0)
+        lv_event(is_clean ? LV_INFO : LV_WARN, "store.recovered", LV_U("queues", queues),
+                 LV_U("messages", messages), LV_U("records", records),
+                 LV_U("cut_off_bytes", dropped),
+                 LV_S("stopped", is_clean ? "cleanly" : "not cleanly"),
+                 LV_U("ms", (lv_clock_now() - begin) / LV_NS_PER_MS));
+    return rc;
+}
+
+/* ---- making and ending ---- */
+
+int lv_durable_init(struct lv_durable *durable, struct lv_shard *shard)
+{
+    durable->shard = shard;
+    lv_deadline_init(&durable->lazy, on_lazy);
+    durable->log = lv_log_new(shard->number, 1, lv_machine_random());
+    return durable->log == NULL ? -LV_E_NOMEM : 0;
+}
+
+int lv_durable_start(struct lv_durable *durable)
+{
+    const struct lv_shared *shared = durable->shard->shared;
+    char name[16];
+    int rc;
+
+    snprintf(name, sizeof name, "store %u", durable->shard->number);
+    rc = lv_helper_start(&durable->helper, name, wake, durable->shard);
+    if (rc < 0)
+        return rc;
+    rc = lv_writer_start(&durable->writer, durable->shard->number, shared->disk, &durable->helper,
+                         true);
+    if (rc < 0) {
+        lv_helper_stop(&durable->helper);
+        return rc;
+    }
+    durable->is_started = true;
+    return 0;
+}
+
+/* Nothing is confirmed any more, so what can't be written is only asked for again. */
+void lv_durable_stop(struct lv_durable *durable)
+{
+    if (!durable->is_started)
+        return;
+    if (atomic_load(&durable->writer.error) == 0 &&
+        lv_broker_log_clean(durable->shard->broker) == 0) {
+        lv_log_seal(durable->log);
+        hand_over(durable);
+    }
+    lv_writer_stop(&durable->writer);
+    lv_helper_stop(&durable->helper);
+    lv_helper_take(&durable->helper);
+    durable->is_started = false;
+}
+
+void lv_durable_fini(struct lv_durable *durable)
+{
+    assert(!durable->is_started);
+    lv_log_free(durable->log);
+    durable->log = NULL;
+}
