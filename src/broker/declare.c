@@ -104,8 +104,8 @@ static int check_exchange(struct lv_channel *channel, const struct lv_exchange_d
     int rc;
 
     if (!declare->passive && !lv_exchange_type_parse(declare->type, &type))
-        return lv_fail(diag, -LV_E_PRECONDITION, "unknown exchange type '%.*s'",
-                       LV_FMT(declare->type));
+        return lv_fail(diag, -LV_E_PRECONDITION, "%s exchange type '%.*s'",
+                       declare->type.size == 0 ? "invalid" : "unknown", LV_FMT(declare->type));
     if (declare->name.size == 0)
         return not_on_default(diag);
     if (declare->passive)

@@ -179,6 +179,8 @@ SCENARIO(what_is_not_there_yet_is_refused_and_not_ignored)
                      "{unacceptable_type,long}");
     lv_sim_exchange(&a, "x", "odd", "");
     assert_hears(&a, "exchange-declare: 406 unknown exchange type 'odd'");
+    lv_sim_exchange(&a, "x", "", "");
+    assert_hears(&a, "exchange-declare: 406 invalid exchange type ''");
     assert_true(lv_sim_is_gone(sim, "q"));
     lv_sim_client_fini(&a);
 }

@@ -149,6 +149,30 @@ static int publish_request(struct lv_session_channel *channel, const struct lv_m
 }
 
 /* Only for messages with properties that a rule applies to; all others never come here. */
+/* What is wrong with the properties, in the order in which RabbitMQ 4 looks: the exchange, then
+ * reply-to and expiration, then CC and BCC, then the user. The core knows of exchange and CC. */
+static int check(const struct lv_session_channel *channel, const struct lv_message *message,
+                 bool is_request, struct lv_diag *diag)
+{
+    struct lv_diag first, last;
+    int rc = 0, user = check_user(channel, message->properties, &last);
+
+    if (is_request && lv_channel_reply_to(channel->core).size == 0)
+        rc = lv_fail(diag, -LV_E_PRECONDITION, "fast reply consumer does not exist");
+    if (rc == 0)
+        rc = check_expiration(message->properties, diag);
+    if (rc == 0 && user == 0)
+        return 0;
+    int routing = lv_channel_check_publish(channel->core, message, &first);
+    if (routing < 0 && (rc == 0 || routing != -LV_E_PRECONDITION)) {
+        *diag = first;
+        return routing;
+    }
+    if (rc == 0)
+        *diag = last;
+    return rc < 0 ? rc : user;
+}
+
 int lv_session_publish_judged(struct lv_session_channel *channel, const struct lv_message *message,
                               bool mandatory, struct lv_diag *diag)
 {
@@ -156,22 +180,11 @@ int lv_session_publish_judged(struct lv_session_channel *channel, const struct l
     bool is_request =
         lv_amqp091_property_find(properties, LV_AMQP091_PROPERTY_REPLY_TO, &reply_to) &&
         lv_bytes_equal(reply_to, lv_text(PSEUDO_QUEUE));
-    int rc = 0;
+    int rc = check(channel, message, is_request, diag);
 
     assert(message->format == LV_MESSAGE_AMQP091);
-    if (is_request && lv_channel_reply_to(channel->core).size == 0)
-        rc = lv_fail(diag, -LV_E_PRECONDITION, "fast reply consumer does not exist");
-    if (rc == 0)
-        rc = check_expiration(properties, diag);
-    if (rc == 0)
-        rc = check_user(channel, properties, diag);
-    if (rc < 0) { /* RabbitMQ looks at the exchange first */
-        struct lv_diag first;
-        int earlier = lv_channel_check_publish(channel->core, message, &first);
-        if (earlier < 0)
-            *diag = first;
-        return earlier < 0 ? earlier : rc;
-    }
+    if (rc < 0)
+        return rc;
     return is_request ? publish_request(channel, message, reply_to, mandatory, diag)
                       : lv_channel_publish(channel->core, message, mandatory, diag);
 }

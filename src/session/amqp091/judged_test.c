@@ -129,6 +129,44 @@ static void an_expiration_is_a_number_that_is_not_too_large(void **state)
     }
 }
 
+/* Each case has the faults of those below it too. The headers are CC=1. */
+static void of_a_messages_faults_the_first_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *exchange, *reply_to, *expiration, *headers, *error;
+    } cases[] = {
+        {"none", "amq.rabbitmq.reply-to", "x", "00000005 02'CC' 'b' 01",
+         "NOT_FOUND - no exchange 'none' in vhost '/'"},
+        {"", "amq.rabbitmq.reply-to", "x", "00000005 02'CC' 'b' 01",
+         "PRECONDITION_FAILED - fast reply consumer does not exist"},
+        {"", "me", "x", "00000005 02'CC' 'b' 01",
+         "PRECONDITION_FAILED - invalid expiration 'x': no_integer"},
+        {"", "me", "1", "00000005 02'CC' 'b' 01",
+         "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"CC\",byte}"},
+        {"", "me", "1", "00000000",
+         "PRECONDITION_FAILED - user_id property set to 'bob' but authenticated user was 'guest'"},
+    };
+
+    for (size_t i = 0; i < LV_COUNT(cases); i++) {
+        struct scene scene;
+        struct lv_peer *peer = &scene.peer;
+        char error[256] = "", text[256];
+
+        scene_begin(&scene);
+        peer->on_frame = take_error;
+        peer->ctx = error;
+        /* headers, reply-to, expiration, user-id */
+        snprintf(text, sizeof text, "2310 %s %02zx'%s' %02zx'%s' 03'bob'", cases[i].headers,
+                 strlen(cases[i].reply_to), cases[i].reply_to, strlen(cases[i].expiration),
+                 cases[i].expiration);
+        say_with(peer, cases[i].exchange, "q", golden(text));
+        lv_world_settle(&scene.world);
+        assert_string_equal(error, cases[i].error);
+        scene_end(&scene);
+    }
+}
+
 static void an_answer_wanted_directly_needs_a_consumer(void **state)
 {
     (void)state;
@@ -261,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_user_speaks_in_his_own_name_only),
         cmocka_unit_test(the_exchange_is_looked_at_before_the_properties),
         cmocka_unit_test(an_expiration_is_a_number_that_is_not_too_large),
+        cmocka_unit_test(of_a_messages_faults_the_first_is_told),
         cmocka_unit_test(an_answer_wanted_directly_needs_a_consumer),
         cmocka_unit_test(answers_go_to_the_channel_that_asked),
         cmocka_unit_test(other_reply_tos_are_the_clients_own_business),

@@ -124,6 +124,10 @@ def unknown_type_is_refused():
     close = connection.read()
     assert (close.name, close.code) in (("connection.close", 503), ("channel.close", 406)), close
     assert close.text.endswith(" - unknown exchange type 'x-unheard-of'"), close.text
+    connection = wire.connect_with_channel()
+    connection.method(1, "exchange.declare", exchange=unique("absent"), type="")
+    close = connection.read()
+    assert close.text.endswith(" exchange type ''"), close
 
 
 @check

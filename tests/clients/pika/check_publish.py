@@ -357,6 +357,26 @@ def expiration_is_judged_behind_the_exchange():
 
 
 @check
+def of_several_faults_one_that_comes_first_is_told():
+    """reply-to before all others; RabbitMQ 3.10 looks at the user before the expiration."""
+    connection = client.connect()
+    faults = {"expiration": "x", "user_id": "somebody else", "headers": {"CC": "no array"}}
+    for reply_to, begins in (
+        ("amq.rabbitmq.reply-to", ("fast reply consumer",)),
+        (None, ("invalid expiration", "user_id property")),
+    ):
+        chan = connection.channel()
+        try:
+            chan.basic_publish("", "", b"", pika.BasicProperties(reply_to=reply_to, **faults))
+            client.round_trip(chan)
+            raise AssertionError("nothing was refused")
+        except pika.exceptions.ChannelClosedByBroker as error:
+            assert error.reply_code == 406, error
+            reason = error.reply_text.removeprefix("PRECONDITION_FAILED - ")
+            assert reason.startswith(begins), error
+
+
+@check
 def many_small_messages_arrive_in_order():
     connection = wire.connect_with_channel()
     queue = wire.exclusive_queue(connection)
