@@ -158,7 +158,7 @@ static int read_all(const struct lv_segment *segment, uint64_t offset, void *dat
                        lv_error_name(rc));
     if (got < size)
         return lv_fail(diag, -LV_E_CORRUPT, "%s: ends at %llu within what should be there",
-                       segment->name, (ull)(offset + got));
+                       segment->name, (ull)offset + got);
     return 0;
 }
 

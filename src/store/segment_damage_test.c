@@ -21,7 +21,7 @@ struct fixture {
     struct lv_image_disk *image;
     struct lv_disk *disk;
     struct lv_random random;
-    struct segment_set set;
+    struct lv_segment_set set;
 };
 
 static int setup(void **state)
@@ -40,7 +40,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
 
-    set_fini(&f->set);
+    lv_segment_set_fini(&f->set);
     lv_image_disk_free(f->image);
     free(f);
     return 0;
@@ -75,7 +75,7 @@ static void what_could_not_be_written_is_not_there(void **state)
     static const int errors[] = {-LV_E_IO, -LV_E_FULL};
     uint64_t after;
 
-    set_draw(&f->set, &f->random, 3000, 100, 1000);
+    lv_segment_set_draw(&f->set, &f->random, 3000, 100, 1000);
     for (size_t i = 0; i < LV_COUNT(errors); i++) {
         int rc = -1;
 
@@ -92,9 +92,9 @@ static void what_could_not_be_written_is_not_there(void **state)
                 assert_non_null(strstr(diag.text, NAME));
                 /* Where removing fails as well, the directory's state is anyone's guess. */
                 assert_in_range(segments_on(disk), 0, after % 2 == 0 ? 1 : 0);
-                set_write(&f->set, disk, &one);
+                lv_segment_set_write(&f->set, disk, &one);
             }
-            set_expect_on(&f->set, disk, 1);
+            lv_segment_set_expect_on(&f->set, disk, 1);
             lv_image_disk_free(image);
         }
         assert_in_range(after, 8, 30);
@@ -106,15 +106,15 @@ static void a_full_disk_leaves_nothing_behind(void **state)
     struct fixture *f = *state;
     struct lv_diag diag = {""};
 
-    set_draw(&f->set, &f->random, 3000, 100, 1000);
+    lv_segment_set_draw(&f->set, &f->random, 3000, 100, 1000);
     lv_image_disk_limit(f->image, 300000);
     assert_int_equal(lv_segment_write(f->disk, &one, f->set.entries, f->set.count, &diag),
                      -LV_E_FULL);
     assert_string_equal(diag.text, NAME ".tmp: can't write it: the disk is full");
     assert_int_equal(segments_on(f->disk), 0);
     lv_image_disk_limit(f->image, 100u << 20);
-    set_write(&f->set, f->disk, &one);
-    set_expect_on(&f->set, f->disk, 1);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    lv_segment_set_expect_on(&f->set, f->disk, 1);
 }
 
 static void a_read_that_fails_is_said_and_may_succeed_later(void **state)
@@ -125,8 +125,8 @@ static void a_read_that_fails_is_said_and_may_succeed_later(void **state)
     uint64_t after = 0;
     int rc;
 
-    set_draw(&f->set, &f->random, 3000, 2, 1000);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_draw(&f->set, &f->random, 3000, 2, 1000);
+    lv_segment_set_write(&f->set, f->disk, &one);
     do {
         lv_image_disk_fail(f->image, LV_IMAGE_READ, ++after, -LV_E_IO, false);
         rc = lv_segment_open(f->disk, 0, 1, &segment, &diag);
@@ -134,7 +134,7 @@ static void a_read_that_fails_is_said_and_may_succeed_later(void **state)
     } while (rc < 0);
     assert_int_equal(after, 4); /* head, foot and table */
     lv_image_disk_fail(f->image, LV_IMAGE_READ, 0, 0, false);
-    set_expect(&f->set, segment, 100000);
+    lv_segment_set_expect(&f->set, segment, 100000);
     lv_segment_close(segment);
 }
 
@@ -162,9 +162,9 @@ static void after_a_failed_read_reading_goes_on_where_it_was(void **state)
     struct lv_segment_reading reading = {0, SIZE_MAX, check_next, &stubborn, 0, 0};
     size_t count;
 
-    set_draw(&f->set, &f->random, 5000, 1, 2000);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
+    lv_segment_set_draw(&f->set, &f->random, 5000, 1, 2000);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
     stubborn.next = f->set.entries;
     while (reading.from_seq != UINT64_MAX) {
         struct lv_diag diag = {""};
@@ -189,9 +189,9 @@ static void merging_fails_without_a_trace(void **state)
     uint64_t after = 0;
     int rc;
 
-    set_draw(&f->set, &f->random, 3000, 2, 1000);
-    set_write(&f->set, f->disk, &one);
-    source = open_segment(f->disk, 1);
+    lv_segment_set_draw(&f->set, &f->random, 3000, 2, 1000);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    source = lv_segment_set_open(f->disk, 1);
     do {
         struct lv_segment_merging merging = {.sources = &source, .source_count = 1};
 
@@ -210,7 +210,7 @@ static void merging_fails_without_a_trace(void **state)
         assert_true(rc == 0 || rc == -LV_E_IO);
     } while (rc < 0);
     lv_image_disk_fail(f->image, LV_IMAGE_READ, 0, 0, false);
-    set_expect_on(&f->set, f->disk, 2);
+    lv_segment_set_expect_on(&f->set, f->disk, 2);
     lv_segment_close(source);
 }
 
@@ -230,7 +230,7 @@ static void crash_here(void *ctx, enum lv_image_op op)
         struct lv_disk *disk = lv_image_disk_view(image);
 
         if (segments_on(disk) > 0)
-            set_expect_on(&crashes->f->set, disk, 1);
+            lv_segment_set_expect_on(&crashes->f->set, disk, 1);
         lv_image_disk_free(image);
         crashes->count++;
     }
@@ -241,15 +241,15 @@ static void after_a_crash_a_segment_is_whole_or_not_there(void **state)
     struct fixture *f = *state;
     struct crashes crashes = {f, 0};
 
-    set_draw(&f->set, &f->random, 2000, 10, 1000);
-    set_sort(&f->set);
+    lv_segment_set_draw(&f->set, &f->random, 2000, 10, 1000);
+    lv_segment_set_sort(&f->set);
     lv_image_disk_watch(f->image, crash_here, &crashes);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_write(&f->set, f->disk, &one);
     lv_image_disk_watch(f->image, NULL, NULL);
     assert_in_range(crashes.count, 100, 1000);
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct lv_image_disk *image = lv_image_disk_crash(f->image, seed);
-        set_expect_on(&f->set, lv_image_disk_view(image), 1);
+        lv_segment_set_expect_on(&f->set, lv_image_disk_view(image), 1);
         lv_image_disk_free(image);
     }
 }
@@ -297,8 +297,8 @@ static void an_unknown_version_is_refused_with_what_to_do(void **state)
     uint8_t *data;
     size_t size;
 
-    set_add(&f->set, 1, 1, 10, 0);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_add(&f->set, 1, 1, 10, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
     data = bytes_of(f, &size);
     memcpy(&head, data, sizeof head);
     head.version = 9;
@@ -314,8 +314,8 @@ static void a_segment_under_anothers_name_is_refused(void **state)
 {
     struct fixture *f = *state;
 
-    set_add(&f->set, 1, 1, 10, 0);
-    set_write(&f->set, f->disk, &two);
+    lv_segment_set_add(&f->set, 1, 1, 10, 0);
+    lv_segment_set_write(&f->set, f->disk, &two);
     assert_int_equal(f->disk->ops->rename(f->disk, "seg-00-0000000000000002", NAME), 0);
     expect_refused(f, -LV_E_CORRUPT, "holds segment 2 of shard 0");
 }
@@ -326,8 +326,8 @@ static void what_is_cut_off_anywhere_is_refused(void **state)
     uint8_t *data;
     size_t size;
 
-    set_draw(&f->set, &f->random, 20, 3, 100);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_draw(&f->set, &f->random, 20, 3, 100);
+    lv_segment_set_write(&f->set, f->disk, &one);
     data = bytes_of(f, &size);
     for (size_t cut = size; cut-- > 0;) {
         lv_image_disk_put(f->image, NAME, lv_bytes(data, cut));
@@ -351,9 +351,9 @@ static void what_is_cut_off_later_is_said_with_what_it_affects(void **state)
     size_t count;
 
     for (uint64_t seq = 1; seq <= 10; seq++)
-        set_add(&f->set, 77, seq, 104, 0);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
+        lv_segment_set_add(&f->set, 77, seq, 104, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
     assert_int_equal(lv_image_disk_resize(f->image, NAME, 48 + 4 * 128 + 50), 0);
     stubborn.next = f->set.entries;
     assert_int_equal(lv_segment_read(segment, lv_segment_runs(segment, &count), &reading, &diag),
@@ -368,7 +368,7 @@ static void what_is_cut_off_later_is_said_with_what_it_affects(void **state)
 /* Where the messages end and the table begins. */
 static uint64_t table_offset(struct fixture *f)
 {
-    struct lv_segment *segment = open_segment(f->disk, 1);
+    struct lv_segment *segment = lv_segment_set_open(f->disk, 1);
     size_t count;
     const struct lv_segment_run *runs = lv_segment_runs(segment, &count);
     uint64_t end = runs[count - 1].offset + runs[count - 1].size;
@@ -383,8 +383,8 @@ static void a_flipped_bit_costs_its_message_or_is_refused(void **state)
     size_t size, lost_count = 0;
     uint64_t end;
 
-    set_draw(&f->set, &f->random, 25, 3, 80);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_draw(&f->set, &f->random, 25, 3, 80);
+    lv_segment_set_write(&f->set, f->disk, &one);
     free(bytes_of(f, &size));
     end = table_offset(f);
     for (size_t bit = 0; bit < size * 8; bit++) {
@@ -394,8 +394,8 @@ static void a_flipped_bit_costs_its_message_or_is_refused(void **state)
         if (bit / 8 < sizeof(struct lv_segment_head) || bit / 8 >= end) {
             expect_refused(f, -LV_E_CORRUPT, "");
         } else {
-            struct lv_segment *segment = open_segment(f->disk, 1);
-            size_t shown = set_compare(&f->set, segment, 1 + bit % 300, NULL);
+            struct lv_segment *segment = lv_segment_set_open(f->disk, 1);
+            size_t shown = lv_segment_set_compare(&f->set, segment, 1 + bit % 300, NULL);
             assert_in_range(shown, f->set.count - 1, f->set.count);
             lost_count += f->set.count - shown;
             lv_segment_close(segment);
@@ -403,13 +403,14 @@ static void a_flipped_bit_costs_its_message_or_is_refused(void **state)
         assert_int_equal(lv_image_disk_flip(f->image, NAME, bit / 8, mask), 0);
     }
     /* All but the padding, at most 7 bytes of each, matters. */
-    assert_in_range(lost_count, (end - sizeof(struct lv_segment_head) - 25 * 7) * 8, end * 8);
-    set_expect_on(&f->set, f->disk, 1);
+    assert_in_range(lost_count, (end - sizeof(struct lv_segment_head) - (size_t)25 * 7) * 8,
+                    end * 8);
+    lv_segment_set_expect_on(&f->set, f->disk, 1);
 }
 
 /* Every message that has no byte in the range has come. */
-static void expect_lost_in_range(const struct segment_set *set, const bool *is_lost, uint64_t from,
-                                 uint64_t to)
+static void expect_lost_in_range(const struct lv_segment_set *set, const bool *is_lost,
+                                 uint64_t from, uint64_t to)
 {
     uint64_t offset = sizeof(struct lv_segment_head);
 
@@ -429,8 +430,8 @@ static void a_destroyed_range_costs_what_lay_in_it(void **state)
     uint8_t *data;
     bool *is_lost;
 
-    set_draw(&f->set, &f->random, 4000, 4, 600);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_draw(&f->set, &f->random, 4000, 4, 600);
+    lv_segment_set_write(&f->set, f->disk, &one);
     data = bytes_of(f, &size);
     end = table_offset(f);
     is_lost = calloc(f->set.count, sizeof *is_lost);
@@ -447,8 +448,9 @@ static void a_destroyed_range_costs_what_lay_in_it(void **state)
         for (uint64_t i = from; round % 2 == 1 && i < to; i++)
             assert_int_equal(lv_image_disk_flip(f->image, NAME, i, (uint8_t)(1 + i % 255)), 0);
         memset(is_lost, 0, f->set.count * sizeof *is_lost);
-        segment = open_segment(f->disk, 1);
-        shown = set_compare(&f->set, segment, 1 + lv_random_below(&f->random, 500000), is_lost);
+        segment = lv_segment_set_open(f->disk, 1);
+        shown = lv_segment_set_compare(&f->set, segment, 1 + lv_random_below(&f->random, 500000),
+                                       is_lost);
         assert_true(shown < f->set.count || to - from < 16);
         expect_lost_in_range(&f->set, is_lost, from, to);
         lv_segment_close(segment);
@@ -467,9 +469,9 @@ static void a_message_that_holds_a_segment_misleads_nobody(void **state)
     uint8_t *data;
     size_t size;
 
-    set_add(&f->set, 1, 11, 50, 0);
-    set_add(&f->set, 1, 12, 50, 0);
-    set_write(&f->set, f->disk, &one);
+    lv_segment_set_add(&f->set, 1, 11, 50, 0);
+    lv_segment_set_add(&f->set, 1, 12, 50, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
     data = bytes_of(f, &size);
     /* The same queue and numbers in between, but another seed. */
     info.seed++;
@@ -477,12 +479,12 @@ static void a_message_that_holds_a_segment_misleads_nobody(void **state)
     entries[1] = (struct lv_segment_entry){1, 20, data, 8, 0};
     assert_int_equal(lv_segment_write(f->disk, &info, entries, 2, NULL), 0);
     assert_int_equal(lv_image_disk_flip(f->image, NAME, 48 + 16, 1), 0); /* the first one's size */
-    segment = open_segment(f->disk, 1);
+    segment = lv_segment_set_open(f->disk, 1);
     f->set.count = 0;
-    set_add(&f->set, 1, 10, (uint32_t)size, 0);
-    set_add(&f->set, 1, 20, 8, 0);
+    lv_segment_set_add(&f->set, 1, 10, (uint32_t)size, 0);
+    lv_segment_set_add(&f->set, 1, 20, 8, 0);
     f->set.entries[1].data = data;
-    assert_int_equal(set_compare(&f->set, segment, SIZE_MAX, NULL), 1);
+    assert_int_equal(lv_segment_set_compare(&f->set, segment, SIZE_MAX, NULL), 1);
     lv_segment_close(segment);
     free(data);
 }
@@ -497,11 +499,11 @@ static void where_the_damage_lies_is_said(void **state)
     size_t count;
 
     for (uint64_t seq = 1; seq <= 10; seq++)
-        set_add(&f->set, 77, seq, 104, 0);
-    set_write(&f->set, f->disk, &one);
+        lv_segment_set_add(&f->set, 77, seq, 104, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
     assert_int_equal(lv_image_disk_flip(f->image, NAME, 48 + 50, 1), 0); /* not asked for */
     assert_int_equal(lv_image_disk_flip(f->image, NAME, 48 + 128 + 50, 1), 0);
-    segment = open_segment(f->disk, 1);
+    segment = lv_segment_set_open(f->disk, 1);
     stubborn.next = f->set.entries + 2;
     assert_int_equal(lv_segment_read(segment, lv_segment_runs(segment, &count), &reading, &diag),
                      0);
@@ -520,16 +522,16 @@ static void a_damaged_message_is_not_merged_but_counted(void **state)
     struct lv_diag diag = {""};
 
     for (uint64_t seq = 1; seq <= 3; seq++)
-        set_add(&f->set, 77, seq, 104, 0);
-    set_write(&f->set, f->disk, &one);
+        lv_segment_set_add(&f->set, 77, seq, 104, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
     assert_int_equal(lv_image_disk_flip(f->image, NAME, 48 + 2 * 128 + 50, 1), 0);
-    source = open_segment(f->disk, 1);
+    source = lv_segment_set_open(f->disk, 1);
     assert_int_equal(lv_segment_merge(f->disk, &two, &merging, &diag), 0);
     assert_int_equal(merging.count, 2);
     assert_int_equal(merging.damaged_count, 1);
     assert_non_null(strstr(diag.text, NAME ": damaged from offset 304"));
     f->set.count--;
-    set_expect_on(&f->set, f->disk, 2);
+    lv_segment_set_expect_on(&f->set, f->disk, 2);
     lv_segment_close(source);
 }
 
@@ -574,8 +576,8 @@ static void a_table_of_nonsense_is_refused(void **state)
     uint8_t *data;
 
     for (uint64_t seq = 1; seq <= 4000; seq++)
-        set_add(&f->set, 1 + seq / 2001, seq * 2, 100, 0);
-    set_write(&f->set, f->disk, &one);
+        lv_segment_set_add(&f->set, 1 + seq / 2001, seq * 2, 100, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
     data = bytes_of(f, &size);
     for (uint64_t at = table_offset(f); at < size - sizeof(struct lv_segment_foot); at += 4) {
         struct lv_segment *segment;

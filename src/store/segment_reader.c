@@ -177,7 +177,7 @@ static int search(struct lv_segment_reader *reader, const struct stretch *stretc
                   struct lv_diag *diag)
 {
     uint64_t from = reader->place.offset;
-    struct lv_segment_entry entry;
+    struct lv_segment_entry entry = {.seq = 0};
     int rc = LOOK_BAD_HEAD;
 
     /* Damaged data is passed as well: there may be a false head in it. */

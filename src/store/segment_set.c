@@ -1,5 +1,7 @@
 #include "store/segment_set.h"
 
+#include "base/alloc.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,21 +26,21 @@ static const uint8_t *bytes_of(uint64_t queue_id, uint64_t seq)
     return pool + (queue_id * 7919 + seq * 31) % (1u << 19);
 }
 
-void set_add(struct segment_set *set, uint64_t queue_id, uint64_t seq, uint32_t size,
-             uint32_t flags)
+void lv_segment_set_add(struct lv_segment_set *set, uint64_t queue_id, uint64_t seq, uint32_t size,
+                        uint32_t flags)
 {
     assert_true(size <= POOL_SIZE - (1u << 19));
     if (set->count == set->room) {
         set->room = set->room == 0 ? 64 : set->room * 2;
-        set->entries = realloc(set->entries, set->room * sizeof *set->entries);
+        set->entries = lv_realloc(set->entries, set->room * sizeof *set->entries);
         assert_non_null(set->entries);
     }
     set->entries[set->count++] =
         (struct lv_segment_entry){queue_id, seq, bytes_of(queue_id, seq), size, flags};
 }
 
-void set_draw(struct segment_set *set, struct lv_random *random, size_t count, size_t queue_count,
-              uint32_t size_max)
+void lv_segment_set_draw(struct lv_segment_set *set, struct lv_random *random, size_t count,
+                         size_t queue_count, uint32_t size_max)
 {
     uint64_t seq = lv_random_below(random, 1000);
 
@@ -47,11 +49,11 @@ void set_draw(struct segment_set *set, struct lv_random *random, size_t count, s
         uint64_t queue_id = 1 + lv_random_below(random, queue_count) * 0x9e3779b97f4a7c15u;
         uint32_t size = (uint32_t)lv_random_below(random, 1 + lv_random_below(random, size_max));
         seq += lv_random_below(random, 4) == 0 ? 1 + lv_random_below(random, 50) : 1;
-        set_add(set, queue_id, seq, size, (uint32_t)lv_random_below(random, 4));
+        lv_segment_set_add(set, queue_id, seq, size, (uint32_t)lv_random_below(random, 4));
     }
 }
 
-void set_shuffle(struct segment_set *set, struct lv_random *random)
+void lv_segment_set_shuffle(struct lv_segment_set *set, struct lv_random *random)
 {
     for (size_t i = set->count; i > 1; i--) {
         size_t j = lv_random_below(random, i);
@@ -70,19 +72,20 @@ static int compare(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
-void set_sort(struct segment_set *set)
+void lv_segment_set_sort(struct lv_segment_set *set)
 {
     if (set->count > 0)
         qsort(set->entries, set->count, sizeof *set->entries, compare);
 }
 
-void set_fini(struct segment_set *set)
+void lv_segment_set_fini(struct lv_segment_set *set)
 {
-    free(set->entries);
-    *set = (struct segment_set){0};
+    lv_free(set->entries);
+    *set = (struct lv_segment_set){0};
 }
 
-void set_write(struct segment_set *set, struct lv_disk *disk, const struct lv_segment_info *info)
+void lv_segment_set_write(struct lv_segment_set *set, struct lv_disk *disk,
+                          const struct lv_segment_info *info)
 {
     struct lv_diag diag = {""};
 
@@ -90,7 +93,7 @@ void set_write(struct segment_set *set, struct lv_disk *disk, const struct lv_se
         fail_msg("not written: %s", diag.text);
 }
 
-struct lv_segment *open_segment(struct lv_disk *disk, uint64_t number)
+struct lv_segment *lv_segment_set_open(struct lv_disk *disk, uint64_t number)
 {
     struct lv_segment *segment = NULL;
     struct lv_diag diag = {""};
@@ -102,7 +105,7 @@ struct lv_segment *open_segment(struct lv_disk *disk, uint64_t number)
 
 /* Where a comparison is in the set. */
 struct comparison {
-    const struct segment_set *set;
+    const struct lv_segment_set *set;
     size_t next;  /* entry that may come next */
     size_t shown; /* messages */
     bool *is_lost;
@@ -135,8 +138,8 @@ static int compare_shown(void *ctx, const struct lv_segment_entry *entry)
     return 0;
 }
 
-size_t set_compare(const struct segment_set *set, struct lv_segment *segment, size_t max_size,
-                   bool *is_lost)
+size_t lv_segment_set_compare(const struct lv_segment_set *set, struct lv_segment *segment,
+                              size_t max_size, bool *is_lost)
 {
     struct comparison comparison = {.set = set, .is_lost = is_lost};
     size_t run_count, damaged_count = 0, expected_count = 0;
@@ -165,15 +168,17 @@ size_t set_compare(const struct segment_set *set, struct lv_segment *segment, si
     return comparison.shown;
 }
 
-void set_expect(const struct segment_set *set, struct lv_segment *segment, size_t max_size)
+void lv_segment_set_expect(const struct lv_segment_set *set, struct lv_segment *segment,
+                           size_t max_size)
 {
-    assert_int_equal(set_compare(set, segment, max_size, NULL), set->count);
+    assert_int_equal(lv_segment_set_compare(set, segment, max_size, NULL), set->count);
 }
 
-void set_expect_on(const struct segment_set *set, struct lv_disk *disk, uint64_t number)
+void lv_segment_set_expect_on(const struct lv_segment_set *set, struct lv_disk *disk,
+                              uint64_t number)
 {
-    struct lv_segment *segment = open_segment(disk, number);
+    struct lv_segment *segment = lv_segment_set_open(disk, number);
 
-    set_expect(set, segment, 1u << 20);
+    lv_segment_set_expect(set, segment, 1u << 20);
     lv_segment_close(segment);
 }

@@ -19,7 +19,7 @@ struct fixture {
     struct lv_image_disk *image;
     struct lv_disk *disk;
     struct lv_random random;
-    struct segment_set set;
+    struct lv_segment_set set;
 };
 
 static int setup(void **state)
@@ -39,7 +39,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     lv_alloc_fail_after(0, 0);
-    set_fini(&f->set);
+    lv_segment_set_fini(&f->set);
     lv_image_disk_free(f->image);
     free(f);
     return 0;
@@ -100,12 +100,12 @@ static void a_segment_says_what_it_has_of_each_queue(void **state)
     uint64_t size;
     int file;
 
-    set_add(&f->set, 9, 100, 10, 0);
-    set_add(&f->set, 3, 7, 0, LV_SEGMENT_TRANSIENT);
-    set_add(&f->set, 3, 5, 1, LV_SEGMENT_TRANSIENT | LV_SEGMENT_REDELIVERED);
-    set_add(&f->set, 3, 2000, 100, LV_SEGMENT_REDELIVERED);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
+    lv_segment_set_add(&f->set, 9, 100, 10, 0);
+    lv_segment_set_add(&f->set, 3, 7, 0, LV_SEGMENT_TRANSIENT);
+    lv_segment_set_add(&f->set, 3, 5, 1, LV_SEGMENT_TRANSIENT | LV_SEGMENT_REDELIVERED);
+    lv_segment_set_add(&f->set, 3, 2000, 100, LV_SEGMENT_REDELIVERED);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
     info = lv_segment_info(segment);
     assert_int_equal(info->shard, 0);
     assert_int_equal(info->number, 1);
@@ -126,7 +126,7 @@ static void a_segment_says_what_it_has_of_each_queue(void **state)
     assert_int_equal(f->disk->ops->size(f->disk, file, &size), 0);
     assert_int_equal(lv_segment_size(segment), size);
     f->disk->ops->close(f->disk, file);
-    set_expect(&f->set, segment, 1000); /* writing has sorted it */
+    lv_segment_set_expect(&f->set, segment, 1000); /* writing has sorted it */
     lv_segment_close(segment);
 }
 
@@ -139,12 +139,12 @@ static void random_sets_come_back_as_they_were(void **state)
         size_t count = 1 + lv_random_below(&f->random, 3000);
         size_t queue_count = 1 + lv_random_below(&f->random, number % 2 == 0 ? 3 : 500);
 
-        set_draw(&f->set, &f->random, count, queue_count, number % 5 == 0 ? 20000 : 300);
+        lv_segment_set_draw(&f->set, &f->random, count, queue_count, number % 5 == 0 ? 20000 : 300);
         if (number % 3 != 0)
-            set_shuffle(&f->set, &f->random);
-        set_write(&f->set, f->disk, &info);
-        set_expect_on(&f->set, f->disk, number);
-        set_fini(&f->set);
+            lv_segment_set_shuffle(&f->set, &f->random);
+        lv_segment_set_write(&f->set, f->disk, &info);
+        lv_segment_set_expect_on(&f->set, f->disk, number);
+        lv_segment_set_fini(&f->set);
     }
 }
 
@@ -155,13 +155,13 @@ static void messages_larger_than_any_buffer_come_back(void **state)
 
     for (uint64_t seq = 0; seq < 40; seq++) {
         static const uint32_t sizes[] = {0, 5u << 20, 100, 0, 256u << 10, (256u << 10) - 24, 7};
-        set_add(&f->set, 1 + seq / 15, seq, sizes[seq % LV_COUNT(sizes)], 0);
+        lv_segment_set_add(&f->set, 1 + seq / 15, seq, sizes[seq % LV_COUNT(sizes)], 0);
     }
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
-    set_expect(&f->set, segment, 0);
-    set_expect(&f->set, segment, 300000);
-    set_expect(&f->set, segment, SIZE_MAX);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
+    lv_segment_set_expect(&f->set, segment, 0);
+    lv_segment_set_expect(&f->set, segment, 300000);
+    lv_segment_set_expect(&f->set, segment, SIZE_MAX);
     lv_segment_close(segment);
 }
 
@@ -201,9 +201,9 @@ static void reading_begins_at_any_number(void **state)
     size_t next = 0;
     uint64_t last;
 
-    set_draw(&f->set, &f->random, 3000, 1, 400);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
+    lv_segment_set_draw(&f->set, &f->random, 3000, 1, 400);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
     last = f->set.entries[f->set.count - 1].seq;
     for (uint64_t from = 0; from <= last; from++) {
         struct numbers numbers = {.stop_after = 1, .verdict = 1};
@@ -230,10 +230,10 @@ static void behind_the_last_number_there_is_nothing(void **state)
     struct lv_segment_reading reading = {11, SIZE_MAX, collect, &numbers, 1, 1};
     struct lv_segment *segment;
 
-    set_add(&f->set, 1, 10, 100, 0);
-    set_add(&f->set, 2, 10, 100, 0);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
+    lv_segment_set_add(&f->set, 1, 10, 100, 0);
+    lv_segment_set_add(&f->set, 2, 10, 100, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
     assert_int_equal(lv_segment_read(segment, run_of(segment, 0), &reading, NULL), 0);
     assert_int_equal(numbers.count, 0);
     assert_true(reading.next_seq == UINT64_MAX);
@@ -251,9 +251,9 @@ static void the_reader_stops_where_it_is_told_to(void **state)
     struct lv_segment *segment;
 
     for (uint64_t seq = 1; seq <= 5; seq++)
-        set_add(&f->set, 1, seq, 100, 0);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(f->disk, 1);
+        lv_segment_set_add(&f->set, 1, seq, 100, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(f->disk, 1);
     assert_int_equal(lv_segment_read(segment, run_of(segment, 0), &reading, NULL), 0);
     assert_int_equal(numbers.count, 2);
     assert_int_equal(reading.next_seq, 3);
@@ -315,9 +315,9 @@ static void little_is_read_wherever_reading_begins(void **state)
     struct lv_segment *segment;
 
     for (uint64_t seq = 0; seq < 40000; seq++)
-        set_add(&f->set, 1 + seq / 25000, seq, 100, 0);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(&counting.disk, 1);
+        lv_segment_set_add(&f->set, 1 + seq / 25000, seq, 100, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(&counting.disk, 1);
     assert_in_range(counting.read_size, 1, 4096);
     for (uint64_t from = 0; from < 25000; from += 777) {
         struct numbers numbers = {.count = 0};
@@ -341,9 +341,9 @@ static void going_on_reads_nothing_again(void **state)
     size_t steps = 0;
 
     for (uint64_t seq = 0; seq < 40000; seq++)
-        set_add(&f->set, 1, seq, 100, 0);
-    set_write(&f->set, f->disk, &one);
-    segment = open_segment(&counting.disk, 1);
+        lv_segment_set_add(&f->set, 1, seq, 100, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    segment = lv_segment_set_open(&counting.disk, 1);
     while (reading.from_seq != UINT64_MAX) {
         assert_int_equal(lv_segment_read(segment, run_of(segment, 0), &reading, NULL), 0);
         reading.from_seq = reading.next_seq;
@@ -388,16 +388,16 @@ static void open_parts(struct fixture *f, struct lv_segment **parts, size_t coun
 {
     for (size_t i = 0; i < count; i++) {
         struct lv_segment_info info = {.number = 100 + i, .seed = i};
-        struct segment_set part = {NULL, 0, 0};
+        struct lv_segment_set part = {NULL, 0, 0};
 
         for (size_t j = 0; j < f->set.count; j++) {
             const struct lv_segment_entry *entry = &f->set.entries[j];
             if (i == (is_mixed ? j % count : j * count / f->set.count))
-                set_add(&part, entry->queue_id, entry->seq, entry->size, entry->flags);
+                lv_segment_set_add(&part, entry->queue_id, entry->seq, entry->size, entry->flags);
         }
-        set_write(&part, f->disk, &info);
-        set_fini(&part);
-        parts[i] = open_segment(f->disk, 100 + i);
+        lv_segment_set_write(&part, f->disk, &info);
+        lv_segment_set_fini(&part);
+        parts[i] = lv_segment_set_open(f->disk, 100 + i);
     }
 }
 
@@ -407,7 +407,7 @@ static void close_parts(struct lv_segment **parts, size_t count)
         lv_segment_close(parts[i]);
 }
 
-static void keep_half(struct segment_set *set)
+static void keep_half(struct lv_segment_set *set)
 {
     size_t count = 0;
 
@@ -428,17 +428,17 @@ static void a_merged_segment_has_what_is_wanted_of_all(void **state)
         size_t count = 1 + lv_random_below(&f->random, LV_COUNT(parts));
         struct lv_segment_merging merging = {parts, count, is_half, NULL, 0, 9};
 
-        set_draw(&f->set, &f->random, 100 + lv_random_below(&f->random, 2000), 1 + round * round,
-                 round == 3 ? 300000 : 1000);
+        lv_segment_set_draw(&f->set, &f->random, 100 + lv_random_below(&f->random, 2000),
+                            1 + round * round, round == 3 ? 300000 : 1000);
         open_parts(f, parts, count, round % 2 == 0);
-        set_sort(&f->set);
+        lv_segment_set_sort(&f->set);
         keep_half(&f->set);
         assert_int_equal(lv_segment_merge(f->disk, &info, &merging, NULL), 0);
         assert_int_equal(merging.count, f->set.count);
         assert_int_equal(merging.damaged_count, 0);
-        set_expect_on(&f->set, f->disk, info.number);
+        lv_segment_set_expect_on(&f->set, f->disk, info.number);
         close_parts(parts, count);
-        set_fini(&f->set);
+        lv_segment_set_fini(&f->set);
     }
 }
 
@@ -449,18 +449,18 @@ static void of_what_two_sources_have_the_first_is_taken(void **state)
     struct lv_segment_info info = {.number = 5};
     struct lv_segment_merging merging = {parts, 2, is_any, NULL, 0, 0};
 
-    set_add(&f->set, 1, 1, 10, 0);
-    set_add(&f->set, 1, 2, 10, 0);
+    lv_segment_set_add(&f->set, 1, 1, 10, 0);
+    lv_segment_set_add(&f->set, 1, 2, 10, 0);
     info.number = 6;
-    set_write(&f->set, f->disk, &info);
+    lv_segment_set_write(&f->set, f->disk, &info);
     f->set.entries[0].flags = f->set.entries[1].flags = LV_SEGMENT_REDELIVERED;
     info.number = 5;
-    set_write(&f->set, f->disk, &info);
-    parts[0] = open_segment(f->disk, 5);
-    parts[1] = open_segment(f->disk, 6);
+    lv_segment_set_write(&f->set, f->disk, &info);
+    parts[0] = lv_segment_set_open(f->disk, 5);
+    parts[1] = lv_segment_set_open(f->disk, 6);
     assert_int_equal(lv_segment_merge(f->disk, &one, &merging, NULL), 0);
     assert_int_equal(merging.count, 2);
-    set_expect_on(&f->set, f->disk, 1);
+    lv_segment_set_expect_on(&f->set, f->disk, 1);
     close_parts(parts, 2);
 }
 
@@ -470,7 +470,7 @@ static void nothing_wanted_makes_no_segment(void **state)
     struct lv_segment *parts[2], *segment;
     struct lv_segment_merging merging = {parts, 2, is_none, NULL, 7, 7};
 
-    set_draw(&f->set, &f->random, 100, 5, 100);
+    lv_segment_set_draw(&f->set, &f->random, 100, 5, 100);
     open_parts(f, parts, 2, true);
     assert_int_equal(lv_segment_merge(f->disk, &one, &merging, NULL), 0);
     assert_int_equal(merging.count, 0);
@@ -507,8 +507,8 @@ static void without_memory_nothing_breaks(void **state)
     uint64_t after = 0;
     int rc;
 
-    set_draw(&f->set, &f->random, 500, 200, 20000);
-    set_add(&f->set, 1, 1000000, 1u << 20, 0);
+    lv_segment_set_draw(&f->set, &f->random, 500, 200, 20000);
+    lv_segment_set_add(&f->set, 1, 1000000, 1u << 20, 0);
     open_parts(f, parts, 3, true);
     do {
         lv_alloc_fail_after(++after, 1);
@@ -517,8 +517,8 @@ static void without_memory_nothing_breaks(void **state)
         assert_true(rc == 0 || rc == -LV_E_NOMEM);
     } while (rc < 0);
     assert_in_range(after, 10, 100);
-    set_expect_on(&f->set, f->disk, 1);
-    set_expect_on(&f->set, f->disk, 50);
+    lv_segment_set_expect_on(&f->set, f->disk, 1);
+    lv_segment_set_expect_on(&f->set, f->disk, 50);
     close_parts(parts, 3);
 }
 
