@@ -40,8 +40,8 @@ def read_table(text):
 
 
 def layer_of(layers, path):
-    """The longest folder of the table that `path` (relative to the source root) is in."""
-    parts = path.split('/')[:-1]
+    """The longest entry of the table that `path` (relative to the source root) is or is in."""
+    parts = path.rsplit('.', 1)[0].split('/')
     for length in range(len(parts), 0, -1):
         folder = '/'.join(parts[:length])
         if folder in layers:
@@ -86,7 +86,8 @@ def check(layers, root):
 
 
 def self_test():
-    table = 'base! :\nstore! : base\nbroker! : base store/store.h\nbroker/deep : base\nio : base'
+    table = ('base! :\nstore! : base\nstore/file : base store\nbroker! : base store/store.h\n'
+             'broker/deep : base\nio : base')
     layers = read_table(table)
     cases = [ # (path, text, number of wrongs)
         ('broker/a.c', '#include "broker/a.h"\n#include "base/list.h"\n#include <stdio.h>', 0),
@@ -98,6 +99,9 @@ def self_test():
         ('broker/a_test.c', '#include "io/reactor.h"', 1),
         ('broker/deep/a.c', '#include "store/store.h"\n#include <time.h>', 1),
         ('base/a.h', '#include "broker/a.h"', 1),
+        ('store/file.c', '#include <fcntl.h>\n#include "store/file.h"\n#include "base/a.h"', 0),
+        ('store/file.h', '#include "io/a.h"', 1),
+        ('store/files.c', '#include <fcntl.h>', 1),
         ('io/a.c', '#include <unistd.h>\n#include "lv_version.h"', 0),
         ('io/a.c', '#include "a.h"', 1),
         ('basement/a.c', '', 1),

@@ -5,7 +5,12 @@
  * which it has been applied, in one transaction. So start-up reads the file, then the log behind
  * that LSN; applying a change twice is harmless. Others may read the file with any SQLite tool
  * (WAL mode), so names and arguments are readable in it: arguments are JSON in one column and, for
- * what JSON can't say, our own encoding in another.
+ * what JSON can't say, our own encoding in another. Names that are not UTF-8, or that have a zero
+ * byte, are blobs.
+ *
+ * SQLite notices a damaged structure, but not a bit that changed in a name. So each row has a hash
+ * of what is in it, and their sum is kept beside the LSN: no row changes or vanishes unnoticed.
+ * Only this program may write to the file.
  *
  * Functions block; a helper thread and start-up call them, never a shard. One thread at a time.
  */
@@ -34,39 +39,49 @@ struct lv_row {
     bool to_exchange; /* of a binding: the target is an exchange */
 };
 
-/* Opens or makes the file `metadata.sqlite` in the directory. -LV_E_CORRUPT: SQLite says that it is
- * damaged (the sentence has the file and what to do); -LV_E_VERSION: an unknown layout. */
+/* Opens or makes the file `metadata.sqlite` in the directory, for its owner only. -LV_E_CORRUPT:
+ * SQLite says that it is damaged (the sentence has the file and what to do); -LV_E_VERSION: an
+ * unknown layout. Every function that has `diag` may also say -LV_E_FULL, -LV_E_IO, -LV_E_NOMEM or
+ * -LV_E_LOCKED: somebody else has kept writing to the file for a second. */
 int lv_metadata_open(const char *directory, struct lv_metadata **ret_metadata, struct lv_diag *diag)
     LV_MUST_CHECK;
-/* For checks of a directory that a broker may be using. */
+/* For checks of a directory that a broker may be using. -LV_E_NOT_FOUND: there is no such file. */
 int lv_metadata_open_read_only(const char *directory, struct lv_metadata **ret_metadata,
                                struct lv_diag *diag) LV_MUST_CHECK;
+/* Takes NULL. */
 void lv_metadata_close(struct lv_metadata *metadata);
 
-/* Settings of the directory that may not change between runs, by name; 0 when never set. */
+/* Numbers of the directory, by name; 0 when never set. Setting one between begin and commit is part
+ * of that transaction. */
 int lv_metadata_get(struct lv_metadata *metadata, const char *name, uint64_t *ret_value,
                     struct lv_diag *diag) LV_MUST_CHECK;
 int lv_metadata_set(struct lv_metadata *metadata, const char *name, uint64_t value,
                     struct lv_diag *diag) LV_MUST_CHECK;
 
-/* A row of SQLite's own for each object: exchanges first, then queues, then bindings. */
+/* Everything in the file as one moment had it: exchanges first, then queues, then bindings. Views
+ * are valid during the call; not zero ends the walk with that result. -LV_E_CORRUPT: a row is not
+ * as it was written, or rows are missing. */
 typedef int lv_metadata_each_fn(void *ctx, const struct lv_row *row);
 int lv_metadata_load(struct lv_metadata *metadata, lv_metadata_each_fn *each, void *ctx,
                      struct lv_diag *diag) LV_MUST_CHECK;
 
-/* Between these two everything is one transaction, which also notes the LSN. A failed one leaves
- * the file as it was; -LV_E_FULL may be tried again later. */
+/* Between these two everything is one transaction, which also notes the LSN and is on the disk when
+ * commit says 0. After a failure, of commit too, lv_metadata_rollback() leaves the file as it was;
+ * -LV_E_FULL and -LV_E_LOCKED may be tried again later. */
 int lv_metadata_begin(struct lv_metadata *metadata, struct lv_diag *diag) LV_MUST_CHECK;
 int lv_metadata_commit(struct lv_metadata *metadata, uint64_t lsn, struct lv_diag *diag)
     LV_MUST_CHECK;
 void lv_metadata_rollback(struct lv_metadata *metadata);
 
-/* Puts or replaces; deleting what isn't there is fine. Deleting a queue or an exchange deletes the
- * bindings that start or end at it (a row's kind, vhost and name suffice; for a binding all that
- * tells it from others). Auto-delete exchanges that this leaves without bindings are the caller's
- * to delete. A queue is only deleted when its id is `queue_id` or that is 0. */
-int lv_metadata_put(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
+/* What is there already stays as it is, id and home included, as a declare in the broker leaves
+ * it. Bindings are told from each other by all but the order and the widths in their arguments,
+ * as in the broker. In a transaction only. */
+int lv_metadata_add(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
     LV_MUST_CHECK;
+/* Deleting what isn't there is fine. Deleting a queue or an exchange deletes the bindings that
+ * start or end at it, in a time that depends on their number only (a row's kind, vhost and name
+ * suffice; for a binding all that tells it from others). A queue is only deleted when its id is
+ * `queue_id` or that is 0. In a transaction only. */
 int lv_metadata_delete(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
     LV_MUST_CHECK;
 
