@@ -19,8 +19,8 @@ struct lv_logfile {
 
 void lv_logfile_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZE]);
 /* False: not a log file's name. */
-bool lv_logfile_parse_name(const char *name, uint32_t *ret_shard,
-                           uint64_t *ret_number) LV_MUST_CHECK;
+bool lv_logfile_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_number)
+    LV_MUST_CHECK;
 
 /* The head of the file of this name. -LV_E_NOT_FOUND: it is made ready and not used yet (it begins
  * with zeros, or with the head of an earlier life). -LV_E_CORRUPT: the sentence names file and
@@ -42,7 +42,7 @@ struct lv_logfile_damage {
     const char *sentence;          /* view  all of this for people */
 };
 
-/* What a scan shows, in the order of LSNs. Not zero ends the scan with that result. */
+/* What a scan shows, in the order of LSNs. Less than zero ends the scan with that result. */
 struct lv_logfile_visitor {
     /* Each block with all of its bytes (with its head), valid only during the call. May be NULL. */
     int (*block)(void *ctx, const struct lv_logfile *file, const struct lv_block_head *block,
@@ -62,7 +62,8 @@ struct lv_logfile_end {
 };
 
 /* Scans the files of one shard, as lv_logfile_list() gives them. What it shows is not all on disk
- * when only the process had ended, not the machine: who goes on writing syncs the files first. */
+ * when only the process had ended, not the machine: who goes on writing syncs the files first.
+ * -LV_E_NOT_FOUND: a file is not there any more, as a running broker uses it again; list again. */
 int lv_logfile_scan(struct lv_disk *disk, const struct lv_logfile *files, size_t count,
                     const struct lv_logfile_visitor *visitor, struct lv_logfile_end *ret_end,
                     struct lv_diag *diag) LV_MUST_CHECK;
@@ -71,7 +72,8 @@ int lv_logfile_scan(struct lv_disk *disk, const struct lv_logfile *files, size_t
 typedef int lv_logfile_record_fn(void *ctx, uint64_t lsn, const struct lv_record_head *head,
                                  const uint8_t *payload);
 /* Walks the records of one verified block; checks every size and every kind's payload against its
- * count. -LV_E_CORRUPT: the block was hashed with nonsense in it. `each` may be NULL. */
+ * count. -LV_E_CORRUPT: the block was hashed with nonsense in it. `each` may be NULL; less than
+ * zero from it ends the walk with that result. */
 int lv_block_each(const struct lv_block_head *block, const uint8_t *bytes,
                   lv_logfile_record_fn *each, void *ctx) LV_MUST_CHECK;
 
