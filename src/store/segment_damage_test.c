@@ -182,6 +182,36 @@ static void after_a_failed_read_reading_goes_on_where_it_was(void **state)
     lv_segment_close(segment);
 }
 
+static void a_failed_read_amid_damage_loses_nothing_more(void **state)
+{
+    struct fixture *f = *state;
+    struct lv_segment *segment;
+    struct stubborn stubborn = {NULL, 0};
+    struct lv_segment_reading reading = {3, SIZE_MAX, check_next, &stubborn, 0, 0};
+    struct lv_diag diag = {""};
+    size_t count;
+
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        lv_segment_set_add(&f->set, 77, seq, seq == 3 ? 1u << 20 : 104, 0);
+    lv_segment_set_write(&f->set, f->disk, &one);
+    /* The size of the large one: the next has to be searched for, over several pieces. */
+    assert_int_equal(lv_image_disk_flip(f->image, NAME, 48 + 2 * 128 + 16, 1), 0);
+    segment = lv_segment_set_open(f->disk, 1);
+    stubborn.next = f->set.entries + 3;
+    lv_image_disk_fail(f->image, LV_IMAGE_READ, 3, -LV_E_IO, false);
+    assert_int_equal(lv_segment_read(segment, lv_segment_runs(segment, &count), &reading, &diag),
+                     -LV_E_IO);
+    assert_int_equal(reading.next_seq, 3);
+    assert_int_equal(lv_segment_read(segment, lv_segment_runs(segment, &count), &reading, &diag),
+                     0);
+    assert_int_equal(reading.damaged_count, 1);
+    assert_true(reading.next_seq == UINT64_MAX);
+    assert_int_equal(stubborn.next - f->set.entries, 5);
+    assert_string_equal(diag.text, NAME ": damaged from offset 304 to 1048904: messages of queue "
+                                        "77 from number 3 on");
+    lv_segment_close(segment);
+}
+
 static void merging_fails_without_a_trace(void **state)
 {
     struct fixture *f = *state;
@@ -610,6 +640,7 @@ int main(void)
         TEST(a_full_disk_leaves_nothing_behind),
         TEST(a_read_that_fails_is_said_and_may_succeed_later),
         TEST(after_a_failed_read_reading_goes_on_where_it_was),
+        TEST(a_failed_read_amid_damage_loses_nothing_more),
         TEST(merging_fails_without_a_trace),
         TEST(after_a_crash_a_segment_is_whole_or_not_there),
         TEST(a_segment_that_is_not_there_is_not_found),
