@@ -53,6 +53,7 @@ struct lv_segment_info {
 
 struct lv_segment; /* one that is open for reading */
 
+/* The file's name; shard below 256. */
 void lv_segment_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZE]);
 /* False: not a segment's name. */
 bool lv_segment_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_number)
@@ -69,10 +70,13 @@ int lv_segment_write(struct lv_disk *disk, const struct lv_segment_info *info,
  * Gives a segment for lv_segment_close(). */
 int lv_segment_open(struct lv_disk *disk, uint32_t shard, uint64_t number,
                     struct lv_segment **ret_segment, struct lv_diag *diag) LV_MUST_CHECK;
+/* Takes NULL. */
 void lv_segment_close(struct lv_segment *segment);
+/* As it was written. */
 const struct lv_segment_info *lv_segment_info(const struct lv_segment *segment);
 /* Ascending by queue; valid until the segment is closed. */
 const struct lv_segment_run *lv_segment_runs(const struct lv_segment *segment, size_t *ret_count);
+/* Bytes of the file. */
 uint64_t lv_segment_size(const struct lv_segment *segment);
 
 /* Called for each message; `entry->data` is valid during the call and aligned to 8. Not zero stops

@@ -43,8 +43,9 @@ struct lv_segment_reader {
     size_t data_size;   /*     so many of them */
 };
 
-/* A reader that lets go of nothing when it isn't used: all zeros is fine for _fini(). */
+/* Reads `piece` bytes at once. All zeros is fine for _fini() too. */
 void lv_segment_reader_init(struct lv_segment_reader *reader, size_t piece);
+/* Frees what was read ahead; the file stays open. */
 void lv_segment_reader_fini(struct lv_segment_reader *reader);
 /* Goes to where the run has `from_seq` or the first number behind it. */
 void lv_segment_reader_start(struct lv_segment_reader *reader,

@@ -25,6 +25,7 @@ void lv_segment_set_draw(struct lv_segment_set *set, struct lv_random *random, s
 void lv_segment_set_shuffle(struct lv_segment_set *set, struct lv_random *random);
 /* Ascending by queue, then by number. */
 void lv_segment_set_sort(struct lv_segment_set *set);
+/* Frees the list; the bytes are nobody's. */
 void lv_segment_set_fini(struct lv_segment_set *set);
 
 /* Writes them, in the order they have then. */
