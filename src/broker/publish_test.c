@@ -259,6 +259,33 @@ SCENARIO(what_is_published_to_a_queue_that_goes_is_confirmed)
     end(&a, &b);
 }
 
+/* In every order in which shards may hear of the queue, of the messages and of their confirms. */
+SCENARIO(what_is_published_while_its_queue_is_declared_arrives_or_comes_back)
+{
+    struct lv_sim_client a, b;
+    char want[64];
+    int returned = 0;
+
+    begin(sim, &a, &b);
+    lv_channel_confirm_select(b.channels[0].core);
+    for (int queue = 0; queue < 3; queue++) { /* on every shard one */
+        char name[] = {'n', (char)('0' + queue), '\0'};
+        lv_sim_declare(&a, name, "");
+        for (int i = 0; i < 8; i++) {
+            assert_int_equal(lv_sim_try_publish(&b, "", name, "m", true, NULL), 0);
+            (void)lv_sim_step(sim);
+        }
+        const char *heard = lv_sim_heard(&b);
+        for (returned = 0; (heard = strstr(heard, "returned ")) != NULL; heard++)
+            returned++;
+        (void)lv_sim_heard(&a);
+        lv_sim_purge(&a, name);
+        snprintf(want, sizeof want, "purge-ok %d", 8 - returned);
+        assert_hears(&a, want);
+    }
+    end(&a, &b);
+}
+
 SCENARIO(large_messages_arrive_whole)
 {
     struct lv_sim_client a, b;
@@ -293,6 +320,7 @@ int main(void)
         SCENARIO_TEST(what_no_queue_takes_comes_back_before_its_confirm),
         SCENARIO_TEST(a_closed_channel_forgets_its_confirms),
         SCENARIO_TEST(what_is_published_to_a_queue_that_goes_is_confirmed),
+        SCENARIO_TEST(what_is_published_while_its_queue_is_declared_arrives_or_comes_back),
         SCENARIO_TEST(large_messages_arrive_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
