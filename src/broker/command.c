@@ -189,10 +189,10 @@ int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
     return 0;
 }
 
-/* Takes the operation: APPLIED is on its way to who waits, at the latest when what was logged of
- * the change is on disk. */
+/* Takes the operation: APPLIED is on its way to who waits, from shard 0 when the topology as it is
+ * now is on disk. */
 static void applied(struct lv_broker *broker, struct lv_op *op, const struct lv_op_answer *answer,
-                    const char *text, bool is_logged)
+                    const char *text)
 {
     uint32_t origin = op->change.origin;
 
@@ -200,8 +200,8 @@ static void applied(struct lv_broker *broker, struct lv_op *op, const struct lv_
     lv_free(op->change.arguments);
     become_answer(op, LV_OP_APPLIED, answer, text);
     op->from = broker->config.shard;
-    if (is_logged)
-        lv_promise_send(broker, origin, op);
+    if (broker->config.shard == 0)
+        lv_promise_topology(broker, origin, op);
     else
         lv_op_send(broker, origin, op);
 }
@@ -216,7 +216,7 @@ static void refuse_change(struct lv_broker *broker, struct lv_op *op)
     if (op->change.pending == NULL)
         lv_broker_exhausted(); /* a queue that nobody uses any more must go */
     answer.error = no_memory(&diag);
-    applied(broker, op, &answer, diag.text, false);
+    applied(broker, op, &answer, diag.text);
 }
 
 /* All copies are made before the first one is sent: a change reaches every shard or none. */
@@ -252,7 +252,6 @@ void lv_change_sequence(struct lv_broker *broker, struct lv_op *op)
 /* The same result on every shard, so the one that asked may take any answer for all of them. */
 void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
 {
-    uint64_t before = broker->topology_lsn;
     struct lv_change_result result = {0};
     struct lv_diag diag = {.text = ""};
     int rc = lv_topology_apply(broker, &op->change.change, &diag, &result);
@@ -269,8 +268,7 @@ void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
             .error = rc,
             .message_count = result.message_count,
         };
-        applied(broker, op, &answer, diag.text,
-                broker->config.shard == 0 && broker->topology_lsn > before);
+        applied(broker, op, &answer, diag.text);
     }
     if (is_delete && !lv_list_is_empty(&broker->redeclaring))
         lv_command_redeclare(broker);

@@ -131,7 +131,10 @@ void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_de
         .internal = declare->internal,
     };
     int rc = check_exchange(channel, declare, &change, &diag);
+    const struct lv_broker *broker = channel->broker;
 
+    if (rc == 0 && !declare->passive && broker->topology_lsn > broker->topology_synced_lsn)
+        rc = 1; /* somebody's declare of it may not be on disk yet: shard 0 knows */
     if (rc < 0)
         lv_command_refuse(channel, LV_COMMAND_EXCHANGE_DECLARE, rc, &diag);
     else if (rc == 0)

@@ -108,7 +108,7 @@ void lv_sim_settle(struct lv_sim *sim)
 
 /* ---- the world ---- */
 
-void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
+static void init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed, bool is_logged)
 {
     assert(shard_count <= LV_SIM_SHARDS_MAX);
     *sim = (struct lv_sim){.shard_count = shard_count, .is_random = seed != 0};
@@ -118,10 +118,12 @@ void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
         shard->sim = sim;
         shard->store = lv_store_new();
         assert_non_null(shard->store);
+        shard->log = is_logged ? lv_log_new(i, 1, seed) : NULL;
         struct lv_broker_config config = {
             .shard = i,
             .shard_count = shard_count,
             .store = shard->store,
+            .log = shard->log,
             .properties = &lv_words_properties,
             .hash_key = {.k0 = 1, .k1 = 2},
             .seed = 1000 * (seed + 1) + i,
@@ -130,6 +132,31 @@ void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
         };
         shard->broker = lv_broker_new(&config);
         assert_non_null(shard->broker);
+    }
+}
+
+void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
+{
+    init(sim, shard_count, seed, false);
+}
+
+void lv_sim_init_logged(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
+{
+    init(sim, shard_count, seed, true);
+    assert_non_null(sim->shards[shard_count - 1].log);
+}
+
+/* Shard 0's first: the others are told of it. */
+void lv_sim_sync(struct lv_sim *sim)
+{
+    struct lv_log_write write;
+
+    for (uint32_t i = 0; i < sim->shard_count; i++) {
+        struct lv_sim_shard *shard = &sim->shards[i];
+        lv_log_seal(shard->log);
+        while (lv_log_next_write(shard->log, &write))
+            lv_log_synced(shard->log, write.lsn + write.size);
+        lv_broker_synced(shard->broker, lv_log_synced_lsn(sim->shards[0].log));
     }
 }
 
@@ -148,6 +175,7 @@ void lv_sim_fini(struct lv_sim *sim)
         lv_store_stats(shard->store, &stats);
         assert_int_equal(stats.live_count, 0); /* nobody forgot to let go of a message */
         lv_store_free(shard->store);
+        lv_log_free(shard->log);
     }
 }
 

@@ -33,6 +33,7 @@ struct lv_sim_road {
 struct lv_sim_shard {
     struct lv_sim *sim;                          /* view */
     struct lv_store *store;                      /* own */
+    struct lv_log *log;                          /* own   NULL: nothing is kept */
     struct lv_broker *broker;                    /* own */
     struct lv_sim_road roads[LV_SIM_SHARDS_MAX]; /* to each shard */
 };
@@ -47,6 +48,8 @@ struct lv_sim {
 
 /* Seed 0: everything arrives in a fixed order. */
 void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed);
+/* The same with a log, which reaches the disk when lv_sim_sync() says so. */
+void lv_sim_init_logged(struct lv_sim *sim, uint32_t shard_count, uint64_t seed);
 /* All clients must be closed. What is still on the roads is dropped. */
 void lv_sim_fini(struct lv_sim *sim);
 /* Something that is under way arrives, or a shard has its turn. False: nothing is under way, and
@@ -58,6 +61,8 @@ void lv_sim_settle(struct lv_sim *sim);
 bool lv_sim_carry(struct lv_sim *sim, uint32_t from, uint32_t to);
 /* Every shard has a turn. */
 void lv_sim_turn(struct lv_sim *sim);
+/* All that was logged is on disk, and every shard knows. */
+void lv_sim_sync(struct lv_sim *sim);
 /* Where the queue lives; the test fails when there is no such queue on some shard. */
 uint32_t lv_sim_home(const struct lv_sim *sim, const char *queue);
 /* On no shard. */

@@ -15,10 +15,7 @@ static void answer(struct lv_broker *broker, struct lv_op *op, struct lv_op_answ
     op->from = broker->config.shard;
     op->answer = answer;
     memcpy(op->data, text, size);
-    if (LV_UNLIKELY(broker->topology_lsn > broker->topology_synced_lsn))
-        lv_promise_send(broker, to, op); /* of what it speaks may not be on disk yet */
-    else
-        lv_op_send(broker, to, op);
+    lv_op_send(broker, to, op);
 }
 
 static void fail(struct lv_broker *broker, struct lv_op *op, int error, const struct lv_diag *diag)
@@ -41,6 +38,23 @@ static void answer_counts(struct lv_broker *broker, struct lv_op *op, uint64_t m
     struct lv_op_answer counts = {.message_count = messages, .consumer_count = consumers};
 
     answer(broker, op, counts, "");
+}
+
+/* Says of a declare that the queue is there, so that has to be on disk: somebody else's declare may
+ * be on its way. */
+static void answer_query(struct lv_broker *broker, const struct lv_queue *queue, struct lv_op *op)
+{
+    uint32_t to = op->from;
+
+    op->answer = (struct lv_op_answer){
+        .pending = op->command.pending,
+        .message_count = lv_queue_ready_count(queue),
+        .consumer_count = queue->consumer_count,
+    };
+    op->kind = LV_OP_ANSWER;
+    op->from = broker->config.shard;
+    op->data[0] = '\0';
+    lv_promise_topology(broker, to, op);
 }
 
 /* The queue is on its way out (`is_here`), or unknown: then it has gone since the other shard
@@ -241,7 +255,7 @@ void lv_command_run(struct lv_broker *broker, struct lv_op *op)
     else if (queue == NULL)
         fail_gone(broker, op, entry != NULL);
     else if (op->kind == LV_OP_QUERY)
-        answer_counts(broker, op, lv_queue_ready_count(queue), queue->consumer_count);
+        answer_query(broker, queue, op);
     else if (op->kind == LV_OP_DELETE)
         run_delete(broker, queue, op);
     else if (op->kind == LV_OP_PURGE)

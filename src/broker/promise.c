@@ -99,6 +99,14 @@ void lv_promise_send(struct lv_broker *broker, uint32_t shard, struct lv_op *op)
     promise->shard = shard;
 }
 
+void lv_promise_topology(struct lv_broker *broker, uint32_t shard, struct lv_op *op)
+{
+    if (LV_UNLIKELY(broker->topology_lsn > broker->topology_synced_lsn))
+        lv_promise_send(broker, shard, op);
+    else
+        lv_op_send(broker, shard, op);
+}
+
 void lv_promises_keep(struct lv_broker *broker)
 {
     struct lv_promises *promises = &broker->promises;

@@ -43,5 +43,7 @@ void lv_promise_confirm(struct lv_broker *broker, struct lv_channel *channel, ui
 /* Takes the operation, to be sent to `shard` when all that has been logged is on disk; at once
  * when it is, or without a log. Without memory for that the program ends. */
 void lv_promise_send(struct lv_broker *broker, uint32_t shard, struct lv_op *op);
+/* The same of what depends on the topology alone: it does not wait for messages. */
+void lv_promise_topology(struct lv_broker *broker, uint32_t shard, struct lv_op *op);
 /* Keeps what is due now. */
 void lv_promises_keep(struct lv_broker *broker);
