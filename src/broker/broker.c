@@ -34,6 +34,8 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_list_init(&broker->leaving);
     lv_list_init(&broker->redeclaring);
     lv_list_init(&broker->remotes);
+    lv_list_init(&broker->segments);
+    lv_list_init(&broker->dead_segments);
     lv_promises_init(&broker->promises);
     lv_random_seed(&broker->random, config->seed);
     broker->last_queue_id = config->first_serial;
@@ -77,6 +79,15 @@ static void drop_leaving(struct lv_broker *broker)
         lv_free(lv_container(link, struct lv_channel, link));
 }
 
+/* What is known of them; the files stay. */
+static void drop_segments(struct lv_list *segments)
+{
+    struct lv_link *link;
+
+    while ((link = lv_list_pop_front(segments)) != NULL)
+        lv_free(lv_container(link, struct lv_segment_use, link));
+}
+
 /* Clients are gone first, as their channels hold subscribers; queues go before the pool that their
  * refs come from. */
 void lv_broker_free(struct lv_broker *broker)
@@ -92,6 +103,8 @@ void lv_broker_free(struct lv_broker *broker)
     lv_topology_fini(&broker->topology);
     drop_ops(&broker->local);
     drop_ops(&broker->waiting);
+    drop_segments(&broker->segments);
+    drop_segments(&broker->dead_segments);
     lv_promises_fini(&broker->promises);
     drop_ops(&broker->early);
     lv_router_fini(&broker->router);
@@ -133,6 +146,8 @@ static void drain(struct lv_broker *broker)
             lv_queue_touch(queue);
         if (LV_UNLIKELY(queue->kept != NULL))
             lv_kept_note(queue);
+        if (LV_UNLIKELY(queue->cold != NULL))
+            lv_cold_read_ahead(queue);
     }
 }
 
@@ -167,6 +182,11 @@ void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret
         store.memory_size + broker->refs_pool.memory_size + broker->memory_size;
 }
 
+bool lv_broker_is_warm(const struct lv_broker *broker, struct lv_ref ref)
+{
+    return (ref.flags & LV_REF_LOGGED) == 0 || lv_log_view(broker->config.log, ref.lsn) != NULL;
+}
+
 const void *lv_broker_view(const struct lv_broker *broker, struct lv_ref ref)
 {
     const void *record;
@@ -194,6 +214,7 @@ void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn)
     assert(topology_lsn >= broker->topology_synced_lsn);
     broker->topology_synced_lsn = topology_lsn;
     lv_promises_keep(broker);
+    lv_cold_drop_dead(broker);
     lv_broker_settle_local(broker);
 }
 

@@ -26,6 +26,7 @@
 #include "store/store.h"
 
 struct lv_broker;
+struct lv_cold_ops;
 struct lv_client;
 struct lv_channel;
 struct lv_op; /* a message between shards, broker/op.h */
@@ -41,6 +42,9 @@ struct lv_broker_config {
     struct lv_store *store;                 /* view  outlives the broker */
     uint64_t first_serial;                  /* of queue ids: above all of earlier runs */
     struct lv_log *log;                     /* view  outlives it; NULL: nothing outlives us */
+    const struct lv_cold_ops *cold;         /* view  with a log only */
+    void *cold_ctx;                         /* view */
+    uint64_t first_segment;                 /* segments with lower numbers are of earlier runs */
     const struct lv_properties *properties; /* view  NULL: no message has any headers */
     struct lv_hash_key hash_key;            /*      the same on every shard */
     uint64_t seed;       /*       for generated names; different on every shard */

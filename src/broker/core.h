@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "broker/broker.h"
+#include "broker/cold.h"
 #include "broker/kept.h"
 #include "broker/op.h"
 #include "broker/promise.h"
@@ -41,6 +42,8 @@ struct lv_broker {
     struct lv_map clients;      /* own   by id */
     struct lv_map reply_tos;    /* view  struct lv_reply_to by name, of channels here */
     struct lv_list remotes;     /* own   subscribers of channels of other shards */
+    struct lv_list segments;      /* own   of lv_segment_use.link */
+    struct lv_list dead_segments; /* own   go when the log is on disk */
     struct lv_promises promises;
     uint64_t topology_lsn;        /* of the last durable change applied here, in shard 0's log */
     uint64_t topology_synced_lsn; /* changes below it survive */
@@ -151,6 +154,8 @@ struct lv_channel {
  */
 _Noreturn void lv_broker_exhausted(void);
 /* The message's record, valid as lv_store_view() says. */
+/* Are its bytes in memory? */
+bool lv_broker_is_warm(const struct lv_broker *broker, struct lv_ref ref);
 const void *lv_broker_view(const struct lv_broker *broker, struct lv_ref ref);
 /* NULL when no queue of this shard has the id. */
 struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id);

@@ -146,6 +146,8 @@ static struct lv_record_queue *new_record(struct lv_queue *queue, enum lv_record
         return NULL;
     *(struct lv_record_queue *)payload = say(queue);
     kept->delivered = lv_queue_delivered(queue);
+    if (kind == LV_RECORD_STATE || kept->first_record == 0)
+        kept->first_record = lsn;
     kept->record = lsn;
     kept->open = payload;
     return payload;
@@ -170,7 +172,7 @@ static uint32_t count_of(const struct lv_record_queue *record)
 }
 
 /* A crash may bring back what this says is gone; that is all that happens when it can't be said. */
-static void log_settle(struct lv_queue *queue, uint64_t seq)
+static void log_settle(struct lv_queue *queue, uint64_t from, uint64_t to)
 {
     struct lv_record_queue *record = open_record(queue);
     struct lv_record_range *range = NULL;
@@ -179,8 +181,8 @@ static void log_settle(struct lv_queue *queue, uint64_t seq)
         uint32_t count = count_of(record);
         range = ranges_of(record) + count;
         *record = say(queue);
-        if (LV_LIKELY(count > 0 && range[-1].to + 1 == seq)) {
-            range[-1].to = seq;
+        if (LV_LIKELY(count > 0 && range[-1].to + 1 == from)) {
+            range[-1].to = to;
             return;
         }
         range = count >= RANGES_MAX
@@ -193,22 +195,45 @@ static void log_settle(struct lv_queue *queue, uint64_t seq)
             return;
         range = ranges_of(record);
     }
-    *range = (struct lv_record_range){.from = seq, .to = seq};
+    *range = (struct lv_record_range){.from = from, .to = to};
 }
 
-void lv_kept_settle(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
-                    struct lv_ref ref)
+void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                     struct lv_ref ref)
 {
-    assert((ref.flags & LV_REF_LOGGED) != 0);
-    lv_log_release(broker->config.log, ref.lsn);
-    if (queue == NULL || queue->kept == NULL)
+    if ((ref.flags & LV_REF_LOGGED) != 0)
+        lv_log_release(broker->config.log, ref.lsn);
+    else
+        lv_store_release(broker->config.store, ref);
+    if (queue == NULL)
         return; /* with the queue all of its messages are gone */
-    assert(!lv_seqs_has(&queue->kept->gone, seq));
-    assert(queue->kept->live_count > 0);
-    queue->kept->live_count--;
-    if (lv_seqs_add(&queue->kept->gone, seq) < 0)
-        lv_broker_exhausted();
-    log_settle(queue, seq);
+    if (queue->kept != NULL && (ref.flags & (LV_REF_LOGGED | LV_REF_KEPT)) != 0) {
+        assert(!lv_seqs_has(&queue->kept->gone, seq));
+        assert(queue->kept->live_count > 0);
+        queue->kept->live_count--;
+        if (lv_seqs_add(&queue->kept->gone, seq) < 0)
+            lv_broker_exhausted();
+        log_settle(queue, seq, seq);
+    }
+    if (LV_UNLIKELY(queue->cold != NULL))
+        lv_cold_settled(queue, seq);
+}
+
+void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
+{
+    struct lv_kept *kept = queue->kept;
+    bool any = false;
+
+    for (uint64_t seq = from; seq <= to; seq++) {
+        if (lv_seqs_has(&kept->gone, seq))
+            continue;
+        if (lv_seqs_add(&kept->gone, seq) < 0)
+            lv_broker_exhausted();
+        kept->live_count--;
+        any = true;
+    }
+    if (any)
+        log_settle(queue, from, to);
 }
 
 void lv_kept_note(struct lv_queue *queue)

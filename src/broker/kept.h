@@ -22,7 +22,9 @@ struct lv_kept {
     struct lv_record_queue *open; /* view  its payload, as long as it may be changed */
     uint64_t delivered;           /*       as that record says, see struct lv_record_queue */
     uint64_t live_count;          /*       messages that would be there after a restart */
-    uint64_t fresh, fresh_end;    /* numbers of restored messages that were never delivered */
+    uint64_t first_record;        /* LSN of the oldest record that is needed, 0: none */
+    uint64_t old; /* numbers below were delivered before the restart, or might have been */
+    uint64_t fresh, fresh_end; /* numbers of loaded messages that were never delivered */
 };
 
 /* Does the queue keep persistent messages? */
@@ -37,9 +39,12 @@ void lv_kept_free(struct lv_kept *kept);
  * are to be written: one place or two, else NULL. -LV_E_NOMEM: nothing happened. */
 int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
                    uint32_t size, void *ret_records[2]) LV_MUST_CHECK;
-/* The message with this number is gone from the queue, which is NULL when it is gone itself. */
-void lv_kept_settle(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
-                    struct lv_ref ref);
+/* lv_queue_release() of a message that the log, a segment or both know of; the queue is NULL when
+ * it is gone itself. */
+void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                     struct lv_ref ref);
+/* All numbers of the range that are not gone yet are, whatever has their messages. */
+void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to);
 /* More has been delivered: says so in the log. */
 void lv_kept_note(struct lv_queue *queue);
 /* All that the log has to know of the queue. -LV_E_NOMEM: not all was said. */

@@ -23,7 +23,8 @@ struct lv_queue *lv_queue_new(struct lv_broker *broker, struct lv_queue_entry *e
 uint64_t lv_queue_ready_count(const struct lv_queue *queue)
 {
     assert(queue->returned_count <= queue->returned_capacity);
-    return queue->ready.count + queue->returned_count;
+    return queue->ready.count + queue->returned_count +
+           (queue->cold == NULL ? 0 : queue->cold->waiting_count);
 }
 
 /* Once per turn however many messages came: the drain looks at all of them together. */
@@ -37,7 +38,7 @@ void lv_queue_touch(struct lv_queue *queue)
 /* The sequence is what gives a requeued message its place again. */
 int lv_queue_push(struct lv_queue *queue, struct lv_ref ref)
 {
-    int rc = lv_refs_push(&queue->ready, &queue->broker->refs_pool, ref);
+    int rc = lv_refs_push(&queue->ready, &queue->broker->refs_pool, queue->next_seq, ref);
 
     if (rc < 0)
         return rc;
@@ -103,7 +104,8 @@ static void drop_returned(struct lv_queue *queue)
     }
 }
 
-/* Everything returned was taken from the front once, so it is older than all of the deque. */
+/* Everything returned was taken from the front once, so it is older than all of the deque; what
+ * waits in segments stands between them. */
 bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
 {
     assert(ret_seq != NULL);
@@ -111,16 +113,17 @@ bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_re
     if (LV_UNLIKELY(queue->returned_count > 0)) {
         *ret_seq = queue->returned[0].seq;
         *ret_ref = queue->returned[0].ref;
+    } else if (LV_UNLIKELY(queue->cold != NULL && queue->cold->waiting_count > 0)) {
+        return false;
     } else if (queue->ready.count > 0) {
-        *ret_seq = queue->next_seq - queue->ready.count;
-        *ret_ref = lv_refs_first(&queue->ready);
+        *ret_ref = lv_refs_first(&queue->ready, ret_seq);
     } else {
         return false;
     }
-    return true;
+    return LV_LIKELY(lv_broker_is_warm(queue->broker, *ret_ref));
 }
 
-/* What lv_queue_peek() has shown is somebody else's now. */
+/* What lv_queue_peek() has shown, or would show if it were in memory, is somebody else's now. */
 static void pop(struct lv_queue *queue)
 {
     assert(lv_queue_ready_count(queue) > 0);
@@ -159,7 +162,7 @@ static int grow_returned(struct lv_queue *queue)
 /* Back to its place (0-9-1 basic.reject, requeue), as a heap by sequence has it. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
 {
-    assert(seq < queue->next_seq - queue->ready.count); /* it has left the deque */
+    assert(seq < queue->next_seq);
     if (queue->returned_count == queue->returned_capacity && grow_returned(queue) < 0)
         lv_broker_exhausted();
     queue->returned[queue->returned_count] = (struct lv_returned){.seq = seq, .ref = ref};
@@ -169,31 +172,47 @@ void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
 }
 
 /* Purge takes what is ready; what is out with consumers is theirs. */
+/* Numbers below may have been delivered; the first that wait were not, unless they were returned.
+ */
 uint64_t lv_queue_delivered(const struct lv_queue *queue)
 {
-    const struct lv_kept *kept = queue->kept;
+    uint64_t seq = queue->next_seq;
 
-    assert(queue->next_seq >= queue->ready.count);
-    return kept != NULL && kept->fresh < kept->fresh_end ? kept->fresh
-                                                         : queue->next_seq - queue->ready.count;
+    if (queue->kept != NULL && queue->kept->fresh < queue->kept->fresh_end)
+        seq = queue->kept->fresh;
+    else if (queue->cold != NULL && queue->cold->waiting_count > 0)
+        seq = queue->cold->next;
+    else if (queue->ready.count > 0)
+        (void)lv_refs_first(&queue->ready, &seq);
+    return queue->kept != NULL && queue->kept->old > seq ? queue->kept->old : seq;
 }
 
 void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
                       struct lv_ref ref)
 {
-    if (LV_LIKELY((ref.flags & LV_REF_LOGGED) == 0))
+    if (LV_LIKELY((ref.flags & (LV_REF_LOGGED | LV_REF_KEPT | LV_REF_COLD)) == 0))
         lv_store_release(broker->config.store, ref);
     else
-        lv_kept_settle(broker, queue, seq, ref);
+        lv_kept_release(broker, queue, seq, ref);
 }
 
+/* Without looking at any of them: what is not in memory goes as well. */
 uint64_t lv_queue_clear(struct lv_queue *queue)
 {
     uint64_t count = 0, seq;
     struct lv_ref ref;
 
     assert(queue->broker->stats.ready >= lv_queue_ready_count(queue));
-    while (lv_queue_take(queue, &seq, &ref)) {
+    while (queue->returned_count > 0) {
+        struct lv_returned first = queue->returned[0];
+        pop(queue);
+        lv_queue_release(queue->broker, queue, first.seq, first.ref);
+        count++;
+    }
+    count += lv_cold_clear(queue);
+    while (queue->ready.count > 0) {
+        ref = lv_refs_first(&queue->ready, &seq);
+        pop(queue);
         lv_queue_release(queue->broker, queue, seq, ref);
         count++;
     }
@@ -243,6 +262,8 @@ void lv_queue_free(struct lv_queue *queue)
     lv_kept_free(queue->kept);
     queue->kept = NULL;
     lv_queue_clear(queue);
+    lv_cold_free(queue);
+    lv_link_clear(&queue->spill_link);
     lv_link_clear(&queue->dirty_link);
     lv_refs_fini(&queue->ready, &queue->broker->refs_pool);
     lv_free(queue);
@@ -290,9 +311,12 @@ bool lv_queue_drain(struct lv_queue *queue, uint32_t budget)
         }
         uint64_t seq = 0;
         struct lv_ref ref = {0};
-        bool found = lv_queue_peek(queue, &seq, &ref);
-        assert(found);
-        if (LV_UNLIKELY(!found || !lv_consumer_deliver(consumer, seq, ref)))
+        if (LV_UNLIKELY(!lv_queue_peek(queue, &seq, &ref))) {
+            bool comes = lv_cold_want(queue); /* and will touch the queue */
+            assert(comes);
+            return !comes;
+        }
+        if (LV_UNLIKELY(!lv_consumer_deliver(consumer, seq, ref)))
             return true; /* out of memory: next turn */
         pop(queue);
     }

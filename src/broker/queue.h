@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 struct lv_broker;
+struct lv_cold;
 struct lv_consumer;
 struct lv_kept;
 struct lv_queue_entry;
@@ -32,6 +33,8 @@ struct lv_queue {
     struct lv_broker *broker;     /* view */
     struct lv_queue_entry *entry; /* view  the directory's; owns us */
     struct lv_kept *kept;         /* own   what the log has of it; NULL: nothing */
+    struct lv_cold *cold;         /* own   what lies in segments; NULL: nothing */
+    struct lv_link spill_link;    /* view  while something is spilled */
     struct lv_refs ready;         /* own */
     struct lv_returned *returned; /* own   binary heap, smallest seq first */
     uint32_t returned_count;

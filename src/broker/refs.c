@@ -5,13 +5,15 @@
 
 #define CHUNK_SMALL      12u  /* references: 200 bytes, for queues with little in them */
 #define CHUNK_FULL       254u /* references: 4 KiB */
+#define GAP_MAX          8u   /* numbers that are left out within a chunk */
 #define LV_REFS_POOL_MAX 64u
 
 /* A link of the deque: filled at the end of the last one, emptied at the start of the first. */
 struct lv_refs_chunk {
     struct lv_refs_chunk *next; /* own */
     uint32_t capacity;
-    uint32_t reserved;
+    uint32_t end;       /*       of what it has, once there is a next one */
+    uint64_t first_seq; /*       number of refs[0] */
     struct lv_ref refs[];
 };
 
@@ -96,17 +98,19 @@ void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool)
 }
 
 /* The first chunk of a deque is small, the ones after it are full: who queues once queues more. */
-static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
+static int grow(struct lv_refs *refs, struct lv_refs_pool *pool, uint32_t capacity)
 {
-    struct lv_refs_chunk *chunk = chunk_new(pool, refs->last == NULL ? CHUNK_SMALL : CHUNK_FULL);
+    struct lv_refs_chunk *chunk = chunk_new(pool, capacity);
 
-    assert(refs->last == NULL || refs->tail == refs->last->capacity);
+    assert(refs->last == NULL || refs->tail <= refs->last->capacity);
     if (chunk == NULL)
         return -LV_E_NOMEM;
-    if (refs->last == NULL)
+    if (refs->last == NULL) {
         refs->first = chunk;
-    else
+    } else {
         refs->last->next = chunk;
+        refs->last->end = refs->tail;
+    }
     refs->last = chunk;
     refs->tail = 0;
     return 0;
@@ -115,17 +119,39 @@ static int grow(struct lv_refs *refs, struct lv_refs_pool *pool)
 int lv_refs_reserve(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     assert(refs->last == NULL || refs->tail <= refs->last->capacity);
-    return LV_UNLIKELY(refs->last == NULL || refs->tail == refs->last->capacity) ? grow(refs, pool)
-                                                                                 : 0;
+    if (LV_LIKELY(refs->last != NULL && refs->tail < refs->last->capacity))
+        return 0;
+    return grow(refs, pool, refs->last == NULL ? CHUNK_SMALL : CHUNK_FULL);
+}
+
+/* The number does not follow the last one. */
+static int leave_gap(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq)
+{
+    uint64_t expected = refs->last->first_seq + refs->tail;
+
+    assert(seq > expected);
+    if (seq - expected > GAP_MAX || seq - expected >= refs->last->capacity - refs->tail)
+        return grow(refs, pool, CHUNK_SMALL);
+    for (; expected < seq; expected++)
+        refs->last->refs[refs->tail++] = (struct lv_ref){.size = 0};
+    return 0;
 }
 
 /* Runs once per message and queue; room is nearly always there. */
-int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref)
+int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq, struct lv_ref ref)
 {
     int rc = lv_refs_reserve(refs, pool);
 
+    assert(ref.size > 0);
     if (LV_UNLIKELY(rc < 0))
         return rc;
+    if (LV_UNLIKELY(refs->tail > 0 && seq != refs->last->first_seq + refs->tail)) {
+        rc = leave_gap(refs, pool, seq);
+        if (rc < 0)
+            return rc;
+    }
+    if (refs->tail == 0)
+        refs->last->first_seq = seq;
     refs->last->refs[refs->tail++] = ref;
     refs->count++;
     return 0;
@@ -151,19 +177,25 @@ static void advance(struct lv_refs *refs, struct lv_refs_pool *pool)
 }
 
 /* Looked at before it is taken: a delivery may find no memory. */
-struct lv_ref lv_refs_first(const struct lv_refs *refs)
+struct lv_ref lv_refs_first(const struct lv_refs *refs, uint64_t *ret_seq)
 {
     assert(refs->count > 0);
+    *ret_seq = refs->first->first_seq + refs->head;
     return refs->first->refs[refs->head];
 }
 
-/* An empty deque gives its last chunk back as well. */
+/* An empty deque gives its last chunk back as well. A gap is never first, and never a chunk's end.
+ */
 struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     assert(refs->count > 0);
     struct lv_ref ref = refs->first->refs[refs->head++];
     refs->count--;
-    if (refs->count == 0 || refs->head == refs->first->capacity)
+    assert(ref.size > 0);
+    if (refs->count == 0 || (refs->first != refs->last && refs->head == refs->first->end))
         advance(refs, pool);
+    else
+        while (LV_UNLIKELY(refs->first->refs[refs->head].size == 0))
+            refs->head++;
     return ref;
 }

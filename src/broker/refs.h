@@ -1,6 +1,8 @@
 /*
- * broker/refs.h - a deque of 16-byte references: what waits in a queue, in order.
+ * broker/refs.h - a deque of 16-byte references: what waits in a queue, with its numbers.
  *
+ * Numbers grow, nearly always by one, so a chunk has that of its first reference only; a small gap
+ * is filled with references to nothing, a larger one begins a chunk.
  * A chain of chunks, the first of a queue small, so that a queue with little in it costs little and
  * one with a long backlog 16 bytes a message. An empty deque keeps at most its small chunk. One
  * owner.
@@ -38,11 +40,13 @@ void lv_refs_init(struct lv_refs *refs);
 /* Forgets what is left in it; releasing that in the store is the caller's. */
 void lv_refs_fini(struct lv_refs *refs, struct lv_refs_pool *pool);
 
-/* Takes the ref to the end. -LV_E_NOMEM changes nothing, and the ref stays the caller's. */
-/* Makes sure that the next lv_refs_push() needs no memory. */
+/* Makes sure that the next lv_refs_push() needs no memory, if its number follows the last. */
 int lv_refs_reserve(struct lv_refs *refs, struct lv_refs_pool *pool) LV_MUST_CHECK;
-int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, struct lv_ref ref) LV_MUST_CHECK;
-/* The oldest, which stays. The deque must not be empty. */
-struct lv_ref lv_refs_first(const struct lv_refs *refs);
+/* Takes the ref, whose size is not 0, to the end; `seq` is above all before. -LV_E_NOMEM changes
+ * nothing, and the ref stays the caller's. */
+int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq,
+                 struct lv_ref ref) LV_MUST_CHECK;
+/* The oldest, which stays, and its number. The deque must not be empty. */
+struct lv_ref lv_refs_first(const struct lv_refs *refs, uint64_t *ret_seq);
 /* The deque must not be empty. */
 struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool);

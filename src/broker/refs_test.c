@@ -5,12 +5,57 @@
 
 static struct lv_ref ref(uint64_t number)
 {
-    return (struct lv_ref){.lsn = number, .size = (uint32_t)number};
+    return (struct lv_ref){.lsn = number, .size = (uint32_t)number + 1};
 }
 
 static void push(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t number)
 {
-    assert_int_equal(lv_refs_push(refs, pool, ref(number)), 0);
+    assert_int_equal(lv_refs_push(refs, pool, number, ref(number)), 0);
+}
+
+static uint64_t first(const struct lv_refs *refs)
+{
+    uint64_t seq;
+    struct lv_ref oldest = lv_refs_first(refs, &seq);
+
+    assert_int_equal(seq, oldest.lsn);
+    return seq;
+}
+
+/* Small gaps, large ones, and ones around the ends of chunks. */
+static void numbers_come_out_as_they_went_in(void **state)
+{
+    static const uint64_t gaps[] = {1, 2, 3, 8, 9, 10, 200, 100000};
+    struct lv_refs_pool pool;
+    struct lv_random random;
+
+    (void)state;
+    lv_refs_pool_init(&pool);
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        struct lv_refs refs;
+        uint64_t numbers[1000], seq = 0;
+        size_t out = 0;
+        lv_random_seed(&random, seed);
+        lv_refs_init(&refs);
+        for (size_t in = 0; in < LV_COUNT(numbers); in++) {
+            bool is_gap = lv_random_below(&random, 1 + seed % 20) == 0;
+            seq += is_gap ? gaps[lv_random_below(&random, LV_COUNT(gaps))] : 1;
+            numbers[in] = seq;
+            push(&refs, &pool, seq);
+            if (lv_random_below(&random, 3) == 0) {
+                assert_int_equal(first(&refs), numbers[out]);
+                assert_int_equal(lv_refs_pop(&refs, &pool).lsn, numbers[out++]);
+            }
+            assert_int_equal(refs.count, in + 1 - out);
+        }
+        for (; out < LV_COUNT(numbers); out++) {
+            assert_int_equal(first(&refs), numbers[out]);
+            assert_int_equal(lv_refs_pop(&refs, &pool).lsn, numbers[out]);
+        }
+        assert_int_equal(refs.count, 0);
+        lv_refs_fini(&refs, &pool);
+    }
+    lv_refs_pool_fini(&pool);
 }
 
 static void references_come_out_in_order(void **state)
@@ -25,7 +70,7 @@ static void references_come_out_in_order(void **state)
         push(&refs, &pool, i);
     for (uint64_t i = 0; i < 10000; i++) {
         assert_int_equal(refs.count, 10000 - i);
-        assert_int_equal(lv_refs_first(&refs).lsn, i);
+        assert_int_equal(first(&refs), i);
         assert_int_equal(lv_refs_pop(&refs, &pool).lsn, i);
     }
     assert_int_equal(refs.count, 0);
@@ -93,7 +138,7 @@ static void a_push_without_memory_changes_nothing(void **state)
     lv_refs_init(&refs);
     for (uint64_t i = 0; i < 600; i++) {
         lv_alloc_fail_after(1, 0);
-        int rc = lv_refs_push(&refs, &pool, ref(i));
+        int rc = lv_refs_push(&refs, &pool, i, ref(i));
         lv_alloc_fail_after(0, 0);
         assert_true(rc == 0 || rc == -LV_E_NOMEM);
         if (rc < 0)
@@ -110,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(references_come_out_in_order),
+        cmocka_unit_test(numbers_come_out_as_they_went_in),
         cmocka_unit_test(a_deque_is_like_a_plain_one_whatever_is_done_to_it),
         cmocka_unit_test(a_short_queue_costs_little_and_a_long_one_gives_its_memory_back),
         cmocka_unit_test(a_push_without_memory_changes_nothing),

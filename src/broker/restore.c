@@ -56,53 +56,70 @@ int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head
     return 0;
 }
 
+/* Numbers between the queue's last message so far and this one are gone. */
+static int fill_gap(struct lv_queue *queue, uint64_t seq)
+{
+    struct lv_kept *kept = queue->kept;
+    uint64_t from = kept->fresh_end; /* here: behind the last message that was restored */
+
+    if (from == 0 && queue->cold != NULL)
+        from = queue->cold->runs[queue->cold->count - 1].last + 1;
+    kept->fresh_end = seq + 1;
+    return seq > from ? add_range(&kept->gone, from, seq - 1) : 0;
+}
+
+static int restore_place(struct lv_broker *broker, const struct lv_record_place *place,
+                         struct lv_ref ref, bool is_clean)
+{
+    struct lv_queue *queue = find(broker, place->queue_id);
+    int rc;
+
+    if (queue == NULL)
+        return 0;
+    if (lv_queue_kept(queue) == NULL)
+        return -LV_E_NOMEM;
+    if (place->seq >= queue->next_seq)
+        queue->next_seq = place->seq + 1;
+    if (lv_seqs_has(&queue->kept->gone, place->seq))
+        return 0;
+    rc = fill_gap(queue, place->seq);
+    if (!is_clean || place->seq < queue->kept->delivered)
+        ref.flags |= LV_REF_REDELIVERED;
+    if (rc == 0)
+        rc = lv_refs_push(&queue->ready, &broker->refs_pool, place->seq, ref);
+    if (rc < 0)
+        return rc;
+    broker->stats.ready++;
+    queue->kept->live_count++;
+    lv_log_hold(broker->config.log, ref.lsn, 1);
+    return 0;
+}
+
 int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
-                              const struct lv_record_head *head, const uint8_t *payload)
+                              const struct lv_record_head *head, const uint8_t *payload,
+                              bool is_clean)
 {
     const struct lv_record_place *places = (const struct lv_record_place *)(const void *)payload;
     uint32_t places_size = head->count * (uint32_t)sizeof *places;
     struct lv_ref ref = {
         .lsn = lsn + places_size, .size = head->size - places_size, .flags = LV_REF_LOGGED};
+    int rc = 0;
 
-    for (uint32_t i = 0; i < head->count; i++) {
-        struct lv_queue *queue = find(broker, places[i].queue_id);
-        if (queue == NULL)
-            continue;
-        if (lv_queue_kept(queue) == NULL)
-            return -LV_E_NOMEM;
-        if (places[i].seq >= queue->next_seq)
-            queue->next_seq = places[i].seq + 1;
-        if (lv_seqs_has(&queue->kept->gone, places[i].seq))
-            continue;
-        lv_queue_return(queue, places[i].seq, ref);
-        queue->kept->live_count++;
-        lv_log_hold(broker->config.log, ref.lsn, 1);
-    }
-    return 0;
+    for (uint32_t i = 0; rc == 0 && i < head->count; i++)
+        rc = restore_place(broker, &places[i], ref, is_clean);
+    return rc;
 }
 
-/* The heap was filled in order, so it is one still, and every gap in it is gone. */
+/* Behind the last message all is gone as well. */
 static int finish(struct lv_queue *queue, bool is_clean)
 {
     struct lv_kept *kept = queue->kept;
-    uint64_t at = kept->gone.low;
+    int rc = fill_gap(queue, queue->next_seq);
 
-    for (uint32_t i = 0; i < queue->returned_count; i++) {
-        struct lv_returned *returned = &queue->returned[i];
-
-        assert(i == 0 || returned->seq > returned[-1].seq);
-        if (returned->seq > at && add_range(&kept->gone, at, returned->seq - 1) < 0)
-            return -LV_E_NOMEM;
-        at = returned->seq + 1;
-        if (!is_clean || returned->seq < kept->delivered)
-            returned->ref.flags |= LV_REF_REDELIVERED;
-        else if (kept->fresh == kept->fresh_end)
-            kept->fresh = returned->seq;
-        kept->fresh_end = is_clean ? at : 0;
-    }
-    if (queue->next_seq > at)
-        return add_range(&kept->gone, at, queue->next_seq - 1);
-    return 0;
+    kept->fresh = kept->fresh_end = 0;
+    kept->old = is_clean ? kept->delivered : queue->next_seq;
+    kept->first_record = 1; /* somewhere in what there is of the log */
+    return rc;
 }
 
 int lv_broker_restored(struct lv_broker *broker, bool is_clean)

@@ -15,12 +15,13 @@ int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *c
 /* A settle or state record. What is about queues that are not here is left out. */
 int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
                            const uint8_t *payload) LV_MUST_CHECK;
-/* A message record whose payload lies at `lsn` in the log's window. */
+/* A message record whose payload lies at `lsn` in the log's window. `is_clean`: the broker had been
+ * stopped in good order, so who was delivered before is known; else every message might have been.
+ */
 int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
-                              const struct lv_record_head *head, const uint8_t *payload)
-    LV_MUST_CHECK;
-/* All is there. `is_clean`: the broker had been stopped in good order, so who was delivered before
- * is known; else every message might have been. */
+                              const struct lv_record_head *head, const uint8_t *payload,
+                              bool is_clean) LV_MUST_CHECK;
+/* All is there. */
 int lv_broker_restored(struct lv_broker *broker, bool is_clean) LV_MUST_CHECK;
 
 /* The other end: everything that a clean restart needs is in the log, the mark of it last. */

@@ -105,6 +105,7 @@ struct restoring {
     struct lv_shared *shared; /* view */
     struct lv_shard *shard;   /* view */
     struct lv_arena arena;
+    bool is_clean;
     int error;
     uint64_t change_count;
 };
@@ -154,7 +155,8 @@ static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head
     struct restoring *restoring = ctx;
 
     if (restoring->error == 0 && head->kind == LV_RECORD_MESSAGE)
-        restoring->error = lv_broker_restore_message(restoring->shard->broker, lsn, head, payload);
+        restoring->error = lv_broker_restore_message(restoring->shard->broker, lsn, head, payload,
+                                                     restoring->is_clean);
 }
 
 /* After a crash of the process alone what it wrote is there, but perhaps not on the disk. */
@@ -199,6 +201,7 @@ static int restore_queues(struct restoring *restoring, bool is_clean)
     const struct lv_log *log = restoring->shard->durable.log;
     uint64_t end = lv_log_end(log);
 
+    restoring->is_clean = is_clean;
     lv_log_each(log, end, false, restore_gone, restoring);
     lv_log_each(log, end, false, restore_message, restoring);
     if (restoring->error < 0)

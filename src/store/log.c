@@ -374,6 +374,16 @@ void lv_log_release(struct lv_log *log, uint64_t lsn)
     region->live--;
 }
 
+uint64_t lv_log_held(const struct lv_log *log, uint64_t end)
+{
+    uint64_t held = 0;
+
+    for (const struct lv_region *region = log->oldest; region != NULL && region->lsn < end;
+         region = region->next)
+        held += region->live;
+    return held;
+}
+
 void *lv_log_pin(struct lv_log *log, uint64_t lsn)
 {
     struct lv_region *region = find(log, lsn);
@@ -453,8 +463,7 @@ static void each_in_block(const struct lv_region *region, uint64_t at, lv_log_ea
     }
 }
 
-void lv_log_each(const struct lv_log *log, uint64_t end, bool held, lv_log_each_fn *each,
-                 void *ctx)
+void lv_log_each(const struct lv_log *log, uint64_t end, bool held, lv_log_each_fn *each, void *ctx)
 {
     for (const struct lv_region *region = log->oldest; region != NULL && region->lsn < end;
          region = region->next) {

@@ -65,6 +65,8 @@ const void *lv_log_view(const struct lv_log *log, uint64_t lsn);
  * moved past it. */
 void lv_log_hold(struct lv_log *log, uint64_t lsn, uint32_t count);
 void lv_log_release(struct lv_log *log, uint64_t lsn);
+/* Holders of messages in the pages that begin below `end`. */
+uint64_t lv_log_held(const struct lv_log *log, uint64_t end);
 /* Keeps the page with these bytes, which are in the window, until lv_log_unpin(pin). */
 void *lv_log_pin(struct lv_log *log, uint64_t lsn);
 /* Is an lv_out_release_fn. */

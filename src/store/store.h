@@ -18,7 +18,9 @@
 enum lv_ref_flag {
     LV_REF_SHARED = 1u << 0,     /* several holders: the count stands in the record */
     LV_REF_REDELIVERED = 1u << 1, /* its holder's: has been delivered before */
-    LV_REF_LOGGED = 1u << 2       /* lies in the durable log, where `lsn` is a position */
+    LV_REF_LOGGED = 1u << 2,      /* lies in the durable log, where `lsn` is a position */
+    LV_REF_KEPT = 1u << 3,        /* a copy of what is kept elsewhere: settling has to be logged */
+    LV_REF_COLD = 1u << 4         /* a copy of what lies in a segment */
 };
 
 /* A queued message. */

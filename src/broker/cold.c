@@ -1,0 +1,525 @@
+#include "broker/cold.h"
+
+#include "base/alloc.h"
+#include "broker/core.h"
+
+/* So little in `returned` is the sign to read ahead. */
+#define AHEAD_BELOW 256u
+
+/* ---- runs ---- */
+
+static struct lv_cold *cold_of(struct lv_queue *queue)
+{
+    if (queue->cold != NULL)
+        return queue->cold;
+    queue->cold = lv_calloc(1, sizeof *queue->cold);
+    if (queue->cold == NULL)
+        lv_broker_exhausted();
+    lv_list_init(&queue->cold->getters);
+    return queue->cold;
+}
+
+static struct lv_run *add_run(struct lv_cold *cold, struct lv_segment_use *segment, uint64_t seq)
+{
+    if (cold->count == cold->capacity) {
+        uint32_t capacity = cold->capacity == 0 ? 4 : 2 * cold->capacity;
+        struct lv_run *runs = lv_realloc(cold->runs, capacity * sizeof *runs);
+        if (runs == NULL)
+            lv_broker_exhausted();
+        cold->runs = runs;
+        cold->capacity = capacity;
+    }
+    cold->runs[cold->count] = (struct lv_run){.segment = segment, .first = seq, .last = seq};
+    return &cold->runs[cold->count++];
+}
+
+/* The segment getters one message more of the queue. */
+static void add_to_run(struct lv_queue *queue, struct lv_segment_use *segment, uint64_t seq)
+{
+    struct lv_cold *cold = cold_of(queue);
+    struct lv_run *run = cold->count == 0 ? NULL : &cold->runs[cold->count - 1];
+
+    if (run == NULL || run->segment != segment)
+        run = add_run(cold, segment, seq);
+    if (seq < run->first)
+        run->first = seq;
+    if (seq > run->last)
+        run->last = seq;
+    run->live_count++;
+    segment->live_count++;
+}
+
+/* The first run that has numbers at or above `seq`; count when none has. */
+static uint32_t find_run(const struct lv_cold *cold, uint64_t seq)
+{
+    uint32_t low = 0, high = cold->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (cold->runs[middle].last < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Nothing in it is wanted: it goes once that is on disk. */
+static void bury(struct lv_broker *broker, struct lv_segment_use *segment)
+{
+    assert(segment->live_count == 0);
+    segment->dead_lsn = lv_log_end(broker->config.log);
+    segment->topology_lsn = broker->topology_lsn;
+    lv_link_remove(&segment->link);
+    lv_list_push_back(&broker->dead_segments, &segment->link);
+}
+
+static void let_go(struct lv_broker *broker, struct lv_run *run, uint64_t count)
+{
+    assert(run->live_count >= count);
+    assert(run->segment->live_count >= count);
+    run->live_count -= count;
+    run->segment->live_count -= count;
+    if (count > 0 && run->segment->live_count == 0)
+        bury(broker, run->segment);
+}
+
+/* Runs with nothing left, from the front on and wherever they are, go. */
+static void sweep(struct lv_queue *queue)
+{
+    struct lv_cold *cold = queue->cold;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < cold->count; i++)
+        if (cold->runs[i].live_count > 0)
+            cold->runs[kept++] = cold->runs[i];
+    cold->count = kept;
+    if (kept == 0 && cold->waiting_count == 0 && !cold->is_loading &&
+        lv_list_is_empty(&cold->getters)) {
+        lv_free(cold->runs);
+        lv_free(cold);
+        queue->cold = NULL;
+    }
+}
+
+void lv_cold_settled(struct lv_queue *queue, uint64_t seq)
+{
+    struct lv_cold *cold = queue->cold;
+    uint32_t at = find_run(cold, seq);
+
+    if (at == cold->count || cold->runs[at].first > seq)
+        return; /* in the window still */
+    let_go(queue->broker, &cold->runs[at], 1);
+    if (cold->runs[at].live_count == 0)
+        sweep(queue);
+}
+
+void lv_cold_free(struct lv_queue *queue)
+{
+    struct lv_cold *cold = queue->cold;
+    struct lv_link *link;
+
+    if (cold == NULL)
+        return;
+    for (uint32_t i = 0; i < cold->count; i++)
+        let_go(queue->broker, &cold->runs[i], cold->runs[i].live_count);
+    while ((link = lv_list_pop_front(&cold->getters)) != NULL) /* answered that the queue is gone */
+        lv_list_push_back(&queue->broker->local, link);
+    lv_free(cold->runs);
+    lv_free(cold);
+    queue->cold = NULL;
+}
+
+void lv_cold_drop_dead(struct lv_broker *broker)
+{
+    LV_LIST_EACH(&broker->dead_segments, link)
+    {
+        struct lv_segment_use *segment = lv_container(link, struct lv_segment_use, link);
+        if (segment->dead_lsn > lv_log_synced_lsn(broker->config.log) ||
+            segment->topology_lsn > broker->topology_synced_lsn)
+            continue;
+        lv_link_remove(link);
+        broker->config.cold->drop(broker->config.cold_ctx, segment->number);
+        lv_free(segment);
+    }
+}
+
+/* ---- loading ---- */
+
+/* The number of the front, when it has to be loaded. False: it is in memory, or there is none. */
+static bool is_away(const struct lv_queue *queue, uint64_t *ret_seq, bool *ret_one)
+{
+    *ret_one = queue->returned_count > 0;
+    if (queue->returned_count > 0) {
+        *ret_seq = queue->returned[0].seq;
+        return !lv_broker_is_warm(queue->broker, queue->returned[0].ref);
+    }
+    *ret_seq = queue->cold->next;
+    return queue->cold->waiting_count > 0;
+}
+
+static void load(struct lv_queue *queue, uint64_t seq, bool one)
+{
+    struct lv_broker *broker = queue->broker;
+    struct lv_cold *cold = queue->cold;
+    uint32_t at = find_run(cold, seq);
+
+    assert(at < cold->count);
+    if (seq < cold->runs[at].first)
+        seq = cold->runs[at].first;
+    cold->is_loading = true;
+    if (broker->config.cold->load(broker->config.cold_ctx, queue->entry->id,
+                                  cold->runs[at].segment->number, seq, one) < 0)
+        lv_broker_exhausted();
+}
+
+bool lv_cold_want(struct lv_queue *queue)
+{
+    uint64_t seq;
+    bool one;
+
+    if (queue->cold == NULL || (!queue->cold->is_loading && !is_away(queue, &seq, &one)))
+        return false;
+    if (!queue->cold->is_loading)
+        load(queue, seq, one);
+    return true;
+}
+
+void lv_cold_read_ahead(struct lv_queue *queue)
+{
+    const struct lv_cold *cold = queue->cold;
+
+    if (cold != NULL && !cold->is_loading && cold->waiting_count > 0 &&
+        queue->returned_count < AHEAD_BELOW)
+        load(queue, cold->next, false);
+}
+
+/* A copy in memory, as what the queue's holder has from now on. */
+static struct lv_ref copy(struct lv_queue *queue, const struct lv_segment_entry *entry)
+{
+    struct lv_broker *broker = queue->broker;
+    struct lv_ref ref;
+    void *data;
+
+    if (lv_store_append(broker->config.store, entry->size, &ref, &data) < 0)
+        lv_broker_exhausted();
+    memcpy(data, entry->data, entry->size);
+    ref.flags |= LV_REF_COLD;
+    if ((entry->flags & LV_SEGMENT_TRANSIENT) == 0)
+        ref.flags |= LV_REF_KEPT;
+    if ((entry->flags & LV_SEGMENT_REDELIVERED) != 0 ||
+        (queue->kept != NULL && entry->seq < queue->kept->old))
+        ref.flags |= LV_REF_REDELIVERED;
+    return ref;
+}
+
+static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *entry, bool is_ours)
+{
+    struct lv_cold *cold = queue->cold;
+    bool is_persistent = (entry->flags & LV_SEGMENT_TRANSIENT) == 0;
+
+    if (queue->returned_count > 0 && queue->returned[0].seq == entry->seq) {
+        struct lv_ref *ref = &queue->returned[0].ref;
+        uint32_t redelivered = ref->flags & LV_REF_REDELIVERED;
+        if (lv_broker_is_warm(queue->broker, *ref))
+            return;
+        *ref = copy(queue, entry);
+        ref->flags |= redelivered;
+        return;
+    }
+    if (cold->waiting_count == 0 || entry->seq < cold->next)
+        return; /* one that was delivered and waits for its answer */
+    if (is_persistent ? lv_seqs_has(&queue->kept->gone, entry->seq) : !is_ours)
+        return; /* settled, or spilled by a broker that is no more */
+    cold->waiting_count--;
+    cold->next = entry->seq + 1;
+    queue->broker->stats.ready--; /* counted again as it comes back */
+    lv_queue_return(queue, entry->seq, copy(queue, entry));
+}
+
+void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
+                      const struct lv_segment_entry *entries, uint64_t count, uint64_t next)
+{
+    struct lv_queue_entry *entry = lv_broker_home(broker, queue_id);
+    struct lv_queue *queue = entry == NULL ? NULL : entry->queue;
+    struct lv_cold *cold = queue == NULL ? NULL : queue->cold;
+    struct lv_link *link;
+
+    if (cold == NULL)
+        return; /* deleted or purged meanwhile */
+    cold->is_loading = false;
+    for (uint64_t i = 0; i < count; i++)
+        take_entry(queue, &entries[i], segment >= broker->config.first_segment);
+    for (uint32_t i = 0; next == UINT64_MAX && i < cold->count; i++)
+        if (cold->runs[i].segment->number == segment && cold->next <= cold->runs[i].last &&
+            cold->next >= cold->runs[i].first)
+            cold->next = cold->runs[i].last + 1; /* what is left of it can't be read */
+    while ((link = lv_list_pop_front(&cold->getters)) != NULL)
+        lv_list_push_back(&broker->local, link);
+    lv_queue_touch(queue);
+    sweep(queue);
+    lv_broker_settle_local(broker);
+}
+
+/* ---- purging ---- */
+
+/* What was delivered of the first run stays; all behind it waited. */
+static uint64_t waiting_in(const struct lv_cold *cold, uint32_t at)
+{
+    uint64_t behind = 0;
+
+    for (uint32_t i = at + 1; i < cold->count; i++)
+        behind += cold->runs[i].live_count;
+    assert(cold->waiting_count >= behind);
+    return cold->waiting_count - behind;
+}
+
+uint64_t lv_cold_clear(struct lv_queue *queue)
+{
+    struct lv_cold *cold = queue->cold;
+    uint64_t count, first;
+    uint32_t at;
+
+    if (cold == NULL || cold->waiting_count == 0)
+        return 0;
+    at = find_run(cold, cold->next);
+    count = cold->waiting_count;
+    first = waiting_in(cold, at);
+    for (uint32_t i = at; i < cold->count; i++) {
+        struct lv_run *run = &cold->runs[i];
+        if (queue->kept != NULL)
+            lv_kept_settle_range(queue, run->first > cold->next ? run->first : cold->next,
+                                 run->last);
+        let_go(queue->broker, run, i == at ? first : run->live_count);
+    }
+    cold->waiting_count = 0;
+    queue->broker->stats.ready -= count;
+    sweep(queue);
+    return count;
+}
+
+/* ---- spilling ---- */
+
+struct spilling {
+    struct lv_broker *broker;
+    struct lv_segment_use *segment;
+    struct lv_spill *spill;
+    uint64_t capacity;      /* of its entries */
+    struct lv_list touched; /* of lv_queue.spill_link */
+};
+
+/* Twice as much room is made when there is none: what is spilled has left its queue already. */
+static void add_entry(struct spilling *spilling, struct lv_queue *queue, uint64_t seq,
+                      struct lv_bytes record, uint32_t flags)
+{
+    struct lv_spill *spill = spilling->spill;
+
+    if (spill->count == spilling->capacity) {
+        uint64_t capacity = 2 * spilling->capacity;
+        struct lv_segment_entry *entries = lv_realloc(spill->entries, capacity * sizeof *entries);
+        if (entries == NULL)
+            lv_broker_exhausted();
+        spill->entries = entries;
+        spilling->capacity = capacity;
+    }
+    spill->entries[spill->count++] = (struct lv_segment_entry){.queue_id = queue->entry->id,
+                                                               .seq = seq,
+                                                               .data = record.data,
+                                                               .size = (uint32_t)record.size,
+                                                               .flags = flags};
+    add_to_run(queue, spilling->segment, seq);
+}
+
+static void spill_record(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                         const uint8_t *payload)
+{
+    struct spilling *spilling = ctx;
+    const struct lv_record_place *places = (const struct lv_record_place *)(const void *)payload;
+    uint32_t places_size = head->count * (uint32_t)sizeof *places;
+    struct lv_bytes record = lv_bytes(payload + places_size, head->size - places_size);
+
+    (void)lsn;
+    if (head->kind != LV_RECORD_MESSAGE)
+        return;
+    for (uint32_t i = 0; i < head->count; i++) {
+        struct lv_queue_entry *entry = lv_broker_home(spilling->broker, places[i].queue_id);
+        if (entry == NULL || entry->queue->kept == NULL ||
+            lv_seqs_has(&entry->queue->kept->gone, places[i].seq))
+            continue;
+        add_entry(spilling, entry->queue, places[i].seq, record, 0);
+        if (!lv_link_is_linked(&entry->queue->spill_link))
+            lv_list_push_back(&spilling->touched, &entry->queue->spill_link);
+    }
+}
+
+/* A transient message in memory goes along, so that the queue's order stays; its page stays where
+ * it is until it is written. */
+static void spill_transient(struct spilling *spilling, struct lv_queue *queue, uint64_t seq,
+                            struct lv_ref ref)
+{
+    struct lv_store *store = spilling->broker->config.store;
+    struct lv_spill *spill = spilling->spill;
+    struct lv_spilled_ref *refs =
+        lv_realloc(spill->refs, (spill->ref_count + 1) * sizeof *spill->refs);
+
+    if (refs == NULL)
+        lv_broker_exhausted();
+    spill->refs = refs;
+    refs[spill->ref_count++] =
+        (struct lv_spilled_ref){.page = lv_store_pin(store, ref), .ref = ref};
+    add_entry(spilling, queue, seq, lv_bytes(lv_store_view(store, ref), ref.size),
+              LV_SEGMENT_TRANSIENT |
+                  ((ref.flags & LV_REF_REDELIVERED) != 0 ? LV_SEGMENT_REDELIVERED : 0));
+}
+
+/* What waits at the deque's front, up to the last number that the segment has, waits there now. */
+static void move_front(struct spilling *spilling, struct lv_queue *queue)
+{
+    struct lv_cold *cold = queue->cold;
+    uint64_t last = cold->runs[cold->count - 1].last, seq;
+
+    while (queue->ready.count > 0) {
+        struct lv_ref ref = lv_refs_first(&queue->ready, &seq);
+        if (seq > last)
+            return;
+        (void)lv_refs_pop(&queue->ready, &queue->broker->refs_pool);
+        if ((ref.flags & LV_REF_LOGGED) == 0)
+            spill_transient(spilling, queue, seq, ref);
+        if (cold->waiting_count++ == 0)
+            cold->next = seq;
+    }
+}
+
+/* Of every queue that has something to lose, before its last records go. */
+static int log_states(struct lv_broker *broker, uint64_t end)
+{
+    struct lv_queue_entry *entry;
+    uint32_t cursor = 0;
+
+    while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL) {
+        const struct lv_kept *kept = entry->queue->kept;
+        if (kept != NULL && kept->live_count > 0 && kept->first_record < end &&
+            lv_kept_state(entry->queue) < 0)
+            return -LV_E_NOMEM;
+    }
+    return 0;
+}
+
+int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
+                    struct lv_spill *ret_spill)
+{
+    struct spilling spilling = {.broker = broker, .spill = ret_spill};
+    uint64_t live = lv_log_held(broker->config.log, end);
+    struct lv_link *link;
+
+    *ret_spill = (struct lv_spill){.number = number, .end = end};
+    if (log_states(broker, end) < 0)
+        return -LV_E_NOMEM;
+    ret_spill->log_end = lv_log_end(broker->config.log);
+    if (live == 0)
+        return 0;
+    spilling.capacity = live;
+    spilling.segment = lv_calloc(1, sizeof *spilling.segment);
+    ret_spill->entries = lv_alloc(live * sizeof *ret_spill->entries);
+    if (spilling.segment == NULL || ret_spill->entries == NULL) {
+        lv_free(spilling.segment);
+        lv_free(ret_spill->entries);
+        return -LV_E_NOMEM;
+    }
+    lv_list_init(&spilling.touched);
+    spilling.segment->number = number;
+    lv_list_push_back(&broker->segments, &spilling.segment->link);
+    lv_log_each(broker->config.log, end, true, spill_record, &spilling);
+    while ((link = lv_list_pop_front(&spilling.touched)) != NULL)
+        move_front(&spilling, lv_container(link, struct lv_queue, spill_link));
+    if (ret_spill->count == 0) { /* what was held are messages of queues that are gone */
+        lv_link_remove(&spilling.segment->link);
+        lv_free(spilling.segment);
+    }
+    return 0;
+}
+
+void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill)
+{
+    for (uint64_t i = 0; i < spill->ref_count; i++) {
+        lv_store_unpin(spill->refs[i].page);
+        lv_store_release(broker->config.store, spill->refs[i].ref);
+    }
+    lv_free(spill->refs);
+    lv_free(spill->entries);
+    lv_log_forget(broker->config.log, spill->end);
+}
+
+/* ---- start-up ---- */
+
+static struct lv_segment_use *segment_use(struct lv_broker *broker, uint64_t number)
+{
+    struct lv_segment_use *segment;
+
+    if (!lv_list_is_empty(&broker->segments)) {
+        segment = lv_container(broker->segments.head.prev, struct lv_segment_use, link);
+        if (segment->number == number)
+            return segment;
+    }
+    segment = lv_calloc(1, sizeof *segment);
+    if (segment == NULL)
+        return NULL;
+    segment->number = number;
+    lv_list_push_back(&broker->segments, &segment->link);
+    return segment;
+}
+
+/* All in the run that isn't gone is there: what never was counts as gone. */
+static uint64_t count_live(const struct lv_seqs *gone, uint64_t first, uint64_t last)
+{
+    uint64_t from = first < gone->low ? gone->low : first, to, live;
+
+    if (from > last)
+        return 0;
+    live = last - from + 1;
+    while (lv_seqs_next(gone, from, &from, &to) && from <= last) {
+        live -= (to > last ? last : to) - from + 1;
+        from = to + 1;
+    }
+    return live;
+}
+
+int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
+                          const struct lv_segment_run *run)
+{
+    struct lv_queue_entry *entry = lv_broker_home(broker, run->queue_id);
+    struct lv_queue *queue = entry == NULL ? NULL : entry->queue;
+    struct lv_segment_use *segment;
+    struct lv_run *added;
+    uint64_t live;
+
+    if (queue == NULL || !lv_queue_is_keeping(queue))
+        return 0;
+    if (lv_queue_kept(queue) == NULL)
+        return -LV_E_NOMEM;
+    live = count_live(&queue->kept->gone, run->first_seq, run->last_seq);
+    if (run->last_seq >= queue->next_seq)
+        queue->next_seq = run->last_seq + 1;
+    if (live == 0)
+        return 0;
+    segment = segment_use(broker, number);
+    if (segment == NULL)
+        return -LV_E_NOMEM;
+    added = add_run(cold_of(queue), segment, run->first_seq);
+    added->last = run->last_seq;
+    added->live_count = live;
+    segment->live_count += live;
+    queue->cold->next = queue->cold->runs[0].first;
+    queue->cold->waiting_count += live;
+    queue->kept->live_count += live;
+    broker->stats.ready += live;
+    return 0;
+}
+
+bool lv_broker_uses_segment(const struct lv_broker *broker, uint64_t number)
+{
+    LV_LIST_EACH(&broker->segments, link)
+    if (lv_container(link, const struct lv_segment_use, link)->number == number)
+        return true;
+    return false;
+}

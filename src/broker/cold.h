@@ -1,0 +1,106 @@
+/*
+ * broker/cold.h - what of a queue lies in segments: the middle of a long backlog, and old messages
+ * that nobody has settled yet.
+ *
+ * When a part of the log is to be used again, all that lives in it is spilled to a segment
+ * (store/segment.h). Of what waited in the queue only a run stays here: which numbers the segment
+ * has, and how many of them are left. When the queue's front comes there, the next piece is loaded
+ * and served from `returned`, so order is: returned, then runs, then the deque. What was delivered
+ * and not settled is in a run too, but does not wait; should it be returned when its page has gone,
+ * it is loaded by its number. Reading and writing are the server's (struct lv_cold_ops); here is
+ * only who needs what. Owning shard only.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "store/segment.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+
+struct lv_broker;
+struct lv_op;
+struct lv_queue;
+
+/* Bytes that are loaded in one go: read ahead, for as long as the queue's front is there. */
+#define LV_LOAD_SIZE (256u * 1024)
+
+/* A segment, as far as the broker needs to know it. */
+struct lv_segment_use {
+    struct lv_link link; /* view  in lv_broker.segments, then lv_broker.dead_segments */
+    uint64_t number;
+    uint64_t live_count;             /* messages in it that are not settled */
+    uint64_t dead_lsn, topology_lsn; /* dead: goes when the logs are synced up to these */
+};
+
+struct lv_run {
+    struct lv_segment_use *segment; /* view */
+    uint64_t first, last;           /* numbers in the queue */
+    uint64_t live_count;
+};
+
+struct lv_cold {
+    struct lv_run *runs; /* own   ascending */
+    uint32_t count, capacity;
+    uint64_t next;          /*       the next number to be loaded, while some wait */
+    uint64_t waiting_count; /*       messages from there on, all in runs */
+    bool is_loading;
+    struct lv_list getters; /* own   GET operations that wait for the front */
+};
+
+/* A transient message whose page is kept until it is written. */
+struct lv_spilled_ref {
+    struct lv_page *page;
+    struct lv_ref ref;
+};
+
+/* What is spilled: written as one segment, then lv_broker_spilled(). */
+struct lv_spill {
+    struct lv_segment_entry *entries; /* own   point into pages that stay until then */
+    uint64_t count;
+    uint64_t number;  /* of the segment */
+    uint64_t end;     /* LSN: all that lives of the log below it is in here */
+    uint64_t log_end; /* the log must be synced up to here before what is below `end` may go */
+    struct lv_spilled_ref *refs; /* own   transient messages in it */
+    uint64_t ref_count;
+};
+
+/* The server's part. Each answers later, by lv_broker_loaded() and not at all. */
+struct lv_cold_ops {
+    /* Messages of the queue from this number on, LV_LOAD_SIZE bytes; just one when `one`. */
+    int (*load)(void *ctx, uint64_t queue_id, uint64_t segment, uint64_t from_seq, bool one);
+    /* Nothing in the segment is wanted any more. */
+    void (*drop)(void *ctx, uint64_t segment);
+};
+
+/* With its queue: runs let go of their segments. Takes NULL. */
+void lv_cold_free(struct lv_queue *queue);
+/* Is the front of the queue somewhere else? Then it is asked for; true when it will come. */
+bool lv_cold_want(struct lv_queue *queue);
+/* The front has come nearer its end: asks for the next piece before it is needed. */
+void lv_cold_read_ahead(struct lv_queue *queue);
+/* The number is settled: one less in its run, if it is in one. */
+void lv_cold_settled(struct lv_queue *queue, uint64_t seq);
+/* Settles all that waits in runs; returns how many. */
+uint64_t lv_cold_clear(struct lv_queue *queue);
+/* Dead segments whose end is on disk go. */
+void lv_cold_drop_dead(struct lv_broker *broker);
+
+/* ---- for the server ---- */
+
+/* Takes out of the log's window all that lives below `end`, the beginning of one of its files.
+ * -LV_E_NOMEM changes nothing. count 0: nothing lives there, nothing is to be written. */
+int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
+                    struct lv_spill *ret_spill) LV_MUST_CHECK;
+/* The segment is durable, or there was nothing to write: the window moves. Frees what the spill
+ * owns. */
+void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill);
+/* What lv_cold_ops.load asked for; `next`: the number to go on with in the run, UINT64_MAX behind
+ * its last. Entries are copied. */
+void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
+                      const struct lv_segment_entry *entries, uint64_t count, uint64_t next);
+/* Start-up, when all that is gone is known: what a segment has of a queue; segments ascending. */
+int lv_broker_restore_run(struct lv_broker *broker, uint64_t segment,
+                          const struct lv_segment_run *run) LV_MUST_CHECK;
+/* Start-up: is anything in the segment wanted? */
+bool lv_broker_uses_segment(const struct lv_broker *broker, uint64_t segment);
