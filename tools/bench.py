@@ -290,10 +290,9 @@ def best_of(row, values, highest):
     values = [value for value in values if value is not None]
     if not values:
         return None
-    pick = max if highest else min
     if row.figure == 'latency':
-        return tuple(pick(v[i] for v in values) for i in range(2))
-    return pick(values)
+        return min(values, key=lambda pair: pair[1])  # both of one round, the one with the best p99
+    return max(values) if highest else min(values)
 
 
 def ratios_of(row, figures, peer):
