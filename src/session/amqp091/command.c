@@ -25,6 +25,7 @@ struct step {
     const struct lv_table *arguments; /* in the arena */
 };
 
+/* Copied only when there is something to take out, which is nearly never. */
 static void strip(struct name *name, struct lv_bytes from)
 {
     size_t size = 0;
@@ -60,6 +61,7 @@ static int decode_arguments(struct step *step, struct lv_bytes entries)
     return lv_amqp091_table_decode(entries, &step->arena, &step->arguments, &step->fault->diag);
 }
 
+/* An answer without fields, on the method's channel. */
 static void send(const struct step *step, uint32_t id)
 {
     struct lv_amqp091_method method = {.id = id};
@@ -85,6 +87,7 @@ static int channel_flow(const struct step *step)
 
 /* ---- exchange ---- */
 
+/* The core judges names, types and what is there already; here are only the wire's own matters. */
 static int exchange_declare(struct step *step)
 {
     const struct lv_amqp091_exchange_declare *method = &step->method->exchange_declare;
@@ -109,6 +112,7 @@ static int exchange_declare(struct step *step)
     return 0;
 }
 
+/* Answered also when there is no such exchange, as in RabbitMQ. */
 static int exchange_delete(struct step *step)
 {
     const struct lv_amqp091_exchange_delete *method = &step->method->exchange_delete;
@@ -120,43 +124,48 @@ static int exchange_delete(struct step *step)
     return 0;
 }
 
+/* Both names without the line ends that some clients leave in them. */
+static struct lv_exchange_bind make_exchange_bind(struct step *step, struct lv_bytes destination,
+                                                  struct lv_bytes source, struct lv_bytes key)
+{
+    assert(step->channel->core != NULL);
+    strip(&step->names[0], destination);
+    strip(&step->names[1], source);
+    return (struct lv_exchange_bind){
+        .destination = step->names[0].bytes,
+        .source = step->names[1].bytes,
+        .key = key,
+        .arguments = step->arguments,
+    };
+}
+
+/* RabbitMQ's extension: what matches at the source goes on to the destination. */
 static int exchange_bind(struct step *step)
 {
     const struct lv_amqp091_exchange_bind *method = &step->method->exchange_bind;
     struct lv_exchange_bind bind;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_EXCHANGE_BIND);
     if (rc < 0)
         return rc;
-    strip(&step->names[0], method->destination);
-    strip(&step->names[1], method->source);
-    bind = (struct lv_exchange_bind){
-        .destination = step->names[0].bytes,
-        .source = step->names[1].bytes,
-        .key = method->routing_key,
-        .arguments = step->arguments,
-    };
+    bind = make_exchange_bind(step, method->destination, method->source, method->routing_key);
     await_reply(step, method->no_wait);
     lv_exchange_bind_exchange(step->channel->core, &bind);
     return 0;
 }
 
+/* The arguments are part of the binding, so they are decoded here too. */
 static int exchange_unbind(struct step *step)
 {
     const struct lv_amqp091_exchange_unbind *method = &step->method->exchange_unbind;
     struct lv_exchange_bind bind;
     int rc = decode_arguments(step, method->arguments);
 
+    assert(step->method->id == LV_AMQP091_EXCHANGE_UNBIND);
     if (rc < 0)
         return rc;
-    strip(&step->names[0], method->destination);
-    strip(&step->names[1], method->source);
-    bind = (struct lv_exchange_bind){
-        .destination = step->names[0].bytes,
-        .source = step->names[1].bytes,
-        .key = method->routing_key,
-        .arguments = step->arguments,
-    };
+    bind = make_exchange_bind(step, method->destination, method->source, method->routing_key);
     await_reply(step, method->no_wait);
     lv_exchange_unbind_exchange(step->channel->core, &bind);
     return 0;
@@ -164,6 +173,7 @@ static int exchange_unbind(struct step *step)
 
 /* ---- queue ---- */
 
+/* The answer names the queue, which the broker may have chosen. */
 static int queue_declare(struct step *step)
 {
     const struct lv_amqp091_queue_declare *method = &step->method->queue_declare;
@@ -187,6 +197,7 @@ static int queue_declare(struct step *step)
     return 0;
 }
 
+/* if-unused and if-empty are judged where the queue lives, in one step with the deletion. */
 static int queue_delete(struct step *step)
 {
     const struct lv_amqp091_queue_delete *method = &step->method->queue_delete;
@@ -198,6 +209,7 @@ static int queue_delete(struct step *step)
     return 0;
 }
 
+/* The name as it is: RabbitMQ strips line ends only where something is made, bound or deleted. */
 static int queue_purge(const struct step *step)
 {
     const struct lv_amqp091_queue_purge *method = &step->method->queue_purge;
@@ -208,9 +220,11 @@ static int queue_purge(const struct step *step)
     return 0;
 }
 
+/* Both names without line ends; an empty queue is the last one declared. */
 static struct lv_bind make_bind(struct step *step, struct lv_bytes queue, struct lv_bytes exchange,
                                 struct lv_bytes key)
 {
+    assert(step->channel->core != NULL);
     strip(&step->names[0], queue);
     strip(&step->names[1], exchange);
     return (struct lv_bind){
@@ -221,6 +235,7 @@ static struct lv_bind make_bind(struct step *step, struct lv_bytes queue, struct
     };
 }
 
+/* An empty key with an empty queue is the queue's name (0-9-1 queue.bind). */
 static int queue_bind(struct step *step)
 {
     const struct lv_amqp091_queue_bind *method = &step->method->queue_bind;
@@ -236,6 +251,7 @@ static int queue_bind(struct step *step)
     return 0;
 }
 
+/* Has no no-wait in 0-9-1. */
 static int queue_unbind(struct step *step)
 {
     const struct lv_amqp091_queue_unbind *method = &step->method->queue_unbind;
@@ -300,6 +316,7 @@ static int basic_consume(struct step *step)
     return 0;
 }
 
+/* Deliveries may come until the answer, none after it. */
 static int basic_cancel(const struct step *step)
 {
     const struct lv_amqp091_basic_cancel *method = &step->method->basic_cancel;
@@ -310,6 +327,7 @@ static int basic_cancel(const struct step *step)
     return 0;
 }
 
+/* Has no no-wait: the answer is the message. */
 static int basic_get(const struct step *step)
 {
     const struct lv_amqp091_basic_get *method = &step->method->basic_get;
@@ -327,31 +345,39 @@ static int settle(const struct step *step, uint64_t tag, bool multiple, enum lv_
     return lv_channel_settle(step->channel->core, tag, multiple, how, &step->fault->diag);
 }
 
+/* Never answered, so it never pauses the input. */
 static int basic_ack(const struct step *step)
 {
     const struct lv_amqp091_basic_ack *method = &step->method->basic_ack;
 
+    assert(step->method->id == LV_AMQP091_BASIC_ACK);
     return settle(step, method->delivery_tag, method->multiple, LV_SETTLE_ACK);
 }
 
+/* RabbitMQ's extension: a reject of several. */
 static int basic_nack(const struct step *step)
 {
     const struct lv_amqp091_basic_nack *method = &step->method->basic_nack;
 
+    assert(step->method->id == LV_AMQP091_BASIC_NACK);
     return settle(step, method->delivery_tag, method->multiple,
                   method->requeue ? LV_SETTLE_REQUEUE : LV_SETTLE_REJECT);
 }
 
+/* Without requeue the message is gone: there are no dead letters yet. */
 static int basic_reject(const struct step *step)
 {
     const struct lv_amqp091_basic_reject *method = &step->method->basic_reject;
 
+    assert(step->method->id == LV_AMQP091_BASIC_REJECT);
     return settle(step, method->delivery_tag, false,
                   method->requeue ? LV_SETTLE_REQUEUE : LV_SETTLE_REJECT);
 }
 
+/* recover-async is the same without an answer. */
 static int recover(const struct step *step, bool requeue)
 {
+    assert(step->channel->core != NULL);
     if (!requeue) /* RabbitMQ has never kept deliveries for the consumer they went to */
         return lv_fail(&step->fault->diag, -LV_E_NOT_IMPLEMENTED, "requeue=false");
     lv_channel_recover(step->channel->core);
@@ -367,11 +393,13 @@ static int access_request(const struct step *step)
 {
     struct lv_amqp091_method request_ok = {.id = LV_AMQP091_ACCESS_REQUEST_OK};
 
+    assert(step->method->id == LV_AMQP091_ACCESS_REQUEST);
     request_ok.access_request_ok.ticket = 1;
     lv_session_send(step->channel->session, step->channel->number, &request_ok);
     return 0;
 }
 
+/* Confirms and transactions exclude each other, whichever comes first. */
 static int confirm_select(const struct step *step)
 {
     assert(step->method->id == LV_AMQP091_CONFIRM_SELECT);
@@ -384,26 +412,32 @@ static int confirm_select(const struct step *step)
     return 0;
 }
 
+/* Answered at once: nothing has to be asked elsewhere. */
 static int tx_select(const struct step *step)
 {
     int rc = lv_channel_tx_select(step->channel->core, &step->fault->diag);
 
+    assert(step->method->id == LV_AMQP091_TX_SELECT);
     if (rc == 0)
         send(step, LV_AMQP091_TX_SELECT_OK);
     return rc;
 }
 
+/* The input waits, as what follows may depend on what is committed. */
 static int tx_commit(const struct step *step)
 {
+    assert(step->method->id == LV_AMQP091_TX_COMMIT);
     await_reply(step, false);
     lv_channel_tx_commit(step->channel->core);
     return 0;
 }
 
+/* Nothing of it has left the channel, so nothing has to be awaited. */
 static int tx_rollback(const struct step *step)
 {
     int rc = lv_channel_tx_rollback(step->channel->core, &step->fault->diag);
 
+    assert(step->method->id == LV_AMQP091_TX_ROLLBACK);
     if (rc == 0)
         send(step, LV_AMQP091_TX_ROLLBACK_OK);
     return rc;
@@ -412,6 +446,7 @@ static int tx_rollback(const struct step *step)
 /* One flat switch over what a client may send on a channel. */
 static int run(struct step *step)
 {
+    assert(step->channel->state == LV_SESSION_CHANNEL_OPEN);
     switch (step->method->id) {
     case LV_AMQP091_CHANNEL_OPEN:
         return lv_fail(&step->fault->diag, -LV_E_CHANNEL, "second 'channel.open' seen");
@@ -471,12 +506,15 @@ static int run(struct step *step)
     }
 }
 
+/* The step lives on the stack; its two names are left as they are, since clearing 500 bytes for
+ * every acknowledgement would show. */
 static int run_once(struct lv_session_channel *channel, const struct lv_amqp091_method *method,
                     struct lv_fault *fault)
 {
     struct step step;
     int rc;
 
+    assert(channel->core != NULL);
     step.channel = channel;
     step.method = method;
     step.fault = fault;
