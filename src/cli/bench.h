@@ -77,6 +77,7 @@ struct lv_bench {
     atomic_bool stop_publishing, stop_consuming;             /* any */
     atomic_bool measuring;  /* any  latencies count between warm-up and the end of the window */
     atomic_uint publishing; /* any  producers that are not done */
+    atomic_uint blocked;    /* any  producers that the broker has told to stop */
     atomic_ullong refused, returned, blocked_ns; /* any */
     atomic_bool failed;                          /* any  `error` says why */
     pthread_mutex_t error_mutex;

@@ -115,7 +115,10 @@ static void await_producers(struct load *load)
             last = moved;
             moved_at = lv_clock_now();
         } else if (lv_clock_now() - moved_at > patience) {
-            lv_bench_fail(&load->bench, "the broker does not confirm or take what was published");
+            lv_bench_fail(&load->bench, "the broker does not confirm or take what was published%s",
+                          atomic_load(&load->bench.blocked) > 0
+                              ? ": it blocks publishers (connection.blocked)"
+                              : "");
         }
         sleep_ns(TICK_NS);
         show_progress(load);

@@ -217,11 +217,15 @@ static int take_confirm(struct lv_bench_producer *producer, const struct lv_amqp
 /* Time in which the broker took nothing, for the report. */
 static void take_blocked(struct lv_bench_producer *producer, bool blocked)
 {
-    if (producer->blocked && !blocked)
+    if (producer->blocked && !blocked) {
         atomic_fetch_add(&producer->bench->blocked_ns, producer->now - producer->blocked_at);
+        atomic_fetch_sub(&producer->bench->blocked, 1);
+    }
     assert(producer->now > 0);
-    if (!producer->blocked)
+    if (!producer->blocked && blocked) {
         producer->blocked_at = producer->now;
+        atomic_fetch_add(&producer->bench->blocked, 1);
+    }
     producer->blocked = blocked;
 }
 
