@@ -108,7 +108,8 @@ static void put_integer(const struct lv_json *json, int64_t integer)
     char text[24];
     int size = snprintf(text, sizeof text, "%" PRId64, integer);
 
-    assert(size > 0 && (size_t)size < sizeof text);
+    assert(size > 0);
+    assert((size_t)size < sizeof text);
     put(json, text, (size_t)size);
 }
 
@@ -118,7 +119,8 @@ static void put_real(const struct lv_json *json, double real)
     char text[32];
     int size = snprintf(text, sizeof text, "%.17g", real);
 
-    assert(size > 0 && (size_t)size < sizeof text);
+    assert(size > 0);
+    assert((size_t)size < sizeof text);
     if (isfinite(real))
         put(json, text, (size_t)size);
     else

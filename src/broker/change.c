@@ -47,8 +47,10 @@ static uint16_t flags_of(const struct lv_change *change)
 static struct head head_of(const struct lv_change *change)
 {
     assert(change->kind <= LV_CHANGE_UNBIND);
-    assert(change->vhost.size <= UINT8_MAX && change->name.size <= UINT8_MAX);
-    assert(change->other.size <= UINT8_MAX && change->key.size <= UINT8_MAX);
+    assert(change->vhost.size <= UINT8_MAX);
+    assert(change->name.size <= UINT8_MAX);
+    assert(change->other.size <= UINT8_MAX);
+    assert(change->key.size <= UINT8_MAX);
     return (struct head){
         .version = VERSION,
         .kind = (uint8_t)change->kind,

@@ -253,7 +253,8 @@ int lv_keeper_start(struct lv_keeper *keeper, struct lv_metadata *metadata, lv_k
     uint64_t applied;
     int rc;
 
-    assert(metadata != NULL && wake != NULL);
+    assert(metadata != NULL);
+    assert(wake != NULL);
     memset(keeper, 0, sizeof *keeper);
     keeper->metadata = metadata;
     keeper->wake = wake;
@@ -279,7 +280,8 @@ int lv_keeper_add(struct lv_keeper *keeper, uint64_t lsn_end, struct lv_bytes ch
 {
     struct lv_keeper_entry *entry = lv_alloc(sizeof *entry + change.size);
 
-    assert(change.size > 0 && change.size <= UINT32_MAX);
+    assert(change.size > 0);
+    assert(change.size <= UINT32_MAX);
     if (entry == NULL)
         return -LV_E_NOMEM;
     if (lv_keeper_error(keeper) != 0) { /* nobody will take it; the log has it */

@@ -19,7 +19,7 @@
 #define ARENA_SIZE ((size_t)256 << 20)
 
 static const char *const sql[LV_SQL_COUNT] = {
-#define STATEMENT_TEXT(name, text) [LV_SQL_##name] = text,
+#define STATEMENT_TEXT(name, text) [LV_SQL_##name] = (text),
     LV_METADATA_STATEMENTS(STATEMENT_TEXT)
 #undef STATEMENT_TEXT
 };
@@ -86,7 +86,9 @@ static int failure(const struct lv_metadata *metadata, int rc, struct lv_diag *d
     int os_error = errno;
     const char *words = metadata->db != NULL ? sqlite3_errmsg(metadata->db) : sqlite3_errstr(rc);
 
-    assert((rc & 0xff) != SQLITE_OK && (rc & 0xff) != SQLITE_ROW && (rc & 0xff) != SQLITE_DONE);
+    assert((rc & 0xff) != SQLITE_OK);
+    assert((rc & 0xff) != SQLITE_ROW);
+    assert((rc & 0xff) != SQLITE_DONE);
     if (is_full(rc, os_error))
         return lv_fail(diag, -LV_E_FULL, "no space left to write %s", metadata->path);
     switch (rc & 0xff) {
@@ -326,51 +328,6 @@ static struct lv_metadata *metadata_new(const char *directory)
     return metadata;
 }
 
-static int open_file(const char *directory, bool read_only, struct lv_metadata **ret_metadata,
-                     struct lv_diag *diag)
-{
-    struct lv_metadata *metadata = metadata_new(directory);
-    int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-    int rc;
-
-    assert(ret_metadata != NULL);
-    if (metadata == NULL)
-        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
-    rc = read_only ? 0 : make_file(directory, metadata->path, diag);
-    errno = 0;
-    if (rc == 0 && sqlite3_open_v2(metadata->path, &metadata->db, flags | SQLITE_OPEN_NOMUTEX,
-                                   NULL) != SQLITE_OK) {
-        rc = failure(metadata,
-                     metadata->db == NULL ? SQLITE_NOMEM : sqlite3_extended_errcode(metadata->db),
-                     diag);
-        if (read_only && access(metadata->path, F_OK) < 0 && errno == ENOENT)
-            rc = lv_fail(diag, -LV_E_NOT_FOUND, "there is no %s", metadata->path);
-    }
-    if (rc == 0) {
-        (void)sqlite3_busy_timeout(metadata->db, BUSY_MS);
-        rc = begin_use(metadata, read_only, diag);
-    }
-    if (rc < 0) {
-        lv_metadata_close(metadata);
-        return rc;
-    }
-    *ret_metadata = metadata;
-    return 0;
-}
-
-int lv_metadata_open(const char *directory, struct lv_metadata **ret_metadata, struct lv_diag *diag)
-{
-    assert(directory != NULL);
-    return open_file(directory, false, ret_metadata, diag);
-}
-
-int lv_metadata_open_read_only(const char *directory, struct lv_metadata **ret_metadata,
-                               struct lv_diag *diag)
-{
-    assert(directory != NULL);
-    return open_file(directory, true, ret_metadata, diag);
-}
-
 /* The last one to close moves the write-ahead log into the file. */
 void lv_metadata_close(struct lv_metadata *metadata)
 {
@@ -387,6 +344,101 @@ void lv_metadata_close(struct lv_metadata *metadata)
     lv_free(metadata->json);
     lv_free(metadata->path);
     lv_free(metadata);
+}
+
+/* Takes the metadata when it fails. */
+static int connect(struct lv_metadata *metadata, const char *name, int flags, struct lv_diag *diag)
+{
+    bool read_only = (flags & SQLITE_OPEN_READONLY) != 0;
+    int rc;
+
+    assert(metadata->db == NULL);
+    errno = 0;
+    rc = sqlite3_open_v2(name, &metadata->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        rc = failure(metadata, rc, diag);
+    if (rc == 0) {
+        (void)sqlite3_busy_timeout(metadata->db, BUSY_MS);
+        rc = begin_use(metadata, read_only, diag);
+    }
+    if (rc < 0)
+        lv_metadata_close(metadata);
+    return rc;
+}
+
+int lv_metadata_open(const char *directory, struct lv_metadata **ret_metadata, struct lv_diag *diag)
+{
+    struct lv_metadata *metadata = metadata_new(directory);
+    int rc;
+
+    assert(ret_metadata != NULL);
+    if (metadata == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    rc = make_file(directory, metadata->path, diag);
+    if (rc < 0) {
+        lv_metadata_close(metadata);
+        return rc;
+    }
+    rc = connect(metadata, metadata->path, SQLITE_OPEN_READWRITE, diag);
+    if (rc == 0)
+        *ret_metadata = metadata;
+    return rc;
+}
+
+/* Has the file's write-ahead log a name? Only while somebody uses it, or after a crash. */
+static bool is_in_use(const struct lv_metadata *metadata, char *name, size_t size)
+{
+    int length = snprintf(name, size, "%s-wal", metadata->path);
+
+    assert(length > 0);
+    assert((size_t)length < size);
+    (void)length;
+    return access(name, F_OK) == 0;
+}
+
+/* The path as a URI, in which SQLite is told that nobody writes to the file: so it makes no others
+ * beside it, and reads what lies where nothing can be written. */
+static void write_uri(const struct lv_metadata *metadata, char *uri, size_t size)
+{
+    char *to = uri + snprintf(uri, size, metadata->path[0] == '/' ? "file://" : "file:");
+
+    for (const char *from = metadata->path; *from != '\0'; from++) {
+        if (strchr("%?#", *from) != NULL)
+            to += snprintf(to, 4, "%%%02x", (unsigned)*from);
+        else
+            *to++ = *from;
+    }
+    (void)snprintf(to, size - (size_t)(to - uri), "?immutable=1");
+    assert(strlen(uri) < size);
+}
+
+int lv_metadata_open_read_only(const char *directory, struct lv_metadata **ret_metadata,
+                               struct lv_diag *diag)
+{
+    struct lv_metadata *metadata = metadata_new(directory);
+    size_t size = strlen(directory) * 3 + 100;
+    char *name = metadata == NULL ? NULL : lv_alloc(size);
+    int rc;
+
+    assert(ret_metadata != NULL);
+    if (name == NULL) {
+        lv_metadata_close(metadata);
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    }
+    if (access(metadata->path, F_OK) < 0) {
+        rc = lv_fail(diag, -LV_E_NOT_FOUND, "there is no %s", metadata->path);
+        lv_metadata_close(metadata);
+    } else {
+        if (is_in_use(metadata, name, size))
+            (void)snprintf(name, size, "%s", metadata->path);
+        else
+            write_uri(metadata, name, size);
+        rc = connect(metadata, name, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, diag);
+    }
+    lv_free(name);
+    if (rc == 0)
+        *ret_metadata = metadata;
+    return rc;
 }
 
 /* ---- settings ---- */
@@ -406,7 +458,8 @@ int lv_metadata_get(struct lv_metadata *metadata, const char *name, uint64_t *re
     bool is_sound = true;
     int rc;
 
-    assert(name != NULL && ret_value != NULL);
+    assert(name != NULL);
+    assert(ret_value != NULL);
     lv_metadata_bind_name(&run, lv_text(name));
     if (lv_metadata_step(&run)) {
         value = (uint64_t)sqlite3_column_int64(run.statement, 0);

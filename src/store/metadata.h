@@ -45,7 +45,8 @@ struct lv_row {
  * -LV_E_LOCKED: somebody else has kept writing to the file for a second. */
 int lv_metadata_open(const char *directory, struct lv_metadata **ret_metadata, struct lv_diag *diag)
     LV_MUST_CHECK;
-/* For checks of a directory that a broker may be using. -LV_E_NOT_FOUND: there is no such file. */
+/* For checks of a directory that a broker may be using; changes and makes nothing when none does.
+ * -LV_E_NOT_FOUND: there is no such file. */
 int lv_metadata_open_read_only(const char *directory, struct lv_metadata **ret_metadata,
                                struct lv_diag *diag) LV_MUST_CHECK;
 /* Takes NULL. */
@@ -85,6 +86,7 @@ int lv_metadata_add(struct lv_metadata *metadata, const struct lv_row *row, stru
 int lv_metadata_delete(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
     LV_MUST_CHECK;
 
-/* All changes of the log below it are in the file. */
+/* All changes of the log below it are in the file. It is never less than where the log begins: if
+ * it is, the end of SQLite's own write-ahead log was lost, which SQLite doesn't tell. */
 int lv_metadata_lsn(struct lv_metadata *metadata, uint64_t *ret_lsn, struct lv_diag *diag)
     LV_MUST_CHECK;

@@ -45,7 +45,8 @@ static struct lv_row normal_row(const struct lv_row *row)
 {
     struct lv_row normal = {.kind = row->kind, .vhost = row->vhost, .name = row->name};
 
-    assert(row->vhost.size <= UINT8_MAX && row->name.size <= UINT8_MAX);
+    assert(row->vhost.size <= UINT8_MAX);
+    assert(row->name.size <= UINT8_MAX);
     switch (row->kind) {
     case LV_ROW_EXCHANGE:
         normal.other = row->other;

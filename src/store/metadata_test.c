@@ -542,6 +542,58 @@ static void a_reader_sees_one_moment_while_another_writes(void **state)
     commit(3);
 }
 
+static unsigned file_count(void)
+{
+    DIR *files = opendir(directory);
+    struct dirent *entry;
+    unsigned count = 0;
+
+    assert_non_null(files);
+    while ((entry = readdir(files)) != NULL)
+        count += entry->d_name[0] != '.';
+    (void)closedir(files);
+    return count;
+}
+
+/* Also on a disk that cannot be written, and in a directory with a name that means something in a
+ * URI. */
+static void reading_what_nobody_uses_leaves_no_trace(void **state)
+{
+    struct lv_metadata *reader = NULL;
+    char renamed[sizeof directory + 10];
+    int rc;
+
+    (void)state;
+    begin();
+    add(queue("q", 65));
+    commit(1);
+    close_it();
+    assert_int_equal(file_count(), 1);
+    (void)snprintf(renamed, sizeof renamed, "%s%%20?a#b", directory);
+    assert_int_equal(rename(directory, renamed), 0);
+    rc = lv_metadata_open_read_only(renamed, &reader, &diag);
+    assert_int_equal(rename(renamed, directory), 0);
+    if (rc < 0)
+        fail_msg("%s", diag.text);
+    assert_string_equal(rows_of(reader), "q q 65@0");
+    assert_int_equal(file_count(), 1);
+    lv_metadata_close(reader);
+    assert_int_equal(file_count(), 1);
+}
+
+static void what_a_crash_left_in_the_write_ahead_log_is_read(void **state)
+{
+    struct lv_metadata *reader = NULL;
+
+    (void)state;
+    begin();
+    add(queue("q", 65));
+    commit(1); /* nothing has moved it into the file yet */
+    assert_int_equal(lv_metadata_open_read_only(directory, &reader, &diag), 0);
+    assert_string_equal(rows_of(reader), "q q 65@0");
+    lv_metadata_close(reader);
+}
+
 static void reading_what_is_not_there_makes_nothing(void **state)
 {
     struct lv_metadata *reader = NULL;
@@ -822,6 +874,8 @@ int main(void)
         ON_DISK(names_of_any_bytes_come_back),
         ON_DISK(others_can_read_it),
         ON_DISK(a_reader_sees_one_moment_while_another_writes),
+        ON_DISK(reading_what_nobody_uses_leaves_no_trace),
+        ON_DISK(what_a_crash_left_in_the_write_ahead_log_is_read),
         ON_DISK(reading_what_is_not_there_makes_nothing),
         ON_DISK(a_directory_that_is_not_there_is_named),
         ON_DISK(an_unknown_layout_is_refused_by_name),
