@@ -20,6 +20,7 @@ enum lv_exit {
     X(consume, "print messages as they come")                                                      \
     X(get, "take messages that wait in a queue")                                                   \
     X(bench, "load a broker and measure it")                                                       \
+    X(store, "check or print what a broker has stored")                                            \
     X(docs, "print tables of the manual: settings, limits, man")
 
 #define LV_COMMAND_FUNCTION(name, help) int lv_run_##name(int argc, char **argv);

@@ -213,7 +213,7 @@ static void describe_missing(const struct scan *scan, size_t next, char *text, s
         return;
     assert(next > scan->index);
     lv_logfile_name(file->head.shard, number, name);
-    snprintf(text, size, "; %s is missing", name);
+    snprintf(text, size, "; %s is missing or unusable", name);
 }
 
 static int report_gap(struct scan *scan, const struct gap *gap)
@@ -224,7 +224,7 @@ static int report_gap(struct scan *scan, const struct gap *gap)
                                        .next = next,
                                        .next_offset = gap->offset,
                                        .size = first_lsn(next) + gap->offset - scan->end->lsn};
-    char text[400], missing[LV_DISK_NAME_SIZE + 20];
+    char text[400], missing[LV_DISK_NAME_SIZE + 40];
 
     assert(gap->is_damage);
     describe_missing(scan, gap->index, missing, sizeof missing);
