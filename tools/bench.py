@@ -5,9 +5,9 @@
 
 Every row is measured in turn on each broker, again and again, and the median counts; ratios are
 medians of the ratios within one round, so that a slow minute of the machine hits all alike. Beside
-a median ratio stands the best round's. Where the relay's own figures lie a quarter apart the
-machine is noisy; such a row has at least five rounds, and the best one counts (with --best: of
-every row). The brokers that wait are stopped (SIGSTOP) meanwhile. All of them are started here, on
+a median ratio stands the one of both brokers' best rounds. Where the relay's own figures lie a
+quarter apart the machine is noisy; such a row has at least five rounds, and the best ones count
+(with --best: of every row). The brokers that wait are stopped (SIGSTOP) meanwhile. All of them are started here, on
 loopback, on free ports and in a directory that is removed afterwards; RabbitMQ is Debian's, if it
 is installed. Every run has an end: what is not over in time is recorded as failed, with what it
 waited for.
@@ -316,21 +316,36 @@ def show_ratio(row, ratio):
     return f'{ratio:.0f}' if ratio >= 10 else f'{ratio:.2g}'
 
 
-def show_ratios(row, ratios):
-    """The median, and the best round's where it differs."""
-    median = show_ratio(row, median_of(row, ratios))
-    best = show_ratio(row, best_of(row, ratios, row.more_is_better()))
+def best_ratio(row, figures, peer):
+    """Of both brokers' best rounds: noise takes from either, and a bad round of the peer's must
+    not make Leveret look good."""
+    highest = row.more_is_better()
+    ours = best_of(row, figures['leveret'], highest)
+    theirs = best_of(row, figures.get(peer, []), highest)
+    if not ours or not theirs:
+        return None
+    if row.figure == 'latency':
+        return ours[0] / theirs[0], ours[1] / theirs[1]
+    return ours / theirs
+
+
+def show_ratios(row, figures, peer):
+    """The median, and that of the best rounds where it differs."""
+    median = show_ratio(row, median_of(row, ratios_of(row, figures, peer)))
+    best = show_ratio(row, best_ratio(row, figures, peer))
     return median if best == median else f'{median} (best {best})'
 
 
 def verdict(row, figures, best):
     """yes, no, or nothing where there is no aim or no peer to compare with. With `best` the best
-    round counts and not the median."""
-    def counted(values):
-        return best_of(row, values, row.more_is_better()) if best else median_of(row, values)
-
-    ours = counted(figures['leveret'])
-    rabbit, relay = (counted(ratios_of(row, figures, peer)) for peer in ('rabbitmq', 'relay'))
+    rounds count and not the median."""
+    if best:
+        ours = best_of(row, figures['leveret'], row.more_is_better())
+        rabbit, relay = (best_ratio(row, figures, peer) for peer in ('rabbitmq', 'relay'))
+    else:
+        ours = median_of(row, figures['leveret'])
+        rabbit, relay = (median_of(row, ratios_of(row, figures, peer))
+                         for peer in ('rabbitmq', 'relay'))
     if ours is None:
         return 'no'
     checks = []
@@ -356,8 +371,7 @@ def table(rows, all_figures, always_best):
         figures = all_figures[row.name]
         cells = [show(row, median_of(row, figures.get(peer, [])))
                  for peer in ('rabbitmq', 'relay', 'leveret')]
-        cells += [show_ratios(row, ratios_of(row, figures, peer))
-                  for peer in ('rabbitmq', 'relay')]
+        cells += [show_ratios(row, figures, peer) for peer in ('rabbitmq', 'relay')]
         met = verdict(row, figures, always_best or is_noisy(row, figures))
         lines.append('| ' + ' | '.join([row.title, *cells, row.aims(), met]) + ' |')
     return '\n'.join(lines)
