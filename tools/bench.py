@@ -4,13 +4,13 @@
   tools/bench.py [--build DIR] [--quick] [--runs N] [--seconds S] [--best] [--only ROW,...] [--list]
 
 Every row is measured in turn on each broker, again and again, and the median counts; ratios are
-medians of the ratios within one round, so that a slow minute of the machine hits all alike. Beside
-a median ratio stands the one of both brokers' best rounds. Where the relay's own figures lie a
-quarter apart the machine is noisy; such a row has at least five rounds, and the best ones count
-(with --best: of every row). The brokers that wait are stopped (SIGSTOP) meanwhile. All of them are started here, on
-loopback, on free ports and in a directory that is removed afterwards; RabbitMQ is Debian's, if it
-is installed. Every run has an end: what is not over in time is recorded as failed, with what it
-waited for.
+medians of the ratios within one round, so that a slow minute of the machine hits all alike.
+Beside a median ratio stands the one of both brokers' best rounds. Where the relay's own figures
+lie a quarter apart the machine is noisy; such a row has at least five rounds, and the best ones
+count (with --best: of every row). The brokers that wait are stopped (SIGSTOP) meanwhile. All of
+them are started here, on loopback, on free ports and in a directory that is removed afterwards;
+RabbitMQ is Debian's, if it is installed. Every run has an end: what is not over in time is
+recorded as failed, with what it waited for.
 Processor time is that of the broker's process, so the load generator beside it does not count.
 Results go to DIR/bench: results.jsonl (every run) and table.md. Exit code 1: something was lost, or
 a broker did not work; missed aims are shown but are no failure, as machines differ.
