@@ -37,13 +37,16 @@ typedef void lv_op_send_fn(void *ctx, uint32_t to, struct lv_op *op);
 
 /* Copied by lv_broker_new(), but for what the pointers lead to. */
 struct lv_broker_config {
-    uint32_t shard;                         /* this one's number */
-    uint32_t shard_count;                   /* 1 … 64 */
-    struct lv_store *store;                 /* view  outlives the broker */
-    uint64_t first_serial;                  /* of queue ids: above all of earlier runs */
-    struct lv_log *log;                     /* view  outlives it; NULL: nothing outlives us */
-    const struct lv_cold_ops *cold;         /* view  with a log only */
-    void *cold_ctx;                         /* view */
+    uint32_t shard;                 /* this one's number */
+    uint32_t shard_count;           /* 1 … 64 */
+    struct lv_store *store;         /* view  outlives the broker */
+    uint64_t first_serial;          /* of queue ids: above all of earlier runs */
+    struct lv_log *log;             /* view  outlives it; NULL: nothing outlives us */
+    const struct lv_cold_ops *cold; /* view  with a log only */
+    /* With a log, on shard 0: a change of what is durable was logged, as lv_change_encode() wrote
+     * it and valid during the call; its record ends at `lsn_end`. */
+    void (*changed)(void *ctx, uint64_t lsn_end, struct lv_bytes change);
+    void *log_ctx;                          /* view  of `changed` and `cold` */
     uint64_t first_segment;                 /* segments with lower numbers are of earlier runs */
     const struct lv_properties *properties; /* view  NULL: no message has any headers */
     struct lv_hash_key hash_key;            /*      the same on every shard */

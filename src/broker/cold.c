@@ -139,7 +139,7 @@ void lv_cold_drop_dead(struct lv_broker *broker)
             segment->topology_lsn > broker->topology_synced_lsn)
             continue;
         lv_link_remove(link);
-        broker->config.cold->drop(broker->config.cold_ctx, segment->number);
+        broker->config.cold->drop(broker->config.log_ctx, segment->number);
         lv_free(segment);
     }
 }
@@ -168,7 +168,7 @@ static void load(struct lv_queue *queue, uint64_t seq, bool one)
     if (seq < cold->runs[at].first)
         seq = cold->runs[at].first;
     cold->is_loading = true;
-    if (broker->config.cold->load(broker->config.cold_ctx, queue->entry->id,
+    if (broker->config.cold->load(broker->config.log_ctx, queue->entry->id,
                                   cold->runs[at].segment->number, seq, one) < 0)
         lv_broker_exhausted();
 }

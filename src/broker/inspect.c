@@ -211,17 +211,28 @@ static uint64_t count_consumers(const struct lv_channel *channel)
     return count - (channel->reply_to != NULL); /* which is of no queue */
 }
 
-bool lv_inspect_channel(const struct lv_channel *channel, struct lv_channel_view *ret_view)
+struct lv_client_view lv_inspect_client(const struct lv_client *client)
 {
-    const struct lv_client *client = channel->client;
-
-    assert(ret_view != NULL);
-    if (client == NULL)
-        return false;
-    *ret_view = (struct lv_channel_view){
+    assert(client->vhost != NULL);
+    return (struct lv_client_view){
         .user = lv_bytes(client->user, client->user_size),
         .vhost = lv_vhost_name(client->vhost),
-        .client = client->id,
+        .id = client->id,
+    };
+}
+
+bool lv_inspect_channel(const struct lv_channel *channel, struct lv_channel_view *ret_view)
+{
+    struct lv_client_view client;
+
+    assert(ret_view != NULL);
+    if (channel->client == NULL)
+        return false;
+    client = lv_inspect_client(channel->client);
+    *ret_view = (struct lv_channel_view){
+        .user = client.user,
+        .vhost = client.vhost,
+        .client = client.id,
         .consumers = count_consumers(channel),
         .unacked = count_open(channel),
         .unconfirmed = channel->confirm ? channel->publish_tag - channel->confirmed_tag : 0,

@@ -34,6 +34,11 @@ struct lv_binding_view {
     bool to_exchange;
 };
 
+struct lv_client_view {
+    struct lv_bytes user, vhost;
+    uint64_t id;
+};
+
 struct lv_channel_view {
     struct lv_bytes user, vhost;
     uint64_t client; /* id */
@@ -73,6 +78,7 @@ bool lv_inspect_bindings(const struct lv_broker *broker, struct lv_bytes vhost,
 bool lv_inspect_consumers(const struct lv_channel *channel, struct lv_walk *walk,
                           lv_consumer_show_fn *show, void *ctx);
 
+struct lv_client_view lv_inspect_client(const struct lv_client *client);
 /* False: the channel is closing. */
 bool lv_inspect_channel(const struct lv_channel *channel, struct lv_channel_view *ret_view)
     LV_MUST_CHECK;

@@ -106,6 +106,9 @@ static void log_change(struct lv_broker *broker, const struct lv_change *change)
         lv_broker_exhausted(); /* routing has changed already */
     lv_change_encode(change, bytes);
     broker->topology_lsn = lv_log_end(log);
+    if (broker->config.changed != NULL)
+        broker->config.changed(broker->config.log_ctx, broker->topology_lsn,
+                               lv_bytes(bytes, lv_change_size(change)));
 }
 
 /* A new name may change where alternates and bindings lead, so kept routes become stale. */

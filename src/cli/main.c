@@ -60,8 +60,11 @@ static int refuse(const char *word)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "--help";
+    const char *slash = strrchr(argv[0], '/');
 
     assert(argc >= 1);
+    if (strcmp(slash == NULL ? argv[0] : slash + 1, "rabbitmqctl") == 0)
+        return lv_run_ctl(argc, argv);
     if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         print_commands(stdout);
         return fflush(stdout) == 0 ? LV_EXIT_OK : LV_EXIT_FAILED;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "io/file.h"
 
+#include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,26 @@ uint64_t lv_machine_raise_files(void)
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         return before;
     return limit.rlim_cur;
+}
+
+/* One entry in /proc/self/fd is the directory being read. */
+void lv_machine_files(uint64_t *ret_used, uint64_t *ret_limit)
+{
+    struct rlimit limit;
+    DIR *directory = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    int rc = getrlimit(RLIMIT_NOFILE, &limit);
+
+    assert(rc == 0);
+    (void)rc;
+    *ret_limit = limit.rlim_cur;
+    *ret_used = 0;
+    if (directory == NULL)
+        return; /* without /proc it is not known */
+    while ((entry = readdir(directory)) != NULL)
+        *ret_used += entry->d_name[0] != '.';
+    --*ret_used;
+    closedir(directory);
 }
 
 /* From the kernel's generator, which never blocks once the machine is up. */

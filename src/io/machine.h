@@ -13,5 +13,7 @@ uint64_t lv_machine_memory(void);
 uint64_t lv_machine_resident(void);
 /* Raises the soft limit of open files to the hard one; returns what is in force. */
 uint64_t lv_machine_raise_files(void);
+/* Open files of this process, and how many it may have. */
+void lv_machine_files(uint64_t *ret_used, uint64_t *ret_limit);
 /* Eight bytes that nobody can guess. */
 uint64_t lv_machine_random(void);

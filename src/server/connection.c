@@ -1,6 +1,7 @@
 #include "server/connection.h"
 
 #include "base/alloc.h"
+#include "io/clock.h"
 #include "io/socket.h"
 #include "lv_version.h"
 #include "server/login.h"
@@ -381,6 +382,8 @@ void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address 
     if (connection == NULL)
         goto fail;
     connection->shard = shard;
+    connection->number = ++shard->last_number;
+    connection->connected_ms = lv_clock_wall_us() / 1000;
     connection->peer = *peer;
     connection->session = new_session(shard, connection);
     if (connection->session == NULL)

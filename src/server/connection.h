@@ -27,6 +27,8 @@ struct lv_connection {
     struct lv_link waits;       /*       in the shard's again, held or closing */
     uint8_t *left;              /* own   input that was not used yet */
     uint32_t left_size;
+    uint64_t number;       /*       of the shard's connections, from 1; later ones have higher */
+    uint64_t connected_ms; /*       since 1970 */
     struct lv_address peer;
     struct lv_probe *probe; /* own   NULL: nobody asks whether the peer is there */
     bool is_lost;           /* the socket is of no more use */

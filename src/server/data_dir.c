@@ -18,7 +18,7 @@ static const char *variable(const char *name)
 }
 
 /* systemd says where, root has a place, and others have their home. */
-static int choose(const char *path, char chosen[LV_PATH_SIZE_MAX], struct lv_diag *diag)
+int lv_data_dir_choose(const char *path, char chosen[LV_PATH_SIZE_MAX], struct lv_diag *diag)
 {
     const char *base = variable("STATE_DIRECTORY"), *behind = "";
     int size;
@@ -42,7 +42,7 @@ static int choose(const char *path, char chosen[LV_PATH_SIZE_MAX], struct lv_dia
     return 0;
 }
 
-/* The name is known to fit: choose() has made sure. */
+/* The name is known to fit: lv_data_dir_choose() has made sure. */
 static void lock_path(const struct lv_data_dir *dir, char path[LV_PATH_SIZE_MAX])
 {
     int size = snprintf(path, LV_PATH_SIZE_MAX, "%s/%s", dir->path, LOCK_NAME);
@@ -57,7 +57,7 @@ int lv_data_dir_open(struct lv_data_dir *dir, const char *path, struct lv_diag *
 {
     char file[LV_PATH_SIZE_MAX];
     struct lv_diag why = {""};
-    int rc = choose(path, dir->path, diag);
+    int rc = lv_data_dir_choose(path, dir->path, diag);
 
     assert(path != NULL);
     if (rc == 0)

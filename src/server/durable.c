@@ -15,7 +15,8 @@
 /* Handed to the writer in one go. */
 #define WRITES_MAX 16u
 /* Memory for one change of the topology. */
-#define CHANGE_MAX ((size_t)64 << 20)
+#define CHANGE_MAX      ((size_t)64 << 20)
+#define LV_SHARDS_LIMIT 64u
 
 /* ---- while it runs ---- */
 
@@ -26,17 +27,28 @@ static void wake(void *ctx)
     lv_mesh_wake(shard->shared->mesh, shard->number);
 }
 
-/* The log can't be written any more: the process ends, and recovers at its next start. */
-static void fail(struct lv_durable *durable, int error)
+void lv_durable_fail(struct lv_durable *durable, int error, const char *why)
 {
     struct lv_shared *shared = durable->shard->shared;
+    int none = 0;
 
-    if (atomic_exchange(&shared->disk_error, error) != 0)
+    assert(error < 0);
+    if (!atomic_compare_exchange_strong(&shared->disk_error, &none, error))
         return;
-    lv_event(LV_ERROR, "disk.failed", LV_U("shard", durable->shard->number),
-             LV_S("why", lv_error_name(error)),
-             LV_S("effect", "what is not confirmed is refused; the broker stops"));
+    lv_event(LV_ERROR, "disk.failed", LV_U("shard", durable->shard->number), LV_S("why", why),
+             LV_S("effect", "nothing more is confirmed; the broker stops"));
     lv_reactor_wake(shared->main);
+}
+
+/* Only shard 0's log has changes of the topology. */
+bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn)
+{
+    struct lv_keeper *keeper = &durable->shard->shared->keeper;
+
+    if (durable->shard->number != 0)
+        return true;
+    lv_keeper_want(keeper, lsn);
+    return lv_keeper_applied(keeper) >= lsn;
 }
 
 void lv_durable_take(struct lv_durable *durable)
@@ -45,13 +57,18 @@ void lv_durable_take(struct lv_durable *durable)
     uint64_t synced = lv_writer_synced(&durable->writer), topology;
     int error = atomic_load(&durable->writer.error);
 
+    if (LV_UNLIKELY(error == 0 && shard->number == 0 &&
+                    lv_keeper_error(&shard->shared->keeper) != 0))
+        lv_durable_fail(durable, lv_keeper_error(&shard->shared->keeper),
+                        shard->shared->keeper.diag.text);
     if (LV_UNLIKELY(error != 0))
-        fail(durable, error);
+        lv_durable_fail(durable, error, lv_error_name(error));
     lv_helper_take(&durable->helper);
     if (synced > lv_log_synced_lsn(durable->log)) {
         lv_log_synced(durable->log, synced);
         if (shard->number == 0) {
             atomic_store(&shard->shared->topology_synced, synced);
+            lv_keeper_synced(&shard->shared->keeper, synced);
             if (shard->shared->shard_count > 1)
                 lv_mesh_wake_all(shard->shared->mesh);
         }
@@ -61,6 +78,7 @@ void lv_durable_take(struct lv_durable *durable)
         durable->topology_synced = topology;
         lv_broker_synced(shard->broker, topology);
     }
+    lv_spiller_turn(&durable->spiller);
 }
 
 /* Everything that is sealed goes to the writer. */
@@ -74,7 +92,7 @@ static void hand_over(struct lv_durable *durable)
         while (count < WRITES_MAX && lv_log_next_write(durable->log, &writes[count]))
             count++;
         if (count > 0 && lv_writer_add(&durable->writer, writes, count) < 0)
-            fail(durable, -LV_E_NOMEM);
+            lv_durable_fail(durable, -LV_E_NOMEM, "out of memory");
     } while (count == WRITES_MAX);
 }
 
@@ -105,28 +123,42 @@ struct restoring {
     struct lv_shared *shared; /* view */
     struct lv_shard *shard;   /* view */
     struct lv_arena arena;
+    uint64_t applied; /* LSN: the metadata has what shard 0's log says below it */
+    uint64_t covers;  /* LSN: segments have the messages of the log below it */
+    uint64_t message_count;
     bool is_clean;
     int error;
-    uint64_t change_count;
 };
+
+/* On every shard. What a change says is wrong with it was so when it was made, too. */
+static int apply(void *ctx, const struct lv_change *change)
+{
+    struct restoring *restoring = ctx;
+    struct lv_shared *shared = restoring->shared;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc != -LV_E_NOMEM && i < shared->shard_count; i++)
+        rc = lv_broker_restore_change(shared->shards[i]->broker, change, NULL);
+    return rc == -LV_E_NOMEM ? rc : 0;
+}
 
 static int restore_change(void *ctx, uint64_t lsn, const struct lv_record_head *head,
                           const uint8_t *payload)
 {
     struct restoring *restoring = ctx;
-    struct lv_shared *shared = restoring->shared;
+    struct lv_bytes bytes = lv_bytes(payload, head->size);
     struct lv_change change;
-    int rc = 0;
+    int rc;
 
-    if (head->kind != LV_RECORD_CHANGE || restoring->shard->number != 0)
+    if (head->kind != LV_RECORD_CHANGE || restoring->shard->number != 0 || lsn < restoring->applied)
         return 0;
-    (void)lsn;
-    rc = lv_change_decode(lv_bytes(payload, head->size), &restoring->arena, &change);
-    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
-        rc = lv_broker_restore_change(shared->shards[i]->broker, &change, NULL);
+    rc = lv_change_decode(bytes, &restoring->arena, &change);
+    if (rc == 0)
+        rc = apply(restoring, &change);
+    if (rc == 0)
+        rc = lv_keeper_add(&restoring->shared->keeper, lsn + lv_record_size(head->size), bytes);
     lv_arena_reset(&restoring->arena);
-    restoring->change_count++;
-    return rc == -LV_E_NOMEM || rc == -LV_E_CORRUPT || rc == -LV_E_VERSION ? rc : 0;
+    return rc;
 }
 
 static int restore_block(void *ctx, const struct lv_logfile *file,
@@ -154,7 +186,7 @@ static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head
 {
     struct restoring *restoring = ctx;
 
-    if (restoring->error == 0 && head->kind == LV_RECORD_MESSAGE)
+    if (restoring->error == 0 && head->kind == LV_RECORD_MESSAGE && lsn >= restoring->covers)
         restoring->error = lv_broker_restore_message(restoring->shard->broker, lsn, head, payload,
                                                      restoring->is_clean);
 }
@@ -179,6 +211,7 @@ static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size
 /* The blocks, and on shard 0 the changes of the topology. */
 static int scan(struct restoring *restoring, struct lv_logfile_end *ret_end, struct lv_diag *diag)
 {
+    struct lv_durable *durable = &restoring->shard->durable;
     struct lv_disk *disk = restoring->shared->disk;
     const struct lv_logfile_visitor visitor = {.block = restore_block, .ctx = restoring};
     struct lv_logfile *files = NULL;
@@ -189,44 +222,66 @@ static int scan(struct restoring *restoring, struct lv_logfile_end *ret_end, str
         rc = sync_files(disk, files, count);
     if (rc == 0)
         rc = lv_logfile_scan(disk, files, count, &visitor, ret_end, diag);
-    if (rc == 0)
-        lv_log_start(restoring->shard->durable.log,
-                     ret_end->next_number > 0 ? ret_end->next_number : 1);
+    if (rc == 0) {
+        uint64_t next = ret_end->next_number > 0 ? ret_end->next_number : 1;
+        lv_log_start(durable->log, next);
+        durable->writer.oldest = count > 0 ? files[0].head.number : next;
+    }
     lv_free(files);
     return rc;
 }
 
-static int restore_queues(struct restoring *restoring, bool is_clean)
+/* What is gone comes first: then it is known what segments and log have that isn't. */
+static int restore_queues(struct restoring *restoring, bool is_clean, struct lv_diag *diag)
 {
-    const struct lv_log *log = restoring->shard->durable.log;
-    uint64_t end = lv_log_end(log);
+    struct lv_durable *durable = &restoring->shard->durable;
+    uint64_t end = lv_log_end(durable->log);
+    int rc;
 
     restoring->is_clean = is_clean;
-    lv_log_each(log, end, false, restore_gone, restoring);
-    lv_log_each(log, end, false, restore_message, restoring);
+    lv_log_each(durable->log, end, false, restore_gone, restoring);
+    if (restoring->error < 0)
+        return restoring->error;
+    rc = lv_spiller_restore(&durable->spiller, &restoring->covers, diag);
+    if (rc < 0)
+        return rc;
+    lv_log_each(durable->log, end, false, restore_message, restoring);
     if (restoring->error < 0)
         return restoring->error;
     return lv_broker_restored(restoring->shard->broker, is_clean);
 }
 
-/* Changes of all shards' topology come first, as messages name queues. */
-int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
+static void wake_first(void *ctx)
 {
-    struct restoring restoring = {.shared = shared};
-    struct lv_logfile_end ends[64];
-    struct lv_broker_stats stats;
-    uint64_t begin = lv_clock_now(), messages = 0, queues = 0, records = 0, dropped = 0;
-    bool is_clean = true;
-    int rc = 0;
+    const struct lv_shared *shared = ctx;
 
-    lv_arena_init(&restoring.arena, CHANGE_MAX);
-    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
-        restoring.shard = shared->shards[i];
-        rc = scan(&restoring, &ends[i], diag);
-    }
-    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
-        restoring.shard = shared->shards[i];
-        rc = restore_queues(&restoring, ends[i].is_clean);
+    lv_mesh_wake(shared->mesh, 0);
+}
+
+/* The metadata, then the thread that carries further changes into it. */
+static int restore_topology(struct restoring *restoring, struct lv_diag *diag)
+{
+    struct lv_shared *shared = restoring->shared;
+    uint64_t last_queue_id;
+    int rc = lv_keeper_load(shared->metadata, apply, restoring, &last_queue_id, diag);
+
+    if (rc == 0)
+        rc = lv_metadata_lsn(shared->metadata, &restoring->applied, diag);
+    if (rc == 0)
+        rc = lv_keeper_start(&shared->keeper, shared->metadata, wake_first, shared);
+    shared->is_keeping = rc == 0;
+    return rc;
+}
+
+/* One line says what there was. */
+static void tell(const struct lv_shared *shared, const struct lv_logfile_end *ends, uint64_t begin)
+{
+    uint64_t messages = 0, queues = 0, records = 0, dropped = 0;
+    bool is_clean = true;
+
+    for (uint32_t i = 0; i < shared->shard_count; i++) {
+        struct lv_broker_stats stats;
+
         lv_broker_stats(shared->shards[i]->broker, &stats);
         messages += stats.ready;
         queues += stats.queues;
@@ -234,16 +289,50 @@ int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
         dropped += ends[i].dropped_size;
         is_clean = is_clean && (ends[i].is_clean || ends[i].block_count == 0);
     }
-    lv_arena_fini(&restoring.arena);
-    if (rc == -LV_E_NOMEM)
-        return lv_fail(diag, rc, "out of memory for what is in the data directory");
-    if (rc == 0 && records > 0)
+    if (records > 0)
         lv_event(is_clean ? LV_INFO : LV_WARN, "store.recovered", LV_U("queues", queues),
                  LV_U("messages", messages), LV_U("records", records),
                  LV_U("cut_off_bytes", dropped),
                  LV_S("stopped", is_clean ? "cleanly" : "not cleanly"),
                  LV_U("ms", (lv_clock_now() - begin) / LV_NS_PER_MS));
+}
+
+/* All shards' topology comes first, as messages name queues. */
+int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
+{
+    struct restoring restoring = {.shared = shared};
+    struct lv_logfile_end ends[LV_SHARDS_LIMIT];
+    uint64_t begin = lv_clock_now();
+    int rc;
+
+    assert(shared->shard_count <= LV_SHARDS_LIMIT);
+    lv_arena_init(&restoring.arena, CHANGE_MAX);
+    rc = restore_topology(&restoring, diag);
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
+        restoring.shard = shared->shards[i];
+        rc = scan(&restoring, &ends[i], diag);
+    }
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
+        restoring.shard = shared->shards[i];
+        rc = restore_queues(&restoring, ends[i].is_clean, diag);
+    }
+    lv_arena_fini(&restoring.arena);
+    if (rc == -LV_E_NOMEM)
+        return lv_fail(diag, rc, "out of memory for what is in the data directory");
+    if (rc == 0) {
+        lv_keeper_synced(&shared->keeper, ends[0].lsn);
+        tell(shared, ends, begin);
+    }
     return rc;
+}
+
+void lv_durable_end_topology(struct lv_shared *shared)
+{
+    if (shared->is_keeping)
+        lv_keeper_stop(&shared->keeper);
+    shared->is_keeping = false;
+    lv_metadata_close(shared->metadata);
+    shared->metadata = NULL;
 }
 
 /* ---- making and ending ---- */
@@ -252,8 +341,11 @@ int lv_durable_init(struct lv_durable *durable, struct lv_shard *shard)
 {
     durable->shard = shard;
     lv_deadline_init(&durable->lazy, on_lazy);
+    lv_spiller_init(&durable->spiller, durable);
     durable->log = lv_log_new(shard->number, 1, lv_machine_random());
-    return durable->log == NULL ? -LV_E_NOMEM : 0;
+    if (durable->log == NULL)
+        return -LV_E_NOMEM;
+    return lv_spiller_survey(&durable->spiller, shard->shared->disk, shard->number);
 }
 
 int lv_durable_start(struct lv_durable *durable)
@@ -287,6 +379,8 @@ void lv_durable_stop(struct lv_durable *durable)
         hand_over(durable);
     }
     lv_writer_stop(&durable->writer);
+    if (durable->shard->number == 0)
+        lv_keeper_synced(&durable->shard->shared->keeper, lv_writer_synced(&durable->writer));
     lv_helper_stop(&durable->helper);
     lv_helper_take(&durable->helper);
     durable->is_started = false;
@@ -295,6 +389,15 @@ void lv_durable_stop(struct lv_durable *durable)
 void lv_durable_fini(struct lv_durable *durable)
 {
     assert(!durable->is_started);
+    lv_spiller_fini(&durable->spiller);
     lv_log_free(durable->log);
     durable->log = NULL;
+}
+
+void lv_durable_changed(void *ctx, uint64_t lsn_end, struct lv_bytes change)
+{
+    struct lv_durable *durable = ctx;
+
+    if (lv_keeper_add(&durable->shard->shared->keeper, lsn_end, change) < 0)
+        lv_durable_fail(durable, -LV_E_NOMEM, "out of memory");
 }

@@ -11,6 +11,7 @@
 
 #include "base/deadline.h"
 #include "server/helper.h"
+#include "server/spill.h"
 #include "server/writer.h"
 #include "store/logfile.h"
 
@@ -23,6 +24,7 @@ struct lv_durable {
     struct lv_log *log;     /* own */
     struct lv_helper helper;
     struct lv_writer writer;
+    struct lv_spiller spiller;
     struct lv_deadline lazy;  /*      seals what nobody waits for */
     uint64_t topology_synced; /*      as the broker was told */
     bool is_started;          /*      its threads run */
@@ -35,10 +37,19 @@ void lv_durable_fini(struct lv_durable *durable);
 
 /* Reads the logs of all shards into their brokers, and says in one line what it found. */
 int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag) LV_MUST_CHECK;
+/* After all shards: what is left to be told to the metadata is. */
+void lv_durable_end_topology(struct lv_shared *shared);
+/* The broker's `changed`: a change of the topology is in shard 0's log. */
+void lv_durable_changed(void *ctx, uint64_t lsn_end, struct lv_bytes change);
 /* Its threads begin. */
 int lv_durable_start(struct lv_durable *durable) LV_MUST_CHECK;
 /* The shard's thread has ended: what a clean restart needs is written; its threads end. */
 void lv_durable_stop(struct lv_durable *durable);
+
+/* The log can't be written any more: the process ends, and recovers at its next start. */
+void lv_durable_fail(struct lv_durable *durable, int error, const char *why);
+/* Is the topology that the log below `lsn` speaks of in the metadata? */
+bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn);
 
 /* At the beginning of a turn: what has come from the disk. */
 void lv_durable_take(struct lv_durable *durable);

@@ -7,6 +7,7 @@
 #include "io/signals.h"
 #include "lv_version.h"
 #include "server/data_dir.h"
+#include "server/desk.h"
 #include "server/disk.h"
 #include "server/listener.h"
 #include "server/shard.h"
@@ -27,6 +28,7 @@
 struct server {
     struct lv_shared shared;
     struct lv_data_dir dir;
+    struct lv_desk desk;
     struct lv_file_disk disk;   /*       of the directory */
     struct lv_reactor *reactor; /* own   the main thread's */
     struct lv_watch signals;
@@ -190,6 +192,52 @@ static int start_shards(struct server *server, struct lv_diag *diag)
     return 0;
 }
 
+static void on_stop(void *ctx)
+{
+    struct server *server = ctx;
+
+    assert(server->reactor != NULL);
+    server->is_asked_to_stop = true;
+}
+
+/* Whoever asks before the shards run waits until they do. */
+static int make_desk(struct server *server, struct lv_diag *diag)
+{
+    const struct lv_desk_config config = {
+        .shared = &server->shared,
+        .directory = server->dir.path,
+        .now = &server->now,
+        .stop = on_stop,
+        .ctx = server,
+    };
+
+    assert(server->started == 0);
+    return lv_desk_open(&server->desk, &config, diag);
+}
+
+/* Where a queue lives depends on the number of shards, so a directory keeps the one that it was
+ * made with. */
+static int open_metadata(struct server *server, struct lv_diag *diag)
+{
+    struct lv_shared *shared = &server->shared;
+    uint64_t count = 0;
+    int rc = lv_metadata_open(server->dir.path, &shared->metadata, diag);
+
+    if (rc == 0)
+        rc = lv_metadata_get(shared->metadata, "shards", &count, diag);
+    if (rc < 0)
+        return rc;
+    if (count == 0)
+        return lv_metadata_set(shared->metadata, "shards", shared->shard_count, diag);
+    if (shared->settings->shards > 0 && count != shared->shard_count)
+        return lv_fail(diag, -LV_E_USAGE,
+                       "%s was made with %llu shard%s: start with --shards %llu, or without",
+                       server->dir.path, (unsigned long long)count, count == 1 ? "" : "s",
+                       (unsigned long long)count);
+    shared->shard_count = (uint32_t)count;
+    return 0;
+}
+
 /* In an order that lets a refusal cost little: the directory first, threads last. */
 static int make(struct server *server, struct lv_diag *diag)
 {
@@ -203,11 +251,17 @@ static int make(struct server *server, struct lv_diag *diag)
     if (rc < 0)
         return rc;
     server->shared.disk = &server->disk.disk;
+    rc = open_metadata(server, diag);
+    if (rc < 0)
+        return rc;
     rc = make_reactor(server);
     if (rc == 0)
         rc = make_shards(&server->shared);
     if (rc < 0)
         return lv_fail(diag, rc, "out of memory or file descriptors");
+    rc = make_desk(server, diag);
+    if (rc < 0)
+        return rc;
     rc = lv_durable_restore(&server->shared, diag);
     if (rc < 0)
         return rc;
@@ -301,6 +355,16 @@ static bool all_gone(struct server *server)
            atomic_load(&server->shared.connections) == 0;
 }
 
+/* Operators are served meanwhile. */
+static void await(struct server *server, uint64_t deadline)
+{
+    uint64_t next = lv_desk_next(&server->desk);
+
+    assert(server->reactor != NULL);
+    lv_reactor_wait(server->reactor, &server->now, next < deadline ? next : deadline);
+    lv_desk_turn(&server->desk);
+}
+
 /* True when the last client left in time. */
 static bool wait_gone(struct server *server, uint64_t patience)
 {
@@ -308,7 +372,7 @@ static bool wait_gone(struct server *server, uint64_t patience)
 
     assert(patience > 0);
     while (!all_gone(server)) {
-        lv_reactor_wait(server->reactor, &server->now, deadline);
+        await(server, deadline);
         if (server->now >= deadline)
             return all_gone(server);
     }
@@ -329,6 +393,8 @@ static void stop(struct server *server)
             lv_event(LV_ERROR, "server.stopped",
                      LV_U("connections", atomic_load(&server->shared.connections)));
     }
+    while (!lv_desk_close(&server->desk))
+        await(server, LV_NEVER); /* a shard answers within its turn */
     enter(server, LV_PHASE_ENDED);
 }
 
@@ -337,11 +403,16 @@ static void unmake(struct server *server)
 {
     struct lv_shared *shared = &server->shared;
 
+    bool is_closed = lv_desk_close(&server->desk);
+
     assert(server->dir.lock >= 0);
+    assert(is_closed); /* nobody was asked anything if it is still open here */
+    (void)is_closed;
     if (server->started > 0 && lv_shared_phase(shared) != LV_PHASE_ENDED)
         enter(server, LV_PHASE_ENDED);
     for (uint32_t i = 0; i < server->started; i++)
         lv_shard_join(shared->shards[i]);
+    lv_durable_end_topology(shared);
     for (unsigned i = 0; i < shared->listener_count; i++)
         lv_listener_close(&shared->listeners[i]);
     lv_data_dir_close(&server->dir);
@@ -370,7 +441,8 @@ static void init(struct server *server, const struct lv_settings *settings)
     shared->shard_count = choose_shards(settings);
     shared->hash_key = (struct lv_hash_key){lv_machine_random(), lv_machine_random()};
     fill_limits(settings, &shared->limits);
-    lv_memory_init(&shared->memory, lv_settings_memory(settings, lv_machine_memory()));
+    lv_memory_init(&shared->memory,
+                   lv_memory_limit_size(&settings->memory_limit, lv_machine_memory()));
     snprintf(shared->information, sizeof shared->information, "Leveret %s, Apache License 2.0",
              LV_VERSION);
     server->now = lv_clock_now();
@@ -405,7 +477,7 @@ int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
     if (rc == 0) {
         print_start(server);
         while (!server->is_asked_to_stop && atomic_load(&server->shared.disk_error) == 0)
-            lv_reactor_wait(server->reactor, &server->now, LV_NEVER);
+            await(server, LV_NEVER);
         stop(server);
         rc = disk_verdict(&server->shared, diag);
     }

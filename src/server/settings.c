@@ -60,25 +60,26 @@ static int set_number(uint64_t *target, const struct lv_setting *row, const char
     return 0;
 }
 
-/* rabbitmq.conf's names. */
-static int set_level(uint64_t *target, const struct lv_setting *row, const char *value,
-                     struct lv_diag *diag)
+/* The words stand in the row's unit as a sentence has them: "debug, info, warning or error". */
+static int set_choice(uint64_t *target, const struct lv_setting *row, const char *value,
+                      struct lv_diag *diag)
 {
-    static const struct {
-        const char *name;
-        enum lv_level level;
-    } levels[] = {
-        {"debug", LV_DEBUG}, {"info", LV_INFO}, {"warning", LV_WARN}, {"error", LV_ERROR}};
+    const char *word = row->unit;
+    size_t size;
 
-    assert(row->kind == LV_SETTING_LEVEL);
-    for (size_t i = 0; i < LV_COUNT(levels); i++) {
-        if (strcmp(value, levels[i].name) == 0) {
-            *target = levels[i].level;
+    assert(row->kind == LV_SETTING_CHOICE);
+    for (uint64_t place = 0; *word != '\0'; place++) {
+        size = strcspn(word, ", ");
+        if (size == strlen(value) && memcmp(word, value, size) == 0) {
+            *target = place;
             return 0;
         }
+        word += size;
+        word += strspn(word, ", ");
+        if (strncmp(word, "or ", 3) == 0)
+            word += 3;
     }
-    return lv_fail(diag, -LV_E_USAGE, "%s is debug, info, warning or error, not \"%s\"", row->name,
-                   value);
+    return lv_fail(diag, -LV_E_USAGE, "%s is %s, not \"%s\"", row->name, row->unit, value);
 }
 
 /* Libraries split it at the dots and compare numbers. */
@@ -106,7 +107,7 @@ static int set_memory(struct lv_memory_limit *target, const struct lv_setting *r
     uint64_t size;
 
     assert(row->kind == LV_SETTING_MEMORY);
-    if (relative && lv_text_decimal(value, &share) == 0 && share > 0 && share <= 1) {
+    if (relative && lv_text_decimal(value, &share) == 0 && share > 0 && share <= (double)row->max) {
         *target = (struct lv_memory_limit){.relative = share};
         return 0;
     }
@@ -116,8 +117,9 @@ static int set_memory(struct lv_memory_limit *target, const struct lv_setting *r
     }
     if (relative)
         return lv_fail(diag, -LV_E_USAGE,
-                       "%s%s is a share of the memory above 0 and up to 1.0, like 0.6, not \"%s\"",
-                       row->name, form, value);
+                       "%s%s is a share of the memory above 0 and up to %llu.0, like 0.6, "
+                       "not \"%s\"",
+                       row->name, form, (unsigned long long)row->max, value);
     return lv_fail(diag, -LV_E_USAGE, "%s%s is a size like 512MB%s, not \"%s\"", row->name, form,
                    form[0] == '\0' ? ", or a share of the memory like 0.6" : "", value);
 }
@@ -251,8 +253,8 @@ static int set_row(struct lv_settings *settings, const struct lv_setting *row, c
         return set_text(target, value);
     case LV_SETTING_VERSION:
         return set_version(target, row, value, diag);
-    case LV_SETTING_LEVEL:
-        return set_level(target, row, value, diag);
+    case LV_SETTING_CHOICE:
+        return set_choice(target, row, value, diag);
     case LV_SETTING_MEMORY:
         return set_memory(target, row, form, value, diag);
     case LV_SETTING_LISTENERS:
@@ -419,10 +421,8 @@ int lv_settings_read(struct lv_settings *settings, const char *file, const char 
 }
 
 /* One of the two is set: set_memory() writes both. */
-uint64_t lv_settings_memory(const struct lv_settings *settings, uint64_t machine_memory)
+uint64_t lv_memory_limit_size(const struct lv_memory_limit *limit, uint64_t machine_memory)
 {
-    const struct lv_memory_limit *limit = &settings->memory_limit;
-
     assert(limit->absolute != 0 || limit->relative > 0);
     if (limit->absolute != 0)
         return limit->absolute;

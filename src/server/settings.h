@@ -16,8 +16,9 @@
 /*
  * X(field, name, kind, default, lowest, highest, unit, text)
  *
- * Kinds: NUMBER, SIZE (bytes, with units), TEXT, VERSION, LEVEL, MEMORY (a share of the machine's
- * memory or a size), LISTENERS (addresses) and USERS (names); the last two are lists.
+ * Kinds: NUMBER, SIZE (bytes, with units), TEXT, VERSION, CHOICE (one of the words in `unit`),
+ * MEMORY (a share of the machine's memory, at most `highest` times it, or a size), LISTENERS
+ * (addresses) and USERS (names); the last two are lists.
  */
 #define LV_SETTINGS(X)                                                                             \
     X(listeners, "listeners.tcp", LISTENERS, "127.0.0.1:5672", 0, 0, "HOST:PORT",                  \
@@ -44,14 +45,22 @@
       "a connection that is not open so long after it came is closed")                             \
     X(max_message_size, "max_message_size", SIZE, "16777216", 1, 536870912, "bytes",               \
       "largest body of a message")                                                                 \
-    X(memory_limit, "vm_memory_high_watermark", MEMORY, "0.6", 0, 0, "share or bytes",             \
+    X(durability, "durability", CHOICE, "disk", 0, 0, "disk or os",                                \
+      "what a confirm means for a persistent message and for a durable declare; disk: it is on "   \
+      "the disk (fdatasync) and survives a power failure; os: the operating system has it, so "    \
+      "it survives the end of the broker, however sudden, but not that of the machine")            \
+    X(disk_free_limit, "disk_free_limit", MEMORY, "50MB", 0, 1000, "share or bytes",               \
+      "free space in the file system of data_dir below which publishers are blocked: a size like " \
+      "1GB (disk_free_limit.absolute) or a multiple of the machine's memory "                      \
+      "(disk_free_limit.relative)")                                                                \
+    X(memory_limit, "vm_memory_high_watermark", MEMORY, "0.6", 0, 1, "share or bytes",             \
       "memory held for messages and connections above which publishers are blocked: a share of "   \
       "the machine's memory (vm_memory_high_watermark.relative) or a size like 512MB "             \
       "(vm_memory_high_watermark.absolute)")                                                       \
     X(product_version, "product_version", VERSION, "4.1.0", 0, 0, "X.Y.Z",                         \
       "version of RabbitMQ that clients are told, since libraries choose features by it")          \
-    X(log_level, "log.level", LEVEL, "info", 0, 0, "level",                                        \
-      "least level that is logged to standard error: debug, info, warning or error")
+    X(log_level, "log.level", CHOICE, "info", 0, 0, "debug, info, warning or error",               \
+      "least level that is logged to standard error")
 
 #define LV_NAMES_MAX 16u
 
@@ -61,6 +70,9 @@ struct lv_names {
     unsigned count;
     bool is_default; /* the first name that is added replaces the default's */
 };
+
+/* `durability`, in the order of its words. */
+enum lv_durability { LV_DURABILITY_DISK, LV_DURABILITY_OS };
 
 /* One of the two is 0. */
 struct lv_memory_limit {
@@ -73,7 +85,7 @@ struct lv_memory_limit {
 #define LV_SETTING_TYPE_SIZE      uint64_t
 #define LV_SETTING_TYPE_TEXT      char *
 #define LV_SETTING_TYPE_VERSION   char *
-#define LV_SETTING_TYPE_LEVEL     uint64_t /* enum lv_level */
+#define LV_SETTING_TYPE_CHOICE    uint64_t /* the word's place in the list */
 #define LV_SETTING_TYPE_MEMORY    struct lv_memory_limit
 #define LV_SETTING_TYPE_LISTENERS struct lv_names
 #define LV_SETTING_TYPE_USERS     struct lv_names
@@ -91,7 +103,7 @@ enum lv_setting_kind {
     LV_SETTING_SIZE,
     LV_SETTING_TEXT,
     LV_SETTING_VERSION,
-    LV_SETTING_LEVEL,
+    LV_SETTING_CHOICE,
     LV_SETTING_MEMORY,
     LV_SETTING_LISTENERS,
     LV_SETTING_USERS
@@ -102,7 +114,7 @@ struct lv_setting {
     const char *name;
     enum lv_setting_kind kind;
     const char *standard; /* the default, as it would be written */
-    uint64_t min, max;    /* NUMBER and SIZE */
+    uint64_t min, max;    /* NUMBER and SIZE; MEMORY's largest share */
     const char *unit;
     const char *text;
     size_t offset; /* in struct lv_settings */
@@ -127,5 +139,5 @@ int lv_settings_read(struct lv_settings *settings, const char *file, const char 
 
 /* Whether the list holds just this name. */
 bool lv_names_have(const struct lv_names *names, const void *name, size_t size);
-/* Bytes above which publishers are blocked on a machine with so much memory. */
-uint64_t lv_settings_memory(const struct lv_settings *settings, uint64_t machine_memory);
+/* In bytes, on a machine with so much memory. */
+uint64_t lv_memory_limit_size(const struct lv_memory_limit *limit, uint64_t machine_memory);

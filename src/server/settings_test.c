@@ -91,15 +91,15 @@ static void sizes_have_units(void **state)
 static void memory_is_a_share_or_a_size(void **state)
 {
     (void)state;
-    assert_true(lv_settings_memory(&settings, 1000) == 600);
+    assert_true(lv_memory_limit_size(&settings.memory_limit, 1000) == 600);
     assert_int_equal(set("vm_memory_high_watermark", "0.4"), 0);
-    assert_true(lv_settings_memory(&settings, 1000) == 400);
+    assert_true(lv_memory_limit_size(&settings.memory_limit, 1000) == 400);
     assert_int_equal(set("vm_memory_high_watermark.relative", "1"), 0);
-    assert_true(lv_settings_memory(&settings, 1000) == 1000);
+    assert_true(lv_memory_limit_size(&settings.memory_limit, 1000) == 1000);
     assert_int_equal(set("vm_memory_high_watermark.absolute", "512MB"), 0);
-    assert_true(lv_settings_memory(&settings, 1000) == 512000000);
+    assert_true(lv_memory_limit_size(&settings.memory_limit, 1000) == 512000000);
     assert_int_equal(set("vm_memory_high_watermark", "2G"), 0);
-    assert_true(lv_settings_memory(&settings, 1000) == 2147483648u);
+    assert_true(lv_memory_limit_size(&settings.memory_limit, 1000) == 2147483648u);
 }
 
 static void memory_that_makes_no_sense_is_refused(void **state)

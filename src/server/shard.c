@@ -91,9 +91,9 @@ static void publish_ops(struct lv_shard *shard)
     bool was_congested = shard->is_congested;
 
     assert(shard->shared->mesh != NULL);
-    if (shard->shared->shard_count == 1)
-        return;
-    shard->is_congested = lv_mesh_publish(shard->shared->mesh, shard->number);
+    shard->is_congested = lv_spiller_is_behind(&shard->durable.spiller);
+    if (shard->shared->shard_count > 1 && lv_mesh_publish(shard->shared->mesh, shard->number))
+        shard->is_congested = true;
     if (was_congested && !shard->is_congested)
         lv_list_splice_back(&shard->again, &shard->held);
 }
@@ -281,6 +281,10 @@ static struct lv_broker *new_broker(struct lv_shard *shard)
         .shard_count = shard->shared->shard_count,
         .store = shard->store,
         .log = shard->durable.log,
+        .cold = &lv_spiller_ops,
+        .changed = lv_durable_changed,
+        .log_ctx = &shard->durable,
+        .first_segment = shard->durable.spiller.next_number,
         .first_serial = lv_clock_wall_us(),
         .properties = &lv_session_properties,
         .hash_key = shard->shared->hash_key,

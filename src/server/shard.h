@@ -60,6 +60,7 @@ struct lv_shard {
     struct lv_list closing;     /* finished, but not all is sent; oldest first */
     struct lv_deadline closing_deadline;
 
+    uint64_t last_number;   /* of a connection */
     size_t left_size;       /* bytes that connections keep for later */
     uint64_t reported_size; /* bytes of memory that the common sum knows of */
     bool is_congested;      /* operations wait for room in a ring */

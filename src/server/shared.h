@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "server/keeper.h"
 #include "server/memory.h"
 #include "server/mesh.h"
 #include "server/settings.h"
@@ -36,6 +37,9 @@ struct lv_shared {
     unsigned listener_count;
     struct lv_reactor *main; /* view  the main thread's, to be woken when the last client left */
     struct lv_disk *disk;    /* view  of the data directory */
+    struct lv_metadata *metadata; /* own   the keeper's while it runs */
+    struct lv_keeper keeper;
+    bool is_keeping; /* the keeper's thread runs */
     struct lv_memory memory; /* any */
     atomic_ullong topology_synced; /* any   LSN: shard 0's log is on disk up to here */
     atomic_int disk_error;         /* any   not 0: why the log can't be written any more */

@@ -67,6 +67,68 @@ static void run_spare(struct lv_job *job)
     pthread_mutex_unlock(&writer->mutex);
 }
 
+/* ---- files that are used again ---- */
+
+struct recycling {
+    struct lv_job job;
+    struct lv_writer *writer; /* view */
+    uint64_t from, to;        /* numbers */
+};
+
+/* Only if no spare file is there or being made, which is the helper's business like this is. */
+static bool become_spare(struct lv_writer *writer, const char *name)
+{
+    char spare[LV_DISK_NAME_SIZE];
+    bool is_wanted;
+    uint64_t size = 0;
+    int file;
+
+    pthread_mutex_lock(&writer->mutex);
+    is_wanted = writer->spare == LV_SPARE_NONE;
+    pthread_mutex_unlock(&writer->mutex);
+    if (!is_wanted || writer->disk->ops->open(writer->disk, name, false, &file) < 0)
+        return false;
+    (void)writer->disk->ops->size(writer->disk, file, &size);
+    writer->disk->ops->close(writer->disk, file);
+    spare_name(writer, spare);
+    if (size != LV_LOG_FILE_SIZE || writer->disk->ops->rename(writer->disk, name, spare) < 0)
+        return false;
+    pthread_mutex_lock(&writer->mutex);
+    writer->spare = LV_SPARE_READY;
+    pthread_cond_signal(&writer->cond);
+    pthread_mutex_unlock(&writer->mutex);
+    return true;
+}
+
+/* Oldest first: what a crash leaves of this is a log that begins later. */
+static void run_recycling(struct lv_job *job)
+{
+    struct recycling *recycling = lv_container(job, struct recycling, job);
+    struct lv_writer *writer = recycling->writer;
+    char name[LV_DISK_NAME_SIZE];
+
+    for (uint64_t number = recycling->from; number < recycling->to; number++) {
+        lv_log_name(writer->shard, number, name);
+        if (!become_spare(writer, name))
+            (void)writer->disk->ops->remove(writer->disk, name);
+    }
+    lv_free(recycling);
+}
+
+void lv_writer_recycle(struct lv_writer *writer, uint64_t number)
+{
+    struct recycling *recycling = lv_calloc(1, sizeof *recycling);
+
+    if (recycling == NULL)
+        return; /* next time */
+    assert(number >= writer->oldest);
+    recycling->job.run = run_recycling;
+    recycling->writer = writer;
+    recycling->from = writer->oldest;
+    recycling->to = writer->oldest = number;
+    lv_helper_run(writer->helper, &recycling->job);
+}
+
 static void want_spare(struct lv_writer *writer)
 {
     pthread_mutex_lock(&writer->mutex);

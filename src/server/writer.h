@@ -37,6 +37,7 @@ struct lv_writer {
     enum lv_spare spare;          /*       mutex */
     bool is_ending;               /*       mutex */
     struct lv_job spare_job;      /*       the helper's while `spare` is wanted */
+    uint64_t oldest;              /* the shard's: number of the first file there is */
 
     struct lv_log_write *batch; /* own   the writer's */
     uint32_t batch_capacity;
@@ -54,6 +55,9 @@ int lv_writer_start(struct lv_writer *writer, uint32_t shard, struct lv_disk *di
 /* The shard's thread. -LV_E_NOMEM: not taken. */
 int lv_writer_add(struct lv_writer *writer, const struct lv_log_write *writes, uint32_t count)
     LV_MUST_CHECK;
+/* The shard's thread: files with numbers below this one are no longer the log's; they become spare
+ * files, or go. */
+void lv_writer_recycle(struct lv_writer *writer, uint64_t number);
 /* Writes what it has, then its thread ends. */
 void lv_writer_stop(struct lv_writer *writer);
 

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -147,7 +147,7 @@ static void delete_row(struct lv_row row)
 /* ---- what is in it, as text: a line for each row ---- */
 
 static struct {
-    char text[8000];
+    char text[60000];
     size_t size;
     unsigned rows;
 } seen;
@@ -679,6 +679,50 @@ static void what_is_no_database_is_told_with_what_to_do(void **state)
     assert_non_null(strstr(diag.text, "Put back a copy"));
 }
 
+/* Commits one queue after the other and says each LSN once it is on disk. */
+static _Noreturn void commit_until_killed(int to)
+{
+    char name[32];
+
+    open_it();
+    for (uint64_t lsn = 1;; lsn++) {
+        (void)snprintf(name, sizeof name, "queue-%llu", (unsigned long long)lsn);
+        begin();
+        add(queue(name, lsn));
+        commit(lsn);
+        if (write(to, &lsn, sizeof lsn) != sizeof lsn)
+            _exit(1);
+    }
+}
+
+static void what_was_committed_survives_a_kill(void **state)
+{
+    uint64_t lsn = 0, found;
+    int ends[2];
+    pid_t child;
+
+    (void)state;
+    close_it();
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        commit_until_killed(ends[1]);
+    (void)close(ends[1]);
+    while (lsn < 100)
+        assert_int_equal(read(ends[0], &lsn, sizeof lsn), sizeof lsn);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    while (read(ends[0], &found, sizeof found) == sizeof found)
+        lsn = found;
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    (void)close(ends[0]);
+    open_it();
+    assert_int_equal(lv_metadata_lsn(metadata, &found, &diag), 0);
+    assert_in_range(found, lsn, lsn + 1);
+    (void)rows();
+    assert_int_equal(seen.rows, found);
+}
+
 /* Something of everything. */
 static void fill(void)
 {
@@ -880,6 +924,7 @@ int main(void)
         ON_DISK(a_directory_that_is_not_there_is_named),
         ON_DISK(an_unknown_layout_is_refused_by_name),
         ON_DISK(what_a_crash_left_of_a_new_file_is_made_anew),
+        ON_DISK(what_was_committed_survives_a_kill),
         ON_DISK(what_is_no_database_is_told_with_what_to_do),
         ON_DISK(a_flipped_bit_never_changes_what_is_read),
         ON_DISK(a_row_that_was_changed_is_named),

@@ -137,6 +137,21 @@ size_t lv_session_take_header(struct lv_session *session, struct lv_bytes input)
 /* Names are compared across shards, by whoever has the same user: no secret is needed. */
 static const struct lv_hash_key alias_key = {0, 0};
 
+/* To be shown to operators, who know a client by them. Usual ones take some 300 to 700 bytes. */
+static int keep_properties(struct lv_session *session, struct lv_bytes entries,
+                           struct lv_diag *diag)
+{
+    assert(session->properties == NULL);
+    if (entries.size == 0 || entries.size > LV_BOUND_SHOWN_PROPERTIES)
+        return 0;
+    session->properties = lv_alloc(entries.size);
+    if (session->properties == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "no memory for a client's properties");
+    lv_put_bytes(session->properties, entries);
+    session->properties_size = (uint32_t)entries.size;
+    return 0;
+}
+
 /* What of the client's properties means something to the broker. */
 static int read_client_properties(struct lv_session *session, struct lv_bytes entries,
                                   struct lv_diag *diag)
@@ -160,6 +175,9 @@ static int read_client_properties(struct lv_session *session, struct lv_bytes en
         if (flag != NULL && flag->type == LV_TYPE_BOOL && flag->boolean)
             session->capabilities |= (uint8_t)client_capabilities[i].bit;
     }
+    rc = keep_properties(session, entries, diag);
+    if (rc < 0)
+        goto done;
     value = lv_table_get(properties, "connection_name");
     if (value != NULL && value->type == LV_TYPE_STRING) {
         session->alias = lv_siphash(&alias_key, value->bytes);

@@ -40,6 +40,8 @@
       "values grow when they are decoded; arguments that mean something are small")                \
     X(CLIENT_PROPERTIES, 65536, "bytes", "decoded size of the client's properties",                \
       "the same, for a peer that has not logged in")                                               \
+    X(SHOWN_PROPERTIES, 4096, "bytes", "client's properties that are kept to be listed",           \
+      "longer ones are read and forgotten: each connection would hold them")                       \
     X(USER, 255, "bytes", "name of a user", "it goes into messages' user-id, a short string")      \
     X(CLIENT_NAME, 255, "bytes", "connection_name that is shown", "longer names are cut")          \
     X(CONSUMERS, 10000, "consumers", "consumers of one channel",                                   \

@@ -116,7 +116,9 @@ struct lv_session {
     const char *alarm;                    /* view  the reason, NULL when there is none */
     struct lv_session_farewell *farewell; /* own */
     char *user;                           /* own   between start-ok and open */
-    const char *mechanism;                /* view  in LOGIN */
+    const char *mechanism;                /* view  from start-ok on */
+    uint8_t *properties;                  /* own   the client's, as they came; NULL: not kept */
+    uint32_t properties_size;
     struct lv_broker *broker;             /* view */
     uint64_t origin, alias;               /*       as in struct lv_client_config */
     const char *version;                  /* view */

@@ -368,6 +368,7 @@ void lv_session_free(struct lv_session *session)
     lv_session_channels_fini(session);
     lv_free(session->farewell);
     lv_free(session->user);
+    lv_free(session->properties);
     lv_out_fini(&session->out);
     lv_free(session);
 }

@@ -1,0 +1,63 @@
+/*
+ * admin/control.h - the control socket: asked by one line of JSON, answers line by line.
+ *
+ * A socket named `control` in the data directory, for the broker's own user and for root. A
+ * connection carries one request:
+ *
+ *   {"command": "list_queues", "vhost": "/", "columns": ["name", "messages"]}
+ *   {"command": "status"}
+ *   {"command": "stop"}
+ *
+ * A list is answered by a JSON array for each object, status by one object; then comes
+ * {"ok": true}, or {"ok": false, "error": "…"}, and the end. Requests, connections and the time
+ * they take are bounded; what a slow reader has not taken is not made yet. One thread, the one of
+ * the reactor.
+ */
+#pragma once
+
+#include "admin/slice.h"
+#include "io/reactor.h"
+
+#define LV_CONTROL_NAME "control"
+/* Longest request, and connections at one time. */
+#define LV_CONTROL_REQUEST_MAX 8192u
+#define LV_CONTROL_GUESTS_MAX  32u
+
+struct lv_control;
+
+/* Who knows the shards. */
+struct lv_control_host {
+    /* Has the shard add to the slice; takes it until lv_control_answer(). -LV_E_NOMEM. */
+    int (*ask)(void *ctx, struct lv_slice *slice);
+    /* One JSON object about the whole broker. */
+    void (*status)(void *ctx, const struct lv_totals *totals, struct lv_rows *rows);
+    /* Somebody wants the broker to end. */
+    void (*stop)(void *ctx);
+};
+
+struct lv_control_config {
+    const struct lv_control_host *host; /* view */
+    void *ctx;                          /* view  of the host */
+    struct lv_reactor *reactor;         /* view */
+    const uint64_t *now;                /* view  the time that the reactor's waits set */
+    const char *directory;              /* view  outlives the control socket */
+    uint32_t shard_count;
+};
+
+/* Listens. The directory must belong to this process alone. */
+int lv_control_open(const struct lv_control_config *config, struct lv_diag *diag,
+                    struct lv_control **ret_control) LV_MUST_CHECK;
+/* Nobody new comes in, and the socket is gone; who is there is cut off once no shard has a part of
+ * their answer any more. May be called again. */
+void lv_control_close(struct lv_control *control);
+/* After lv_control_close(): nobody is there any more. */
+bool lv_control_is_closed(const struct lv_control *control);
+/* Only when it is closed. Takes NULL. */
+void lv_control_free(struct lv_control *control);
+
+/* Takes back the slice that `ask` was given. */
+void lv_control_answer(struct lv_control *control, struct lv_slice *slice);
+/* When lv_control_turn() is wanted next. */
+uint64_t lv_control_next(const struct lv_control *control);
+/* Cuts off those who take too long. */
+void lv_control_turn(struct lv_control *control);

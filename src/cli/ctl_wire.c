@@ -1,0 +1,154 @@
+#include "cli/ctl_wire.h"
+
+#include "admin/control.h"
+#include "base/alloc.h"
+#include "base/deadline.h"
+#include "io/clock.h"
+#include "io/local.h"
+#include "io/socket.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* One row at most: an argument table of the largest size, written with all that JSON needs. */
+#define LINE_MAX_SIZE ((size_t)64 << 20)
+#define BUFFER_MIN    ((size_t)64 * 1024)
+
+int lv_ctl_wire_open(struct lv_ctl_wire *wire, const char *directory, uint64_t deadline,
+                     struct lv_diag *diag)
+{
+    *wire = (struct lv_ctl_wire){.fd = -1, .deadline = deadline};
+    assert(directory != NULL);
+    return lv_local_connect(directory, LV_CONTROL_NAME, &wire->fd, diag);
+}
+
+void lv_ctl_wire_close(struct lv_ctl_wire *wire)
+{
+    assert(wire->begin <= wire->end);
+    if (wire->fd >= 0)
+        lv_socket_close(wire->fd);
+    lv_free(wire->buffer);
+    *wire = (struct lv_ctl_wire){.fd = -1};
+}
+
+/* Until the descriptor is ready or the time is up. */
+static int wait(const struct lv_ctl_wire *wire, bool for_write, struct lv_diag *diag)
+{
+    uint64_t now = lv_clock_now(), left_ms = INT_MAX;
+
+    assert(wire->fd >= 0);
+    if (wire->deadline <= now)
+        return lv_fail(diag, -LV_E_TIMEOUT, "timed out");
+    if (wire->deadline != LV_NEVER && (wire->deadline - now) / LV_NS_PER_MS < INT_MAX)
+        left_ms = (wire->deadline - now) / LV_NS_PER_MS + 1;
+    if (lv_socket_wait(wire->fd, for_write, (int)left_ms) < 0)
+        return lv_fail(diag, -LV_E_TIMEOUT, "timed out");
+    return 0;
+}
+
+static int send_all(const struct lv_ctl_wire *wire, const char *text, size_t size,
+                    struct lv_diag *diag)
+{
+    size_t done = 0;
+
+    assert(size > 0);
+    while (done < size) {
+        struct lv_bytes piece = lv_bytes(text + done, size - done);
+        ssize_t sent = lv_socket_write(wire->fd, &piece, 1);
+        int rc = sent == 0 ? wait(wire, true, diag) : 0;
+
+        if (sent < 0)
+            return lv_fail(diag, -LV_E_CLOSED, "the broker has ended the connection");
+        if (rc < 0)
+            return rc;
+        done += (size_t)sent;
+    }
+    return 0;
+}
+
+int lv_ctl_wire_send(struct lv_ctl_wire *wire, json_t *request, struct lv_diag *diag)
+{
+    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+    int rc;
+
+    json_decref(request);
+    if (text == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    assert(strchr(text, '\n') == NULL);
+    rc = send_all(wire, text, strlen(text), diag);
+    if (rc == 0)
+        rc = send_all(wire, "\n", 1, diag);
+    free(text);
+    return rc;
+}
+
+/* Room for more behind what is there. */
+static int make_room(struct lv_ctl_wire *wire, struct lv_diag *diag)
+{
+    size_t size = wire->end - wire->begin, capacity;
+    char *buffer;
+
+    if (wire->begin > 0 && size > 0)
+        memmove(wire->buffer, wire->buffer + wire->begin, size);
+    wire->begin = 0;
+    wire->end = size;
+    if (wire->capacity - size >= BUFFER_MIN / 2)
+        return 0;
+    capacity = wire->capacity == 0 ? BUFFER_MIN : 2 * wire->capacity;
+    if (capacity > LINE_MAX_SIZE)
+        return lv_fail(diag, -LV_E_SYNTAX, "the broker's answer is too long");
+    buffer = lv_realloc(wire->buffer, capacity);
+    if (buffer == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    wire->buffer = buffer;
+    wire->capacity = capacity;
+    assert(wire->end < wire->capacity);
+    return 0;
+}
+
+/* At least one byte more. */
+static int read_more(struct lv_ctl_wire *wire, struct lv_diag *diag)
+{
+    ssize_t count = 0;
+    int rc = make_room(wire, diag);
+
+    while (rc == 0 && count == 0) {
+        count = lv_socket_read(wire->fd, wire->buffer + wire->end, wire->capacity - wire->end);
+        if (count == 0)
+            rc = wait(wire, false, diag);
+    }
+    if (rc < 0)
+        return rc;
+    if (count < 0)
+        return lv_fail(diag, -LV_E_CLOSED, "the broker has ended the connection");
+    wire->end += (size_t)count;
+    assert(wire->end <= wire->capacity);
+    return 0;
+}
+
+int lv_ctl_wire_next(struct lv_ctl_wire *wire, json_t **ret_value, struct lv_diag *diag)
+{
+    size_t seen = 0, size;
+    const char *line, *end = NULL;
+
+    assert(ret_value != NULL);
+    while (end == NULL) {
+        int rc;
+
+        if (wire->end - wire->begin > seen)
+            end = memchr(wire->buffer + wire->begin + seen, '\n', wire->end - wire->begin - seen);
+        if (end != NULL)
+            break;
+        seen = wire->end - wire->begin;
+        rc = read_more(wire, diag);
+        if (rc < 0)
+            return rc;
+    }
+    line = wire->buffer + wire->begin;
+    size = (size_t)(end - line);
+    wire->begin += size + 1;
+    *ret_value = json_loadb(line, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (*ret_value == NULL)
+        return lv_fail(diag, -LV_E_SYNTAX, "the broker's answer can't be read");
+    return 0;
+}

@@ -1,0 +1,67 @@
+/*
+ * cli/ctl_words.h - `leveret ctl`'s command line, which is rabbitmqctl's: commands, options, exit
+ * codes and what is said of mistakes. Main thread.
+ */
+#pragma once
+
+#include "admin/list.h"
+#include "cli/ctl_table.h"
+
+#include <stdint.h>
+
+/* rabbitmqctl's exit codes, from sysexits.h. */
+enum lv_ctl_exit {
+    LV_CTL_OK = 0,
+    LV_CTL_USAGE = 64,
+    LV_CTL_UNAVAILABLE = 69, /* no broker, or not for this user */
+    LV_CTL_SOFTWARE = 70,    /* the broker could not do it */
+    LV_CTL_OUTPUT = 74,      /* standard output could not be written */
+    LV_CTL_TIMEOUT = 75
+};
+
+/* X(constant, name, arguments in the usage line, what it does) of commands that list nothing. */
+#define LV_CTL_VERBS(X)                                                                            \
+    X(STATUS, status, "[--unit <unit>] [--timeout <timeout>]",                                     \
+      "Shows the broker's version, memory, totals and listeners.")                                 \
+    X(STOP, stop, "[--idempotent] [<pidfile>]",                                                    \
+      "Stops the broker as SIGTERM does, and waits until its process is gone.")                    \
+    X(SHUTDOWN, shutdown, "[--timeout <timeout>]", "The same as stop.")                            \
+    X(VERSION, version, "", "Prints the version.")                                                 \
+    X(HELP, help, "[<command>]", "Says how a command is used.")
+
+/* Lists first, by their kind. */
+enum lv_ctl_verb {
+    LV_CTL_LIST_LAST = LV_LIST_COUNT - 1,
+#define LV_CTL_VERB(NAME, ...) LV_CTL_##NAME,
+    LV_CTL_VERBS(LV_CTL_VERB)
+#undef LV_CTL_VERB
+        LV_CTL_VERB_COUNT
+};
+
+#define LV_CTL_ARGUMENTS_MAX 64u
+
+/* What the command line says; all views of it. */
+struct lv_ctl_words {
+    const char *program; /* "leveret ctl", or "rabbitmqctl" when it is called by that name */
+    enum lv_ctl_verb verb;
+    const char *arguments[LV_CTL_ARGUMENTS_MAX]; /* behind the command */
+    unsigned argument_count;
+    const char *data_dir; /* "": the default */
+    const char *vhost, *unit;
+    enum lv_ctl_form form;
+    uint64_t timeout_s; /* 0: none was given */
+    bool has_timeout;
+    bool is_quiet, is_silent, has_no_headers, is_offline, is_idempotent;
+    uint8_t columns[LV_COLUMNS_MAX]; /* of a list, by their places in its table */
+    unsigned column_count;
+    int given_count; /* the command line as it was, for what is said of mistakes */
+    char **given;
+};
+
+/* False when the program should end with *ret_exit: help was asked for, or a mistake was named. */
+bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, int *ret_exit)
+    LV_MUST_CHECK;
+/* Names the mistake on standard error, as rabbitmqctl does. Returns LV_CTL_USAGE. */
+int lv_ctl_words_refuse(const struct lv_ctl_words *words, const char *fmt, ...) LV_PRINTF(2, 3);
+/* NO_COLOR is not set. */
+bool lv_ctl_is_bold(void);

@@ -1,0 +1,456 @@
+#include "server/spill.h"
+
+#include "base/alloc.h"
+#include "base/event.h"
+#include "io/machine.h"
+#include "server/durable.h"
+#include "server/shard.h"
+
+/* A full disk is asked again so often. */
+#define AGAIN_NS (200 * LV_NS_PER_MS)
+/* Segments that the helper keeps open. */
+#define OPEN_MAX 64u
+
+struct lv_open_segment {
+    struct lv_open_segment *next; /* own */
+    uint64_t number;
+    struct lv_segment *segment; /* own */
+};
+
+static struct lv_disk *disk_of(const struct lv_spiller *spiller)
+{
+    return spiller->durable->shard->shared->disk;
+}
+
+static uint32_t shard_of(const struct lv_spiller *spiller)
+{
+    return spiller->durable->shard->number;
+}
+
+/* ---- the helper's: segments that are open ---- */
+
+static void close_after(struct lv_open_segment **where)
+{
+    while (*where != NULL) {
+        struct lv_open_segment *open = *where;
+        *where = open->next;
+        lv_segment_close(open->segment);
+        lv_free(open);
+    }
+}
+
+/* The one used last is first; those used longest ago are closed. */
+static int open_segment(struct lv_spiller *spiller, uint64_t number,
+                        struct lv_segment **ret_segment, struct lv_diag *diag)
+{
+    struct lv_open_segment **where = &spiller->open, *open;
+    uint32_t count = 0;
+    int rc;
+
+    for (; *where != NULL && (*where)->number != number; where = &(*where)->next)
+        if (++count == OPEN_MAX)
+            close_after(where);
+    open = *where;
+    if (open == NULL) {
+        open = lv_alloc(sizeof *open);
+        if (open == NULL)
+            return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+        open->number = number;
+        rc = lv_segment_open(disk_of(spiller), shard_of(spiller), number, &open->segment, diag);
+        if (rc < 0) {
+            lv_free(open);
+            return rc;
+        }
+    } else {
+        *where = open->next;
+    }
+    open->next = spiller->open;
+    spiller->open = open;
+    *ret_segment = open->segment;
+    return 0;
+}
+
+static const struct lv_segment_run *find_run(const struct lv_segment *segment, uint64_t queue_id)
+{
+    size_t count, low = 0;
+    const struct lv_segment_run *runs = lv_segment_runs(segment, &count);
+
+    while (low < count) {
+        size_t middle = low + (count - low) / 2;
+        if (runs[middle].queue_id == queue_id)
+            return &runs[middle];
+        if (runs[middle].queue_id < queue_id)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return NULL;
+}
+
+/* ---- loading ---- */
+
+struct load {
+    struct lv_job job;
+    struct lv_spiller *spiller; /* view */
+    uint64_t queue_id, segment, from_seq;
+    bool one;
+    int error;
+    struct lv_diag diag;
+    struct lv_segment_entry *entries; /* own   data are offsets until all is there */
+    uint64_t count, capacity;
+    uint8_t *bytes; /* own */
+    size_t size, bytes_capacity;
+    uint64_t next;
+    uint32_t damaged_count;
+};
+
+static int reserve(struct load *load, size_t size)
+{
+    if (load->count == load->capacity) {
+        uint64_t capacity = load->capacity == 0 ? 64 : 2 * load->capacity;
+        struct lv_segment_entry *entries = lv_realloc(load->entries, capacity * sizeof *entries);
+        if (entries == NULL)
+            return -LV_E_NOMEM;
+        load->entries = entries;
+        load->capacity = capacity;
+    }
+    if (load->size + size > load->bytes_capacity) {
+        size_t capacity = 2 * load->bytes_capacity + size;
+        uint8_t *bytes = lv_realloc(load->bytes, capacity);
+        if (bytes == NULL)
+            return -LV_E_NOMEM;
+        load->bytes = bytes;
+        load->bytes_capacity = capacity;
+    }
+    return 0;
+}
+
+static int collect(void *ctx, const struct lv_segment_entry *entry)
+{
+    struct load *load = ctx;
+    size_t padded = (entry->size + 7u) & ~(size_t)7;
+
+    if (reserve(load, padded) < 0)
+        return -LV_E_NOMEM;
+    memcpy(load->bytes + load->size, entry->data, entry->size);
+    load->entries[load->count] = *entry;
+    load->entries[load->count++].data = NULL; /* its bytes may move yet */
+    load->size += padded;
+    return 0;
+}
+
+/* Behind one another, in the order of the entries. */
+static void point(struct load *load)
+{
+    size_t at = 0;
+
+    for (uint64_t i = 0; i < load->count; i++) {
+        load->entries[i].data = load->bytes + at;
+        at += (load->entries[i].size + 7u) & ~(size_t)7;
+    }
+    assert(at == load->size);
+}
+
+static void run_load(struct lv_job *job)
+{
+    struct load *load = lv_container(job, struct load, job);
+    struct lv_segment_reading reading = {
+        .from_seq = load->from_seq,
+        .max_size = load->one ? 1 : LV_LOAD_SIZE,
+        .each = collect,
+        .ctx = load,
+    };
+    const struct lv_segment_run *run;
+    struct lv_segment *segment = NULL;
+
+    load->next = UINT64_MAX;
+    load->error = open_segment(load->spiller, load->segment, &segment, &load->diag);
+    if (load->error < 0)
+        return;
+    run = find_run(segment, load->queue_id);
+    if (run == NULL)
+        return;
+    load->error = lv_segment_read(segment, run, &reading, &load->diag);
+    load->next = reading.next_seq;
+    load->damaged_count = reading.damaged_count;
+    point(load);
+}
+
+/* What can't be read is said and left out: the rest goes on. */
+static void load_done(struct lv_job *job)
+{
+    struct load *load = lv_container(job, struct load, job);
+
+    if (load->error < 0 || load->damaged_count > 0)
+        lv_event(LV_ERROR, "store.damaged", LV_U("messages", load->damaged_count),
+                 LV_S("why", load->diag.text));
+    lv_broker_loaded(load->spiller->durable->shard->broker, load->queue_id, load->segment,
+                     load->entries, load->count, load->next);
+    lv_free(load->entries);
+    lv_free(load->bytes);
+    lv_free(load);
+}
+
+static int on_load(void *ctx, uint64_t queue_id, uint64_t segment, uint64_t from_seq, bool one)
+{
+    struct lv_durable *durable = ctx;
+    struct load *load = lv_calloc(1, sizeof *load);
+
+    if (load == NULL)
+        return -LV_E_NOMEM;
+    load->spiller = &durable->spiller;
+    load->queue_id = queue_id;
+    load->segment = segment;
+    load->from_seq = from_seq;
+    load->one = one;
+    load->job.run = run_load;
+    load->job.done = load_done;
+    lv_helper_run(&durable->helper, &load->job);
+    return 0;
+}
+
+/* ---- removing ---- */
+
+struct removal {
+    struct lv_job job;
+    struct lv_spiller *spiller; /* view */
+    uint64_t segment;
+};
+
+static int remove_segment(struct lv_spiller *spiller, uint64_t number)
+{
+    char name[LV_DISK_NAME_SIZE];
+
+    lv_segment_name(shard_of(spiller), number, name);
+    return disk_of(spiller)->ops->remove(disk_of(spiller), name);
+}
+
+/* One that stays behind is removed at the next start. */
+static void run_removal(struct lv_job *job)
+{
+    struct removal *removal = lv_container(job, struct removal, job);
+    struct lv_spiller *spiller = removal->spiller;
+    struct lv_open_segment **where = &spiller->open;
+
+    while (*where != NULL && (*where)->number != removal->segment)
+        where = &(*where)->next;
+    if (*where != NULL) {
+        struct lv_open_segment *open = *where;
+        *where = open->next;
+        lv_segment_close(open->segment);
+        lv_free(open);
+    }
+    (void)remove_segment(spiller, removal->segment);
+    lv_free(removal);
+}
+
+static void on_drop(void *ctx, uint64_t segment)
+{
+    struct lv_durable *durable = ctx;
+    struct removal *removal = lv_calloc(1, sizeof *removal);
+
+    if (removal == NULL)
+        return; /* the file stays until the next start */
+    removal->spiller = &durable->spiller;
+    removal->segment = segment;
+    removal->job.run = run_removal;
+    lv_helper_run(&durable->helper, &removal->job);
+}
+
+const struct lv_cold_ops lv_spiller_ops = {.load = on_load, .drop = on_drop};
+
+/* ---- spilling ---- */
+
+static void run_spill(struct lv_job *job)
+{
+    struct lv_spiller *spiller = lv_container(job, struct lv_spiller, job);
+    const struct lv_segment_info info = {
+        .shard = shard_of(spiller),
+        .number = spiller->spill.number,
+        .covers = spiller->spill.end,
+        .seed = lv_machine_random(),
+    };
+
+    spiller->error = lv_segment_write(disk_of(spiller), &info, spiller->spill.entries,
+                                      spiller->spill.count, &spiller->diag);
+}
+
+static void write_spill(struct lv_spiller *spiller)
+{
+    spiller->state = LV_SPILL_WRITING;
+    lv_helper_run(&spiller->durable->helper, &spiller->job);
+}
+
+static void on_again(struct lv_deadline *deadline, uint64_t now)
+{
+    struct lv_spiller *spiller = lv_container(deadline, struct lv_spiller, again);
+
+    (void)now;
+    if (spiller->state == LV_SPILL_FAILED)
+        write_spill(spiller);
+}
+
+static void spill_done(struct lv_job *job)
+{
+    struct lv_spiller *spiller = lv_container(job, struct lv_spiller, job);
+    struct lv_shard *shard = spiller->durable->shard;
+
+    assert(spiller->state == LV_SPILL_WRITING);
+    if (spiller->error == 0) {
+        spiller->state = LV_SPILL_WRITTEN;
+    } else if (spiller->error == -LV_E_FULL || spiller->error == -LV_E_NOMEM) {
+        spiller->state = LV_SPILL_FAILED; /* the messages are in the log still */
+        lv_deadline_set(&shard->deadlines, &spiller->again, shard->now + AGAIN_NS);
+    } else {
+        lv_durable_fail(spiller->durable, spiller->error, spiller->diag.text);
+    }
+}
+
+static void begin(struct lv_spiller *spiller, uint64_t end)
+{
+    int rc = lv_broker_spill(spiller->durable->shard->broker, end, spiller->next_number,
+                             &spiller->spill);
+
+    if (rc < 0)
+        return; /* out of memory: next turn */
+    if (spiller->spill.count == 0) {
+        spiller->state = LV_SPILL_WRITTEN;
+        return;
+    }
+    spiller->next_number++;
+    write_spill(spiller);
+}
+
+/* The window's oldest file has been written whole, and another one after it. */
+static bool is_due(const struct lv_log *log, uint64_t *ret_end)
+{
+    if (lv_log_memory_size(log) <= LV_WINDOW_SIZE)
+        return false;
+    *ret_end = lv_log_next_file(log, lv_log_begin(log));
+    return *ret_end < lv_log_synced_lsn(log);
+}
+
+void lv_spiller_turn(struct lv_spiller *spiller)
+{
+    struct lv_durable *durable = spiller->durable;
+    uint64_t end;
+
+    if (LV_UNLIKELY(spiller->state == LV_SPILL_WRITTEN) &&
+        lv_log_synced_lsn(durable->log) >= spiller->spill.log_end &&
+        lv_durable_may_forget(durable, spiller->spill.end)) {
+        end = spiller->spill.end;
+        lv_broker_spilled(durable->shard->broker, &spiller->spill);
+        lv_writer_recycle(&durable->writer, end / LV_LOG_FILE_SIZE);
+        spiller->state = LV_SPILL_IDLE;
+    }
+    if (spiller->state == LV_SPILL_IDLE && LV_UNLIKELY(is_due(durable->log, &end)))
+        begin(spiller, end);
+}
+
+bool lv_spiller_is_behind(const struct lv_spiller *spiller)
+{
+    return lv_log_memory_size(spiller->durable->log) > LV_WINDOW_MAX;
+}
+
+/* ---- start-up ---- */
+
+struct survey {
+    struct lv_spiller *spiller; /* view */
+    uint32_t shard;
+    uint64_t *numbers; /* own */
+    size_t count, capacity;
+};
+
+static int survey_name(void *ctx, const char *name)
+{
+    struct survey *survey = ctx;
+    uint64_t number;
+    uint32_t shard;
+
+    if (!lv_segment_parse_name(name, &shard, &number) || shard != survey->shard)
+        return 0;
+    if (survey->count == survey->capacity) {
+        size_t capacity = survey->capacity == 0 ? 64 : 2 * survey->capacity;
+        uint64_t *numbers = lv_realloc(survey->numbers, capacity * sizeof *numbers);
+        if (numbers == NULL)
+            return -LV_E_NOMEM;
+        survey->numbers = numbers;
+        survey->capacity = capacity;
+    }
+    survey->numbers[survey->count++] = number;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t left, right;
+
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left < right ? -1 : left > right;
+}
+
+int lv_spiller_survey(struct lv_spiller *spiller, struct lv_disk *disk, uint32_t shard)
+{
+    struct survey survey = {.spiller = spiller, .shard = shard};
+    int rc = disk->ops->list(disk, survey_name, &survey);
+
+    for (size_t i = 0; i < survey.count; i++)
+        if (survey.numbers[i] >= spiller->next_number)
+            spiller->next_number = survey.numbers[i] + 1;
+    lv_free(survey.numbers);
+    return rc;
+}
+
+static int restore_segment(struct lv_spiller *spiller, uint64_t number, uint64_t *covers,
+                           struct lv_diag *diag)
+{
+    struct lv_broker *broker = spiller->durable->shard->broker;
+    struct lv_segment *segment;
+    const struct lv_segment_run *runs;
+    size_t count;
+    int rc = lv_segment_open(disk_of(spiller), shard_of(spiller), number, &segment, diag);
+
+    if (rc < 0)
+        return rc;
+    runs = lv_segment_runs(segment, &count);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (runs[i].count > runs[i].transient_count)
+            rc = lv_broker_restore_run(broker, number, &runs[i]);
+    if (lv_segment_info(segment)->covers > *covers)
+        *covers = lv_segment_info(segment)->covers;
+    lv_segment_close(segment);
+    if (rc == 0 && !lv_broker_uses_segment(broker, number))
+        (void)remove_segment(spiller, number);
+    return rc;
+}
+
+int lv_spiller_restore(struct lv_spiller *spiller, uint64_t *ret_covers, struct lv_diag *diag)
+{
+    struct survey survey = {.spiller = spiller, .shard = shard_of(spiller)};
+    int rc = disk_of(spiller)->ops->list(disk_of(spiller), survey_name, &survey);
+
+    *ret_covers = 0;
+    qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
+    for (size_t i = 0; rc == 0 && i < survey.count; i++)
+        rc = restore_segment(spiller, survey.numbers[i], ret_covers, diag);
+    lv_free(survey.numbers);
+    return rc;
+}
+
+void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable)
+{
+    *spiller = (struct lv_spiller){.durable = durable, .next_number = 1};
+    spiller->job.run = run_spill;
+    spiller->job.done = spill_done;
+    lv_deadline_init(&spiller->again, on_again);
+}
+
+void lv_spiller_fini(struct lv_spiller *spiller)
+{
+    close_after(&spiller->open);
+    if (spiller->state != LV_SPILL_IDLE) {
+        lv_free(spiller->spill.refs); /* the store they point into is gone with the shard */
+        lv_free(spiller->spill.entries);
+    }
+}

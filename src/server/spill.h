@@ -1,0 +1,62 @@
+/*
+ * server/spill.h - what a shard's log gives to segments, and queues take back from them.
+ *
+ * When the log's window has grown beyond LV_WINDOW_SIZE, its oldest file is spilled: the helper
+ * writes what lives in it as a segment; when that is durable and the states that the file had are
+ * in the log again, the window moves on and the file becomes a spare one. Loads and removals are
+ * the helper's jobs too, in one row, so that what was written before is there to be read. All
+ * functions are the shard's thread's, but for start-up.
+ */
+#pragma once
+
+#include "base/deadline.h"
+#include "broker/cold.h"
+#include "server/helper.h"
+#include "store/disk.h"
+
+/* Memory of the log before its oldest file is spilled: two files and what is being written. */
+#define LV_WINDOW_SIZE (32u << 20)
+/* The shard reads nothing more while the log is that far ahead of the disk. */
+#define LV_WINDOW_MAX (96u << 20)
+
+struct lv_durable;
+struct lv_open_segment;
+
+enum lv_spill_state {
+    LV_SPILL_IDLE,
+    LV_SPILL_WRITING, /* the helper's */
+    LV_SPILL_FAILED,  /* full disk: to be tried again */
+    LV_SPILL_WRITTEN  /* waits for the log */
+};
+
+struct lv_spiller {
+    struct lv_durable *durable; /* view */
+    enum lv_spill_state state;
+    struct lv_spill spill; /*       while not idle */
+    struct lv_job job;     /*       the helper's while writing */
+    int error;             /*       of the job */
+    struct lv_diag diag;   /*       its sentence */
+    struct lv_deadline again;
+    uint64_t next_number;         /* of the next segment */
+    uint64_t recycled;            /* files below this number are no longer the log's */
+    struct lv_open_segment *open; /* own   the helper's: segments that it has open */
+};
+
+void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable);
+/* After the helper has ended. */
+void lv_spiller_fini(struct lv_spiller *spiller);
+/* How the broker gets at what is in segments; the context is the struct lv_durable. */
+extern const struct lv_cold_ops lv_spiller_ops;
+
+/* Once a turn: begins, goes on. */
+void lv_spiller_turn(struct lv_spiller *spiller);
+/* Is the log so far ahead that nothing more should come in? */
+bool lv_spiller_is_behind(const struct lv_spiller *spiller);
+
+/* Start-up, when all that is gone is known: the shard's segments become its queues'. Those that
+ * nobody wants are removed. *ret_covers: messages of the log below this LSN are in them. */
+int lv_spiller_restore(struct lv_spiller *spiller, uint64_t *ret_covers, struct lv_diag *diag)
+    LV_MUST_CHECK;
+/* Start-up, before the broker is made: numbers begin behind those that are there. */
+int lv_spiller_survey(struct lv_spiller *spiller, struct lv_disk *disk, uint32_t shard)
+    LV_MUST_CHECK;
