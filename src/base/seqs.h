@@ -24,6 +24,7 @@ struct lv_seqs {
 
 /* Everything below `low`. */
 void lv_seqs_init(struct lv_seqs *seqs, uint64_t low);
+/* May be used again after an init. */
 void lv_seqs_fini(struct lv_seqs *seqs);
 
 /* lv_seqs_add() of a number above low. */
@@ -53,6 +54,7 @@ static inline LV_MUST_CHECK int lv_seqs_add(struct lv_seqs *seqs, uint64_t seq)
     return seq < seqs->low ? 0 : lv_seqs_add_above(seqs, seq);
 }
 
+/* One compare for what is below the lowest that is missing. */
 static inline bool lv_seqs_has(const struct lv_seqs *seqs, uint64_t seq)
 {
     return seq < seqs->low || (seq < seqs->top && lv_seqs_has_above(seqs, seq));

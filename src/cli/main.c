@@ -57,6 +57,7 @@ static int refuse(const char *word)
     return LV_EXIT_USAGE;
 }
 
+/* Each command is a function of its own; a wrong word is answered with the nearest right one. */
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "--help";
