@@ -42,9 +42,9 @@ struct lv_log {
     uint8_t *spare[SPARE_MAX]; /* own   memory of single pages */
     uint32_t spare_count;
     uint32_t shard;
-    uint64_t block;        /* offset of the open block in `newest`; 0: none is open */
+    uint64_t block;        /* offset of the open block in `newest`, if it has records */
     uint64_t last_payload; /* LSN of the last record's payload; 0: none, or it is sealed */
-    uint32_t block_count;  /* records in the open block */
+    uint32_t block_count;  /* records in it; 0: none is open */
     uint64_t next_number;  /* of the next new file */
     uint64_t synced;
     uint64_t sealed_end; /* LSN behind the last block */
@@ -174,31 +174,39 @@ static void free_region(struct lv_region *region)
 
 /* ---- appending ---- */
 
-/* Where the next region begins when one of `pages` pages is needed, and how long its file is. */
-static uint64_t next_place(const struct lv_log *log, uint64_t pages, uint64_t *ret_file_size)
+static uint64_t pages_for(uint64_t size)
+{
+    assert(size > 0);
+    return (size + LV_PAGE_SIZE - 1) / LV_PAGE_SIZE;
+}
+
+/* Where the next region begins, how many pages it has and how long its file is. It has no more
+ * pages than its first record needs: so no other block crosses from one page into the next, and
+ * a region of many pages looks alike when it is read again. */
+static uint64_t next_place(const struct lv_log *log, uint64_t need, uint64_t *ret_pages,
+                           uint64_t *ret_file_size)
 {
     const struct lv_region *last = log->newest;
-    uint64_t lsn;
 
+    *ret_pages = pages_for(need);
     if (last != NULL && !last->is_closed && file_of(last->lsn) + 1 == log->next_number) {
-        lsn = last->lsn + last->size;
-        if (lsn + pages * LV_PAGE_SIZE <= log->next_number * LV_LOG_FILE_SIZE) {
+        uint64_t lsn = last->lsn + last->size;
+        if (lsn + *ret_pages * LV_PAGE_SIZE <= log->next_number * LV_LOG_FILE_SIZE) {
             *ret_file_size = last->file_size;
             return lsn;
         }
     }
-    *ret_file_size = pages > FILE_PAGES ? pages * LV_PAGE_SIZE : LV_LOG_FILE_SIZE;
+    *ret_pages = pages_for(need + LV_LOG_HEAD_SIZE);
+    *ret_file_size = *ret_pages > FILE_PAGES ? *ret_pages * LV_PAGE_SIZE : LV_LOG_FILE_SIZE;
     return log->next_number * LV_LOG_FILE_SIZE;
 }
 
 /* A region in which `need` bytes can be appended. */
 static int turn_region(struct lv_log *log, uint64_t need)
 {
-    /* As at a file's beginning, where the head takes room too. */
-    uint64_t pages = (need + LV_LOG_HEAD_SIZE + LV_PAGE_SIZE - 1) / LV_PAGE_SIZE;
     const struct lv_region *before = log->newest;
-    uint64_t file_size;
-    uint64_t lsn = next_place(log, pages, &file_size);
+    uint64_t pages, file_size;
+    uint64_t lsn = next_place(log, need, &pages, &file_size);
     bool new_file = lsn % LV_LOG_FILE_SIZE == 0;
     struct lv_region *region;
 
@@ -229,7 +237,7 @@ int lv_log_append(struct lv_log *log, enum lv_record_kind kind, uint16_t count,
             return -LV_E_NOMEM;
         region = log->newest;
     }
-    if (log->block == 0) {
+    if (log->block_count == 0) {
         log->block = region->used;
         region->used += sizeof(struct lv_block_head);
     }
@@ -278,7 +286,7 @@ uint64_t lv_log_end(const struct lv_log *log)
 
 uint64_t lv_log_open_size(const struct lv_log *log)
 {
-    return log->block == 0 ? 0 : log->newest->used - log->block;
+    return log->block_count == 0 ? 0 : log->newest->used - log->block;
 }
 
 uint64_t lv_log_unsynced_size(const struct lv_log *log)
@@ -293,9 +301,9 @@ void lv_log_seal(struct lv_log *log)
     struct lv_block_head head;
     uint8_t *block;
 
-    if (log->block == 0)
+    if (log->block_count == 0)
         return;
-    assert(log->block_count > 0);
+    assert(region->used > log->block + sizeof head);
     block = region->data + log->block;
     head = (struct lv_block_head){
         .lsn = region->lsn + log->block,
@@ -309,7 +317,6 @@ void lv_log_seal(struct lv_log *log)
     memcpy(block, &head.hash, sizeof head.hash);
     region->sealed = region->used;
     log->sealed_end = region->lsn + region->sealed;
-    log->block = 0;
     log->block_count = 0;
     log->last_payload = 0;
 }

@@ -1,0 +1,262 @@
+"""`leveret store check` and `dump`: sound directories, and damaged ones."""
+
+import hashlib
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import tempfile
+
+import broker
+import harness
+import place
+from harness import check
+
+
+def fingerprints(directory):
+    return {
+        path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in sorted(directory.iterdir())
+        if path.is_file()
+    }
+
+
+@check
+def what_a_broker_has_confirmed_is_in_its_directory_while_it_runs():
+    one = place.start()
+    place.publish(one, "first", "second\nline")
+    lines, _ = place.store("check", one.data_dir)
+    assert all(line.get("ok", True) for line in lines), lines
+    assert lines[-1]["damaged"] == 0 and lines[-1]["files"] >= 1, lines
+    found, said = place.bodies(one.data_dir)
+    assert found == ["first", "second\nline"], found
+    assert said == "", said
+    one.stop()
+
+
+@check
+def looking_changes_nothing():
+    directory = place.filled("one", "two")
+    before = fingerprints(directory)
+    place.store("check", directory)
+    place.store("dump", directory)
+    assert fingerprints(directory) == before
+
+
+@check
+def a_log_that_was_closed_says_so():
+    one = place.start()
+    place.publish(one, "x")
+    logs = [line for line in place.store("check", one.data_dir)[0] if "shard" in line]
+    assert [line["closed"] for line in logs] == [False], logs
+    one.stop()
+    logs = [line for line in place.store("check", one.data_dir)[0] if "shard" in line]
+    assert [line["closed"] for line in logs] == [True], logs
+
+
+@check
+def every_shard_has_its_log():
+    one = place.start("--shards", "3")
+    for number in range(12):
+        place.publish(one, f"body {number}", queue=f"queue {number}")
+    one.stop()
+    shards = [line["shard"] for line in place.store("check", one.data_dir)[0] if "shard" in line]
+    assert shards[0] == 0 and len(shards) > 1, shards
+    found, _ = place.bodies(one.data_dir)
+    assert sorted(found) == sorted(f"body {number}" for number in range(12)), found
+
+
+@check
+def lines_of_text_are_lines():
+    one = place.start()
+    place.publish(one, "a\nb", queue='odd "name"\t')
+    status, printed, said = broker.run("store", "dump", one.data_dir)
+    assert status == 0, said
+    lines = printed.splitlines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith('log-00-00000001:4136 queue.declare vhost="/" name="odd '), lines
+    assert ' message to=' in lines[1] and " persistent " in lines[1], lines
+    assert lines[1].endswith("body_size=3"), lines
+    status, printed, _ = broker.run("store", "check", one.data_dir)
+    assert status == 0
+    assert printed.splitlines()[-1].startswith("all files="), printed
+    one.stop()
+
+
+@check
+def a_body_that_is_no_text_is_whole_too():
+    one = place.start()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\xff\x00\xfe")
+        file.flush()
+        place.publish(one, queue="bytes", more=("--file", file.name))
+    found, _ = place.bodies(one.data_dir)
+    assert found == [{"base64": "/wD+"}], found
+    one.stop()
+
+
+@check
+def one_flipped_bit_costs_one_block_and_is_told():
+    directory = place.filled("one", "two", "three", "four")
+    path = place.log(directory)
+    offset, size = place.blocks(path)[1]
+    place.flip(path, offset + size - 2)
+    [found] = place.damages(directory)
+    assert (found["file"], found["offset"], found["size"]) == (path.name, offset, size), found
+    assert f"{path.name} is damaged at offset {offset}" in found["problem"], found
+    left, said = place.bodies(directory, 1)
+    assert len(left) == 3 and set(left) < {"one", "two", "three", "four"}, left
+    assert f"{path.name} is damaged at offset {offset}" in said, said
+
+
+@check
+def a_wiped_range_is_told():
+    directory = place.filled("one", "two", "three", "four")
+    path = place.log(directory)
+    offset, size = place.blocks(path)[0]
+    after = place.blocks(path)[2][0]
+    place.write(path, offset + 8, bytes(after - offset - 16))
+    [found] = place.damages(directory)
+    assert (found["offset"], found["size"]) == (offset, after - offset), found
+    left, _ = place.bodies(directory, 1)
+    assert left and left[-1] == "four", left
+
+
+@check
+def what_a_crash_tore_off_is_no_damage():
+    directory = place.filled("one", "two", "three")
+    path = place.log(directory)
+    offset, size = place.blocks(path)[-1]
+    place.write(path, offset + size // 2, bytes(size))
+    lines, _ = place.store("check", directory)
+    [log] = [line for line in lines if "shard" in line]
+    assert log["cut_off_bytes"] == size, lines
+    left, said = place.bodies(directory)
+    assert "one" in left and "three" not in left, left
+    assert said == "", said
+
+
+@check
+def a_file_that_became_shorter_is_told():
+    directory = place.filled("one", "two", "three")
+    path = place.log(directory)
+    offset, _ = place.blocks(path)[1]
+    place.truncate(path, offset + 10)
+    [found] = place.damages(directory)
+    assert (found["file"], found["offset"]) == (path.name, offset), found
+    assert f"{offset + 10} bytes instead of 16777216" in found["problem"], found
+
+
+@check(seconds=60)
+def a_missing_file_is_told_and_the_others_are_read():
+    one = place.start()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"y" * 900_000)
+        file.flush()
+        for _ in range(40):
+            place.publish(one, queue="large", more=("--file", file.name))
+    one.process.kill()
+    one.process.wait()
+    directory = pathlib.Path(one.data_dir)
+    files = sorted(path.name for path in directory.glob("log-00-*"))
+    assert len(files) >= 3, files
+    place.store("check", directory)
+    (directory / files[1]).unlink()
+    [found] = place.damages(directory)
+    assert found["file"] == files[0], found
+    assert f"{files[1]} is missing" in found["problem"], found
+    assert found["size"] > 15_000_000, found
+
+
+@check
+def a_damaged_head_is_told():
+    directory = place.filled("one", "two")
+    path = place.log(directory)
+    place.flip(path, 33)
+    [found] = place.damages(directory)
+    assert found["file"] == path.name, found
+    assert "its head's check fails" in found["problem"], found
+    left, said = place.bodies(directory, 1)
+    assert left == [] and path.name in said, (left, said)
+
+
+@check
+def an_unknown_version_is_told_with_what_to_do():
+    directory = place.filled("one")
+    path = place.log(directory)
+    place.write(path, 8, struct.pack("<I", 9))
+    place.write(path, 40, bytes(8))  # a later version may have its check elsewhere
+    [found] = place.damages(directory)
+    assert "version 9" in found["problem"], found
+    assert "use the Leveret that wrote it" in found["problem"], found
+
+
+@check
+def a_lost_head_is_told_when_there_was_something_behind_it():
+    directory = place.filled("one", "two")
+    path = place.log(directory)
+    place.write(path, 0, bytes(place.HEAD_SIZE))
+    [found] = place.damages(directory)
+    assert f"{path.name} is damaged at offset 0" in found["problem"], found
+
+
+@check
+def files_made_ready_are_no_damage():
+    directory = place.filled("one")
+    path = place.log(directory, 2)
+    path.write_bytes(bytes(1 << 20))
+    lines, _ = place.store("check", directory)
+    [unused] = [line for line in lines if line.get("unused")]
+    assert unused["file"] == path.name, lines
+
+
+def under_way(*command):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    harness.cleanup(process.wait)
+    harness.cleanup(process.send_signal, signal.SIGKILL)
+    return process
+
+
+@check(seconds=60)
+def a_broker_may_write_as_fast_as_it_can_meanwhile():
+    one = place.start("--shards", "2")
+    url = f"amqp://guest:guest@127.0.0.1:{one.port}/"
+    load = under_way(
+        broker.PROGRAM, "bench", "--url", url, "--persistent", "--durable", "--confirm", "100",
+        "--size", "1000", "--queues", "4", "--producers", "4", "--consumers", "4",
+        "--duration", "30", "--limit", "50", "--quiet",
+    )  # fmt: skip
+    harness.eventually(lambda: place.log(pathlib.Path(one.data_dir)).exists(), "a log file")
+    for _ in range(25):
+        lines, _ = place.store("check", one.data_dir)
+        assert lines[-1]["damaged"] == 0, lines
+        assert load.poll() is None, load.stderr.read()
+    records = sum(line["records"] for line in lines if "shard" in line)
+    assert records > 1000, lines
+
+
+@check
+def wrong_words_are_refused_with_what_would_be_right():
+    status, _, said = broker.run("store", "chekc", "/tmp")
+    assert status == 2 and "check and dump" in said, said
+    status, _, said = broker.run("store", "check")
+    assert status == 2, said
+    status, _, said = broker.run("store", "check", "/nowhere/at/all")
+    assert status == 1 and "/nowhere/at/all" in said, said
+    with tempfile.TemporaryDirectory() as directory:
+        status, _, said = broker.run("store", "check", directory)
+        assert status == 1 and "holds nothing of a broker's" in said, said
+        assert os.listdir(directory) == []
+
+
+@check
+def an_output_that_is_full_is_an_error():
+    directory = place.filled("one")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [broker.PROGRAM, "store", "dump", str(directory)], stdout=full,
+            stderr=subprocess.PIPE, timeout=broker.SECONDS, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1, done
+    assert b"cannot be written" in done.stderr, done.stderr
