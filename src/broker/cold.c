@@ -237,6 +237,21 @@ static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *en
     lv_queue_return(queue, entry->seq, copy(queue, entry));
 }
 
+/* The run has been read up to `next`: what was not among the messages shown is not there. */
+static void skip(struct lv_cold *cold, uint64_t segment, uint64_t next)
+{
+    for (uint32_t i = 0; i < cold->count; i++) {
+        const struct lv_run *run = &cold->runs[i];
+        if (run->segment->number != segment || cold->next < run->first || cold->next > run->last)
+            continue;
+        if (next == UINT64_MAX)
+            next = run->last + 1;
+        if (cold->next < next)
+            cold->next = next;
+        return;
+    }
+}
+
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
                       const struct lv_segment_entry *entries, uint64_t count, uint64_t next)
 {
@@ -250,10 +265,7 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
     cold->is_loading = false;
     for (uint64_t i = 0; i < count; i++)
         take_entry(queue, &entries[i], segment >= broker->config.first_segment);
-    for (uint32_t i = 0; next == UINT64_MAX && i < cold->count; i++)
-        if (cold->runs[i].segment->number == segment && cold->next <= cold->runs[i].last &&
-            cold->next >= cold->runs[i].first)
-            cold->next = cold->runs[i].last + 1; /* what is left of it can't be read */
+    skip(cold, segment, next);
     while ((link = lv_list_pop_front(&cold->getters)) != NULL)
         lv_list_push_back(&broker->local, link);
     lv_queue_touch(queue);

@@ -186,7 +186,10 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, struct lv_
 
     assert(queue->entry->queue == queue);
     if (!lv_queue_peek(queue, &seq, &ref)) {
-        answer(broker, op, (struct lv_op_answer){.found = false}, "");
+        if (lv_cold_want(queue))
+            lv_list_push_back(&queue->cold->getters, &op->link); /* until its front is here */
+        else
+            answer(broker, op, (struct lv_op_answer){.found = false}, "");
         return;
     }
     struct lv_op *reply = got_op(broker, op, ref);
