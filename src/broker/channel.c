@@ -141,7 +141,6 @@ uint64_t lv_channel_wire_tag(struct lv_channel *channel, const struct lv_wire_ta
 /* 0 means no limit (0-9-1 basic.qos). */
 bool lv_channel_has_room(const struct lv_channel *channel)
 {
-    assert(channel->broker != NULL);
     return channel->global_limit == 0 || channel->global_count < channel->global_limit;
 }
 
@@ -409,7 +408,6 @@ static int settle_wire(struct lv_channel *channel, uint64_t tag, bool multiple,
 int lv_channel_settle_now(struct lv_channel *channel, uint64_t tag, bool multiple,
                           enum lv_settle settle, struct lv_diag *diag)
 {
-    assert(channel->broker != NULL);
     return LV_LIKELY(!channel->mapped) ? settle_local(channel, tag, multiple, settle, diag)
                                        : settle_wire(channel, tag, multiple, settle, diag);
 }

@@ -454,7 +454,6 @@ route_anew(struct lv_broker *broker, const struct lv_vhost *vhost, const struct 
 /* The slot for the message's route, NULL when there is no cache. */
 static struct lv_route *slot_for(struct lv_router *router, const struct lv_message *message)
 {
-    assert(router != NULL);
     if (LV_UNLIKELY(router->slots == NULL)) {
         router->slots = lv_calloc(CACHE_SLOTS, sizeof *router->slots);
         if (router->slots == NULL)

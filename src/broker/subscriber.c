@@ -50,14 +50,12 @@ int lv_subscriber_remember(struct lv_subscriber *subscriber, struct lv_consumer 
 /* What needs no acknowledgement has a tag as well (0-9-1 basic.deliver). */
 int lv_subscriber_skip(struct lv_subscriber *subscriber)
 {
-    assert(subscriber->broker != NULL);
     return lv_tags_skip(&subscriber->unacked, UNACKED_SIZE);
 }
 
 /* So that the delivery which follows cannot fail half way. */
 int lv_subscriber_reserve(struct lv_subscriber *subscriber)
 {
-    assert(subscriber->broker != NULL);
     return lv_tags_reserve(&subscriber->unacked, UNACKED_SIZE);
 }
 
@@ -179,7 +177,6 @@ bool lv_consumer_is_able(const struct lv_consumer *consumer)
 {
     const struct lv_subscriber *subscriber = consumer->subscriber;
 
-    assert(subscriber->broker != NULL);
     if (!consumer->no_ack && consumer->prefetch > 0 &&
         consumer->unacked_count >= consumer->prefetch)
         return false;
@@ -339,7 +336,6 @@ bool lv_subscriber_settle(struct lv_subscriber *subscriber, uint64_t tag, enum l
 {
     struct lv_unacked *unacked = lv_tags_find(&subscriber->unacked, UNACKED_SIZE, tag);
 
-    assert(subscriber->broker != NULL);
     if (LV_UNLIKELY(unacked == NULL))
         return false;
     settle(subscriber, tag, unacked, how);
