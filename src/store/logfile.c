@@ -119,11 +119,12 @@ uint64_t lv_block_search(const struct lv_logfile_view *view, uint64_t offset,
 /* The error that the disk gave, with a sentence. */
 static int fail_read(struct lv_diag *diag, int rc, const char *name)
 {
+    const char *why = rc == -LV_E_NOT_FOUND ? "it is not there"
+                      : rc == -LV_E_NOMEM   ? "out of memory"
+                                            : "input/output error";
+
     assert(rc < 0);
-    if (rc == -LV_E_NOT_FOUND)
-        return lv_fail(diag, -LV_E_IO, "%s can't be read: it is not there", name);
-    return lv_fail(diag, rc, "%s can't be read: %s", name,
-                   rc == -LV_E_NOMEM ? "out of memory" : "input/output error");
+    return lv_fail(diag, rc, "%s can't be read: %s", name, why);
 }
 
 /* A head of zeros: no block of this life was ever synced, as its head would have been synced with

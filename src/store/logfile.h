@@ -23,8 +23,9 @@ bool lv_logfile_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_
     LV_MUST_CHECK;
 
 /* The head of the file of this name. -LV_E_NOT_FOUND: it is made ready and not used yet (it begins
- * with zeros, or with the head of an earlier life). -LV_E_CORRUPT: the sentence names file and
- * offset; -LV_E_VERSION: a newer or unknown version wrote it, and what to do. */
+ * with zeros, or with the head of an earlier life), or it is not there any more. -LV_E_CORRUPT: the
+ * sentence names file and offset; -LV_E_VERSION: a newer or unknown version wrote it, and what to
+ * do. */
 int lv_logfile_read_head(struct lv_disk *disk, const char *name, struct lv_logfile *ret_file,
                          struct lv_diag *diag) LV_MUST_CHECK;
 /* All log files of the shard that are in use, ascending by number; none may cover a number of
