@@ -395,8 +395,8 @@ void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address 
     lv_list_push_back(&shard->connections, &connection->all);
     atomic_fetch_add_explicit(&shard->shared->connections, 1, memory_order_relaxed);
     say(connection, LV_DEBUG, "connection.accepted", "");
-    if (shard->is_alarm)
-        lv_session_alarm(connection->session, "low on memory");
+    if (shard->alarms != 0)
+        lv_session_alarm(connection->session, lv_alarms_text(shard->alarms));
     return;
 fail:
     if (lv_chatter_may_say(&shard->chatter, LV_WARN, "connection.dropped", shard->now))

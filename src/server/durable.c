@@ -51,6 +51,19 @@ bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn)
     return lv_keeper_applied(keeper) >= lsn;
 }
 
+/* The writer waits for room, or goes on. */
+static void follow_room(struct lv_durable *durable)
+{
+    struct lv_shared *shared = durable->shard->shared;
+    bool is_full = atomic_load(&durable->writer.is_full);
+
+    if (LV_LIKELY(is_full == durable->is_full))
+        return;
+    durable->is_full = is_full;
+    lv_space_full(&shared->space, is_full);
+    lv_reactor_wake(shared->main);
+}
+
 void lv_durable_take(struct lv_durable *durable)
 {
     struct lv_shard *shard = durable->shard;
@@ -63,6 +76,7 @@ void lv_durable_take(struct lv_durable *durable)
                         shard->shared->keeper.diag.text);
     if (LV_UNLIKELY(error != 0))
         lv_durable_fail(durable, error, lv_error_name(error));
+    follow_room(durable);
     lv_helper_take(&durable->helper);
     if (synced > lv_log_synced_lsn(durable->log)) {
         lv_log_synced(durable->log, synced);
@@ -359,7 +373,7 @@ int lv_durable_start(struct lv_durable *durable)
     if (rc < 0)
         return rc;
     rc = lv_writer_start(&durable->writer, durable->shard->number, shared->disk, &durable->helper,
-                         true);
+                         shared->settings->durability == LV_DURABILITY_DISK);
     if (rc < 0) {
         lv_helper_stop(&durable->helper);
         return rc;

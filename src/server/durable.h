@@ -27,6 +27,7 @@ struct lv_durable {
     struct lv_spiller spiller;
     struct lv_deadline lazy;  /*      seals what nobody waits for */
     uint64_t topology_synced; /*      as the broker was told */
+    bool is_full;             /*      as the main thread was told */
     bool is_started;          /*      its threads run */
 };
 

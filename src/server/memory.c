@@ -1,13 +1,13 @@
 #include "server/memory.h"
 
 /* The alarm ends a twentieth below where it begins, so that it does not flap. */
-void lv_memory_init(struct lv_memory *memory, uint64_t high)
+void lv_memory_init(struct lv_memory *memory, struct lv_alarms *alarms, uint64_t high)
 {
     assert(high > 0);
+    memory->alarms = alarms;
     memory->high = high;
     memory->low = high - high / 20;
     atomic_init(&memory->used, 0);
-    atomic_init(&memory->is_alarm, false);
 }
 
 /* May be below zero for a moment: one shard frees what another has not reported yet. */
@@ -31,7 +31,5 @@ bool lv_memory_report(struct lv_memory *memory, int64_t change)
     used = lv_memory_used(memory);
     wanted = is_alarm ? used >= memory->low : used > memory->high;
     /* Two shards may see the border crossed at once; one of them turns the alarm. */
-    return wanted != is_alarm &&
-           atomic_compare_exchange_strong_explicit(&memory->is_alarm, &is_alarm, wanted,
-                                                   memory_order_relaxed, memory_order_relaxed);
+    return wanted != is_alarm && lv_alarm_turn(memory->alarms, LV_ALARM_MEMORY, wanted);
 }

@@ -6,29 +6,26 @@
  */
 #pragma once
 
-#include "base/defs.h"
+#include "server/alarms.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 /* One for the broker. Shards add what they have more, now and then. */
 struct lv_memory {
-    uint64_t high;                     /* bytes; the alarm begins above */
-    uint64_t low;                      /* bytes; it ends below, so that it does not flutter */
-    _Alignas(64) atomic_llong used;    /* any */
-    _Alignas(64) atomic_bool is_alarm; /* any */
+    struct lv_alarms *alarms;       /* view */
+    uint64_t high;                  /*       bytes; the alarm begins above */
+    uint64_t low;                   /*       bytes; it ends below, so that it does not flutter */
+    _Alignas(64) atomic_llong used; /* any */
 };
 
 /* Nothing is used; the alarm begins above `high` bytes. */
-void lv_memory_init(struct lv_memory *memory, uint64_t high);
+void lv_memory_init(struct lv_memory *memory, struct lv_alarms *alarms, uint64_t high);
 /* True when this report began or ended the alarm: the other shards have to be woken. */
 bool lv_memory_report(struct lv_memory *memory, int64_t change);
 
-/* Read by every shard once a turn. */
-static inline bool lv_memory_is_alarm(struct lv_memory *memory)
+static inline bool lv_memory_is_alarm(const struct lv_memory *memory)
 {
-    return atomic_load_explicit(&memory->is_alarm, memory_order_relaxed);
+    return (lv_alarms_now(memory->alarms) & LV_ALARM_MEMORY) != 0;
 }
 
 /* Bytes that all shards have reported. */

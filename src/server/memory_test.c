@@ -11,10 +11,11 @@
 
 static void the_alarm_begins_above_and_ends_below(void **state)
 {
+    struct lv_alarms alarms = {0};
     struct lv_memory memory;
 
     (void)state;
-    lv_memory_init(&memory, 1000);
+    lv_memory_init(&memory, &alarms, 1000);
     assert_false(lv_memory_report(&memory, 1000));
     assert_false(lv_memory_is_alarm(&memory));
     assert_true(lv_memory_report(&memory, 1));
@@ -29,10 +30,11 @@ static void the_alarm_begins_above_and_ends_below(void **state)
 
 static void a_shard_may_give_back_what_another_reported(void **state)
 {
+    struct lv_alarms alarms = {0};
     struct lv_memory memory;
 
     (void)state;
-    lv_memory_init(&memory, 1000);
+    lv_memory_init(&memory, &alarms, 1000);
     assert_false(lv_memory_report(&memory, -5));
     assert_int_equal(lv_memory_used(&memory), 0);
     assert_false(lv_memory_report(&memory, 5));
@@ -59,13 +61,14 @@ static void report(void *ctx)
 
 static void two_shards_turn_the_alarm_on_as_often_as_off(void **state)
 {
+    struct lv_alarms alarms = {0};
     struct lv_memory memory;
     struct reporter reporters[2] = {{.memory = &memory}, {.memory = &memory}};
     struct lv_thread threads[2];
     bool last;
 
     (void)state;
-    lv_memory_init(&memory, 1000);
+    lv_memory_init(&memory, &alarms, 1000);
     for (int i = 0; i < 2; i++)
         assert_int_equal(lv_thread_start(&threads[i], "reporter", report, &reporters[i]), 0);
     for (int i = 0; i < 2; i++)

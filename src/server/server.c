@@ -251,6 +251,8 @@ static int make(struct server *server, struct lv_diag *diag)
     if (rc < 0)
         return rc;
     server->shared.disk = &server->disk.disk;
+    lv_space_init(&server->shared.space, server->shared.disk, &server->shared.alarms,
+                  lv_memory_limit_size(&settings->disk_free_limit, lv_machine_memory()));
     rc = open_metadata(server, diag);
     if (rc < 0)
         return rc;
@@ -441,7 +443,7 @@ static void init(struct server *server, const struct lv_settings *settings)
     shared->shard_count = choose_shards(settings);
     shared->hash_key = (struct lv_hash_key){lv_machine_random(), lv_machine_random()};
     fill_limits(settings, &shared->limits);
-    lv_memory_init(&shared->memory,
+    lv_memory_init(&shared->memory, &shared->alarms,
                    lv_memory_limit_size(&settings->memory_limit, lv_machine_memory()));
     snprintf(shared->information, sizeof shared->information, "Leveret %s, Apache License 2.0",
              LV_VERSION);
@@ -460,7 +462,16 @@ static int disk_verdict(struct lv_shared *shared, struct lv_diag *diag)
                    "and the next start goes on from there");
 }
 
-/* The main thread has nothing to do but to wait for a signal. */
+/* When to look again. */
+static uint64_t watch_space(struct server *server)
+{
+    if (lv_space_check(&server->shared.space))
+        lv_mesh_wake_all(server->shared.mesh);
+    assert(server->now > 0);
+    return server->now + LV_SPACE_CHECK_NS;
+}
+
+/* The main thread waits for a signal, serves operators and watches the disk meanwhile. */
 int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
 {
     struct server *server = lv_calloc(1, sizeof *server);
@@ -477,7 +488,7 @@ int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
     if (rc == 0) {
         print_start(server);
         while (!server->is_asked_to_stop && atomic_load(&server->shared.disk_error) == 0)
-            await(server, LV_NEVER);
+            await(server, watch_space(server));
         stop(server);
         rc = disk_verdict(&server->shared, diag);
     }

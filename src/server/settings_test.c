@@ -181,6 +181,30 @@ static void levels_have_names(void **state)
     assert_refused("log.level", "loud", "debug, info, warning or error");
 }
 
+static void durability_is_one_of_two_words(void **state)
+{
+    (void)state;
+    assert_int_equal(settings.durability, LV_DURABILITY_DISK);
+    assert_int_equal(set("durability", "os"), 0);
+    assert_int_equal(settings.durability, LV_DURABILITY_OS);
+    assert_int_equal(set("durability", "disk"), 0);
+    assert_int_equal(settings.durability, LV_DURABILITY_DISK);
+    assert_refused("durability", "or", "disk or os, not \"or\"");
+    assert_refused("durability", "dis", "disk or os");
+    assert_refused("durability", "", "disk or os");
+}
+
+static void room_on_the_disk_may_be_more_than_the_memory(void **state)
+{
+    (void)state;
+    assert_true(lv_memory_limit_size(&settings.disk_free_limit, 1000) == 50000000);
+    assert_int_equal(set("disk_free_limit.relative", "1.5"), 0);
+    assert_true(lv_memory_limit_size(&settings.disk_free_limit, 1000) == 1500);
+    assert_int_equal(set("disk_free_limit.absolute", "2GB"), 0);
+    assert_true(lv_memory_limit_size(&settings.disk_free_limit, 1000) == 2000000000);
+    assert_refused("disk_free_limit.relative", "1001", "up to 1000.0");
+}
+
 static void an_unknown_name_gets_the_nearest_one(void **state)
 {
     (void)state;

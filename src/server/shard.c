@@ -99,16 +99,16 @@ static void publish_ops(struct lv_shard *shard)
 }
 
 /* Every session hears of it; only those that publish stop, which the session knows. */
-static void turn_alarm(struct lv_shard *shard, bool is_alarm)
+static void turn_alarms(struct lv_shard *shard, unsigned alarms)
 {
-    assert(is_alarm != shard->is_alarm);
-    shard->is_alarm = is_alarm;
+    assert(alarms != shard->alarms);
+    shard->alarms = alarms;
     LV_LIST_EACH(&shard->connections, link)
     {
         struct lv_connection *connection = connection_at(link);
 
         if (!connection->is_finished && !connection->is_lost)
-            lv_session_alarm(connection->session, is_alarm ? "low on memory" : NULL);
+            lv_session_alarm(connection->session, lv_alarms_text(alarms));
     }
 }
 
@@ -154,9 +154,16 @@ static void report_memory(struct lv_shard *shard)
             lv_mesh_wake_all(shard->shared->mesh);
         }
     }
-    if (LV_UNLIKELY(lv_memory_is_alarm(memory) != shard->is_alarm))
-        turn_alarm(shard, !shard->is_alarm);
     assert(shard->reported_size == size);
+}
+
+static void follow_alarms(struct lv_shard *shard)
+{
+    unsigned alarms = lv_alarms_now(&shard->shared->alarms);
+
+    if (LV_UNLIKELY(alarms != shard->alarms))
+        turn_alarms(shard, alarms);
+    assert(shard->alarms == alarms);
 }
 
 /* Sessions in the handshake end at once, the others when their clients have answered. */
@@ -266,6 +273,7 @@ static void run(void *ctx)
         publish_ops(shard);
         flush_all(shard);
         report_memory(shard);
+        follow_alarms(shard);
         follow_phase(shard);
     }
 }

@@ -64,7 +64,7 @@ struct lv_shard {
     size_t left_size;       /* bytes that connections keep for later */
     uint64_t reported_size; /* bytes of memory that the common sum knows of */
     bool is_congested;      /* operations wait for room in a ring */
-    bool is_alarm;          /* the sessions have been told */
+    unsigned alarms;        /* as the sessions have been told */
     bool has_more;          /* the next turn comes at once */
     enum lv_phase phase;    /* as far as this shard has followed */
 

@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "server/listener.h"
+#include "store/image_disk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@ static const char header[] = "AMQP\0\0\x09\x01";
 struct world {
     struct lv_settings settings;
     struct lv_shared shared;
+    struct lv_image_disk *image; /* own   of the log */
     struct lv_listener listeners[1];
     uint16_t port;
 };
@@ -48,7 +50,10 @@ static struct world *start(uint32_t shard_count, uint64_t memory, uint32_t hands
         .out_low = 1u << 18,
         .out_full = 1u << 22,
     };
-    lv_memory_init(&shared->memory, memory);
+    lv_memory_init(&shared->memory, &shared->alarms, memory);
+    world->image = lv_image_disk_new(1);
+    shared->disk = lv_image_disk_view(world->image);
+    lv_space_init(&shared->space, shared->disk, &shared->alarms, 1);
     shared->main = lv_reactor_new();
     shared->mesh = lv_mesh_new(shard_count);
     shared->shards = lv_calloc(shard_count, sizeof(struct lv_shard *));
@@ -97,6 +102,7 @@ static void stop(struct world *world)
         lv_shard_join(shared->shards[i]);
     for (uint32_t i = 0; i < shared->shard_count; i++)
         lv_shard_free(shared->shards[i]);
+    lv_image_disk_free(world->image);
     lv_listener_close(world->listeners);
     lv_mesh_free(shared->mesh);
     lv_free(shared->shards);

@@ -10,6 +10,7 @@
 #include "server/memory.h"
 #include "server/mesh.h"
 #include "server/settings.h"
+#include "server/space.h"
 #include "session/amqp091/session.h"
 
 struct lv_listener;
@@ -39,8 +40,10 @@ struct lv_shared {
     struct lv_disk *disk;    /* view  of the data directory */
     struct lv_metadata *metadata; /* own   the keeper's while it runs */
     struct lv_keeper keeper;
-    bool is_keeping; /* the keeper's thread runs */
-    struct lv_memory memory; /* any */
+    bool is_keeping;               /* the keeper's thread runs */
+    struct lv_alarms alarms;       /* any */
+    struct lv_memory memory;       /* any */
+    struct lv_space space;         /*       the main thread's, but for lv_space_full() */
     atomic_ullong topology_synced; /* any   LSN: shard 0's log is on disk up to here */
     atomic_int disk_error;         /* any   not 0: why the log can't be written any more */
     atomic_int phase;              /* any   enum lv_phase */

@@ -1,7 +1,6 @@
 #include "server/writer.h"
 
 #include "base/alloc.h"
-#include "base/event.h"
 #include "store/logfile.h"
 
 #include <stdio.h>
@@ -264,11 +263,6 @@ static void set_full(struct lv_writer *writer, bool is_full)
 {
     if (atomic_exchange(&writer->is_full, is_full) == is_full)
         return;
-    if (is_full)
-        lv_event(LV_ERROR, "disk.full", LV_U("shard", writer->shard),
-                 LV_S("effect", "nothing is confirmed until there is room"));
-    else
-        lv_event(LV_WARN, "disk.full_ended", LV_U("shard", writer->shard));
     writer->wake(writer->wake_ctx);
 }
 
