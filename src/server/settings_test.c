@@ -299,6 +299,8 @@ int main(void)
         SETTINGS_TEST(loopback_users_follow_rabbitmqs_two_forms),
         SETTINGS_TEST(versions_are_three_numbers),
         SETTINGS_TEST(levels_have_names),
+        SETTINGS_TEST(durability_is_one_of_two_words),
+        SETTINGS_TEST(room_on_the_disk_may_be_more_than_the_memory),
         SETTINGS_TEST(an_unknown_name_gets_the_nearest_one),
         SETTINGS_TEST(files_have_comments_blanks_and_quotes),
         SETTINGS_TEST(what_is_wrong_in_a_file_has_its_line),
