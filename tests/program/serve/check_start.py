@@ -29,7 +29,7 @@ def the_first_lines_say_what_an_operator_needs():
     one = scene.start()
     text = "\n".join(one.lines)
     assert one.data_dir in text, text
-    assert "everything is kept in memory" in text, text
+    assert "outlive a restart" in text, text
     assert "guest" in text and "from this machine only" in text, text
     assert "leveret publish" in text, text
 
