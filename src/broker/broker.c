@@ -218,6 +218,11 @@ void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn)
     lv_broker_settle_local(broker);
 }
 
+uint64_t lv_broker_topology_lsn(const struct lv_broker *broker)
+{
+    return broker->topology_lsn;
+}
+
 bool lv_broker_awaits_log(const struct lv_broker *broker)
 {
     return broker->promises.first < broker->promises.next;

@@ -311,5 +311,7 @@ lv_out_release_fn *lv_broker_pin(struct lv_broker *broker, struct lv_ref ref, vo
 /* More of the log is on disk, this shard's or (`topology_lsn`) shard 0's: says what waited for it.
  * `topology_lsn` is the synced LSN of shard 0's log. */
 void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn);
+/* Where the last durable change of the topology that is known here ends in shard 0's log. */
+uint64_t lv_broker_topology_lsn(const struct lv_broker *broker);
 /* Does anybody wait for the log to be synced? */
 bool lv_broker_awaits_log(const struct lv_broker *broker);

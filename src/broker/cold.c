@@ -213,6 +213,18 @@ static struct lv_ref copy(struct lv_queue *queue, const struct lv_segment_entry 
     return ref;
 }
 
+/* It is in memory now, but nobody has got it yet. */
+static void note_fresh(struct lv_queue *queue, uint64_t seq)
+{
+    struct lv_kept *kept = queue->kept;
+
+    if (kept == NULL)
+        return;
+    if (kept->fresh >= kept->fresh_end)
+        kept->fresh = seq;
+    kept->fresh_end = seq + 1;
+}
+
 static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *entry, bool is_ours)
 {
     struct lv_cold *cold = queue->cold;
@@ -233,6 +245,7 @@ static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *en
         return; /* settled, or spilled by a broker that is no more */
     cold->waiting_count--;
     cold->next = entry->seq + 1;
+    note_fresh(queue, entry->seq);
     queue->broker->stats.ready--; /* counted again as it comes back */
     lv_queue_return(queue, entry->seq, copy(queue, entry));
 }

@@ -3,6 +3,12 @@
 #include "base/alloc.h"
 #include "broker/core.h"
 
+void lv_broker_restore_last_id(struct lv_broker *broker, uint64_t queue_id)
+{
+    if (queue_id / LV_SHARDS_MAX > broker->last_queue_id)
+        broker->last_queue_id = queue_id / LV_SHARDS_MAX;
+}
+
 int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *change,
                              struct lv_diag *diag)
 {
@@ -11,8 +17,7 @@ int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *c
     broker->restoring = true;
     rc = lv_topology_apply(broker, change, diag, NULL);
     broker->restoring = false;
-    if (change->queue_id / LV_SHARDS_MAX > broker->last_queue_id)
-        broker->last_queue_id = change->queue_id / LV_SHARDS_MAX;
+    lv_broker_restore_last_id(broker, change->queue_id);
     return rc;
 }
 

@@ -12,6 +12,8 @@
 /* Applying one twice is harmless. -LV_E_NOMEM; what the change itself says is wrong with it. */
 int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *change,
                              struct lv_diag *diag) LV_MUST_CHECK;
+/* No queue gets this id or one below it again, also if the clock has gone back. */
+void lv_broker_restore_last_id(struct lv_broker *broker, uint64_t queue_id);
 /* A settle or state record. What is about queues that are not here is left out. */
 int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
                            const uint8_t *payload) LV_MUST_CHECK;

@@ -64,10 +64,24 @@ static void follow_room(struct lv_durable *durable)
     lv_reactor_wake(shared->main);
 }
 
+/* Shard 0's log is on disk up to here. Others are woken only if there were changes that they may
+ * be waiting for. */
+static void tell_topology(struct lv_durable *durable, uint64_t synced)
+{
+    struct lv_shared *shared = durable->shard->shared;
+    uint64_t last_change = lv_broker_topology_lsn(durable->shard->broker);
+    uint64_t before = atomic_exchange(&shared->topology_synced, synced);
+
+    lv_keeper_synced(&shared->keeper, synced);
+    if (shared->shard_count > 1 && last_change > before)
+        lv_mesh_wake_all(shared->mesh);
+}
+
 void lv_durable_take(struct lv_durable *durable)
 {
     struct lv_shard *shard = durable->shard;
     uint64_t synced = lv_writer_synced(&durable->writer), topology;
+    bool is_news = false;
     int error = atomic_load(&durable->writer.error);
 
     if (LV_UNLIKELY(error == 0 && shard->number == 0 &&
@@ -80,15 +94,12 @@ void lv_durable_take(struct lv_durable *durable)
     lv_helper_take(&durable->helper);
     if (synced > lv_log_synced_lsn(durable->log)) {
         lv_log_synced(durable->log, synced);
-        if (shard->number == 0) {
-            atomic_store(&shard->shared->topology_synced, synced);
-            lv_keeper_synced(&shard->shared->keeper, synced);
-            if (shard->shared->shard_count > 1)
-                lv_mesh_wake_all(shard->shared->mesh);
-        }
+        is_news = true;
+        if (shard->number == 0)
+            tell_topology(durable, synced);
     }
     topology = atomic_load(&shard->shared->topology_synced);
-    if (lv_broker_awaits_log(shard->broker) || topology > durable->topology_synced) {
+    if (is_news || topology > durable->topology_synced) {
         durable->topology_synced = topology;
         lv_broker_synced(shard->broker, topology);
     }
@@ -222,6 +233,30 @@ static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size
     return rc;
 }
 
+/* What the log no longer has, the metadata must have. */
+static int check_topology(const struct restoring *restoring, const struct lv_logfile *files,
+                          size_t count, struct lv_diag *diag)
+{
+    if (count == 0 || restoring->shard->number != 0 ||
+        files[0].head.number * LV_LOG_FILE_SIZE <= restoring->applied || files[0].head.number == 1)
+        return 0;
+    return lv_fail(diag, -LV_E_CORRUPT,
+                   "metadata.sqlite ends before %s begins: changes of queues and exchanges between "
+                   "them are lost; put a whole metadata.sqlite back",
+                   files[0].name);
+}
+
+/* The metadata may know of changes that the log lost (`durability = os`, and the power failed): new
+ * ones come behind them. */
+static uint64_t first_number(const struct restoring *restoring, const struct lv_logfile_end *end)
+{
+    uint64_t next = end->next_number > 0 ? end->next_number : 1;
+    uint64_t above = restoring->applied / LV_LOG_FILE_SIZE + 1;
+
+    return restoring->shard->number == 0 && restoring->applied > end->lsn && next < above ? above
+                                                                                          : next;
+}
+
 /* The blocks, and on shard 0 the changes of the topology. */
 static int scan(struct restoring *restoring, struct lv_logfile_end *ret_end, struct lv_diag *diag)
 {
@@ -236,8 +271,10 @@ static int scan(struct restoring *restoring, struct lv_logfile_end *ret_end, str
         rc = sync_files(disk, files, count);
     if (rc == 0)
         rc = lv_logfile_scan(disk, files, count, &visitor, ret_end, diag);
+    if (rc == 0)
+        rc = check_topology(restoring, files, count, diag);
     if (rc == 0) {
-        uint64_t next = ret_end->next_number > 0 ? ret_end->next_number : 1;
+        uint64_t next = first_number(restoring, ret_end);
         lv_log_start(durable->log, next);
         durable->writer.oldest = count > 0 ? files[0].head.number : next;
     }
@@ -284,6 +321,8 @@ static int restore_topology(struct restoring *restoring, struct lv_diag *diag)
     if (rc == 0)
         rc = lv_keeper_start(&shared->keeper, shared->metadata, wake_first, shared);
     shared->is_keeping = rc == 0;
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
+        lv_broker_restore_last_id(shared->shards[i]->broker, last_queue_id);
     return rc;
 }
 

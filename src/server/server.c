@@ -215,6 +215,21 @@ static int make_desk(struct server *server, struct lv_diag *diag)
     return lv_desk_open(&server->desk, &config, diag);
 }
 
+static int is_log(void *ctx, const char *name)
+{
+    uint64_t number;
+    uint32_t shard;
+
+    (void)ctx;
+    return lv_logfile_parse_name(name, &shard, &number);
+}
+
+/* A file of the log that is in use? */
+static bool has_log(struct server *server)
+{
+    return server->shared.disk->ops->list(server->shared.disk, is_log, NULL) > 0;
+}
+
 /* Where a queue lives depends on the number of shards, so a directory keeps the one that it was
  * made with. */
 static int open_metadata(struct server *server, struct lv_diag *diag)
@@ -227,6 +242,10 @@ static int open_metadata(struct server *server, struct lv_diag *diag)
         rc = lv_metadata_get(shared->metadata, "shards", &count, diag);
     if (rc < 0)
         return rc;
+    if (count == 0 && has_log(server))
+        return lv_fail(diag, -LV_E_CORRUPT,
+                       "%s has a log, but its metadata.sqlite is new: put the right one back",
+                       server->dir.path);
     if (count == 0)
         return lv_metadata_set(shared->metadata, "shards", shared->shard_count, diag);
     if (shared->settings->shards > 0 && count != shared->shard_count)
