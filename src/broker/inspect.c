@@ -2,6 +2,7 @@
 
 #include "broker/arguments.h"
 #include "broker/core.h"
+#include "broker/tx.h"
 
 /* A slice that is being made. */
 struct slice {
@@ -69,7 +70,7 @@ static uint64_t memory_of(const struct lv_queue_entry *entry)
 
     assert(queue != NULL);
     return size + sizeof *queue + queue->returned_capacity * sizeof *queue->returned +
-           lv_queue_ready_count(queue) * sizeof(struct lv_ref);
+           queue->ready.count * sizeof(struct lv_ref);
 }
 
 static void visit_queue(void *ctx, void *value)
@@ -223,6 +224,7 @@ struct lv_client_view lv_inspect_client(const struct lv_client *client)
 
 bool lv_inspect_channel(const struct lv_channel *channel, struct lv_channel_view *ret_view)
 {
+    struct lv_tx_counts tx = lv_tx_counts(channel);
     struct lv_client_view client;
 
     assert(ret_view != NULL);
@@ -234,8 +236,10 @@ bool lv_inspect_channel(const struct lv_channel *channel, struct lv_channel_view
         .vhost = client.vhost,
         .client = client.id,
         .consumers = count_consumers(channel),
-        .unacked = count_open(channel),
+        .unacked = count_open(channel) - tx.settles,
         .unconfirmed = channel->confirm ? channel->publish_tag - channel->confirmed_tag : 0,
+        .uncommitted = tx.messages,
+        .acks_uncommitted = tx.settles,
         .global_prefetch = channel->global_limit,
         .prefetch = channel->prefetch,
         .confirm = channel->confirm,

@@ -26,6 +26,7 @@ struct lv_tx {
     struct tag_set settled;      /*       the tags of `settles` */
     struct lv_pending *commit;   /* own   under way; NULL: none is */
     uint64_t size;               /*       bytes of all that is kept */
+    uint64_t message_count;      /*       publishes, those that no queue takes included */
     uint64_t swept;              /*       up to this tag all that was open is kept as settled */
     uint32_t settle_count, settle_capacity;
     uint32_t awaited; /*       operations of the commit that are still out */
@@ -127,6 +128,7 @@ static void forget(struct lv_channel *channel)
 
     while ((link = lv_list_pop_front(&tx->ops)) != NULL)
         lv_op_free(lv_container(link, struct lv_op, link));
+    tx->message_count = 0;
     forget_settles(channel);
     account(channel, -(int64_t)tx->size);
     assert(tx->size == 0);
@@ -185,6 +187,7 @@ int lv_tx_publish(struct lv_channel *channel, const struct lv_message *message,
     uint64_t done = 0;
 
     assert(channel->tx->commit == NULL);
+    channel->tx->message_count++;
     if (targets->count == 0 && message->exchange.size == 0 && lv_reply_to_is_name(message->key))
         return keep_answer(channel, message, mandatory, diag);
     if (targets->count == 0 && !mandatory)
@@ -452,4 +455,14 @@ void lv_tx_close(struct lv_channel *channel)
         return; /* its messages are on their way; the last of them ends it */
     lv_free(channel->tx);
     channel->tx = NULL;
+}
+
+struct lv_tx_counts lv_tx_counts(const struct lv_channel *channel)
+{
+    const struct lv_tx *tx = channel->tx;
+
+    assert(tx == NULL || tx->settle_count <= tx->settle_capacity);
+    if (tx == NULL)
+        return (struct lv_tx_counts){.messages = 0};
+    return (struct lv_tx_counts){.messages = tx->message_count, .settles = tx->settle_count};
 }

@@ -25,3 +25,11 @@ int lv_tx_settle(struct lv_channel *channel, uint64_t tag, bool multiple, enum l
 void lv_tx_enqueued(struct lv_channel *channel);
 /* The channel closes: all that is kept is dropped. A commit under way goes on. */
 void lv_tx_close(struct lv_channel *channel);
+
+/* What waits for the commit, for those who look. */
+struct lv_tx_counts {
+    uint64_t messages, settles;
+};
+
+/* Zeros for a channel without transactions. */
+struct lv_tx_counts lv_tx_counts(const struct lv_channel *channel);
