@@ -34,14 +34,20 @@ class Broker:
     def __init__(self, *arguments, listen=("127.0.0.1:0",), prefix=(), **options):
         self.directory = tempfile.mkdtemp(prefix="leveret-serve-")
         self.log_path = os.path.join(self.directory, "log")
-        command = [*prefix, PROGRAM, "serve", "--data-dir", self.data_dir]
+        self.command = [*prefix, PROGRAM, "serve", "--data-dir", self.data_dir]
         for address in listen:
-            command += ["--listen", address]
-        with open(self.log_path, "wb") as log:
+            self.command += ["--listen", address]
+        self.command += arguments
+        self.options = options
+        self.start()
+
+    def start(self):
+        """Also again, when it has ended; the directory is the same, the port another one."""
+        with open(self.log_path, "ab") as log:
             self.began = time.monotonic()
             self.process = subprocess.Popen(
-                [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=log, text=True, **options,
+                self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=log, text=True, **self.options,
             )  # fmt: skip
         self.lines = []
         for line in self.process.stdout:
@@ -78,6 +84,11 @@ class Broker:
         self.tell()
         status = self.wait()
         assert status == 0, f"ended with {status}: {self.log()}"
+
+    def kill(self):
+        """As nobody should: what it has not written is gone."""
+        self.process.kill()
+        self.process.wait()
 
     def end(self):
         """Whatever happened before."""
