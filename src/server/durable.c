@@ -45,7 +45,7 @@ bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn)
 {
     struct lv_keeper *keeper = &durable->shard->shared->keeper;
 
-    if (durable->shard->number != 0)
+    if (durable->shard->number != 0 || lsn == 0)
         return true;
     lv_keeper_want(keeper, lsn);
     return lv_keeper_applied(keeper) >= lsn;
@@ -436,6 +436,7 @@ void lv_durable_stop(struct lv_durable *durable)
         lv_keeper_synced(&durable->shard->shared->keeper, lv_writer_synced(&durable->writer));
     lv_helper_stop(&durable->helper);
     lv_helper_take(&durable->helper);
+    lv_writer_fini(&durable->writer);
     durable->is_started = false;
 }
 

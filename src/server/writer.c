@@ -377,6 +377,11 @@ void lv_writer_stop(struct lv_writer *writer)
     pthread_cond_signal(&writer->cond);
     pthread_mutex_unlock(&writer->mutex);
     lv_thread_join(&writer->thread);
+}
+
+void lv_writer_fini(struct lv_writer *writer)
+{
+    assert(writer->is_ending);
     pthread_cond_destroy(&writer->cond);
     pthread_mutex_destroy(&writer->mutex);
     lv_free(writer->waiting);

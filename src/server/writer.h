@@ -58,8 +58,10 @@ int lv_writer_add(struct lv_writer *writer, const struct lv_log_write *writes, u
 /* The shard's thread: files with numbers below this one are no longer the log's; they become spare
  * files, or go. */
 void lv_writer_recycle(struct lv_writer *writer, uint64_t number);
-/* Writes what it has, then its thread ends. */
+/* Writes what it has, then its thread ends. The helper may still have jobs of it. */
 void lv_writer_stop(struct lv_writer *writer);
+/* Once the helper has stopped as well: its jobs use the writer to their end. */
+void lv_writer_fini(struct lv_writer *writer);
 
 static inline uint64_t lv_writer_synced(struct lv_writer *writer)
 {

@@ -62,6 +62,7 @@ static void fini(struct scene *scene)
 {
     lv_helper_stop(&scene->helper);
     lv_helper_take(&scene->helper);
+    lv_writer_fini(&scene->writer);
     lv_log_free(scene->log);
     lv_image_disk_free(scene->image);
     pthread_cond_destroy(&scene->cond);
