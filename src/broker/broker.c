@@ -214,7 +214,6 @@ void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn)
     assert(topology_lsn >= broker->topology_synced_lsn);
     broker->topology_synced_lsn = topology_lsn;
     lv_promises_keep(broker);
-    lv_cold_drop_dead(broker);
     lv_broker_settle_local(broker);
 }
 

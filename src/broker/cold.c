@@ -5,6 +5,8 @@
 
 /* So little in `returned` is the sign to read ahead. */
 #define AHEAD_BELOW 256u
+/* Transient messages in a queue that are worth a segment. */
+#define SPILL_COUNT_MIN 256u
 
 /* ---- runs ---- */
 
@@ -384,13 +386,15 @@ static void spill_transient(struct spilling *spilling, struct lv_queue *queue, u
 {
     struct lv_store *store = spilling->broker->config.store;
     struct lv_spill *spill = spilling->spill;
-    struct lv_spilled_ref *refs =
-        lv_realloc(spill->refs, (spill->ref_count + 1) * sizeof *spill->refs);
 
-    if (refs == NULL)
-        lv_broker_exhausted();
-    spill->refs = refs;
-    refs[spill->ref_count++] =
+    if ((spill->ref_count & (spill->ref_count - 1)) == 0) { /* a power of two: twice as many */
+        uint64_t capacity = spill->ref_count == 0 ? 1 : 2 * spill->ref_count;
+        struct lv_spilled_ref *refs = lv_realloc(spill->refs, capacity * sizeof *refs);
+        if (refs == NULL)
+            lv_broker_exhausted();
+        spill->refs = refs;
+    }
+    spill->refs[spill->ref_count++] =
         (struct lv_spilled_ref){.page = lv_store_pin(store, ref), .ref = ref};
     add_entry(spilling, queue, seq, lv_bytes(lv_store_view(store, ref), ref.size),
               LV_SEGMENT_TRANSIENT |
@@ -461,6 +465,67 @@ int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
         lv_link_remove(&spilling.segment->link);
         lv_free(spilling.segment);
     }
+    return 0;
+}
+
+/* Only transient messages at the front count: what is in the log takes no memory of its own. */
+static struct lv_queue *longest(const struct lv_broker *broker)
+{
+    struct lv_queue *found = NULL;
+    struct lv_queue_entry *entry;
+    uint32_t cursor = 0;
+    uint64_t most = SPILL_COUNT_MIN, seq;
+
+    while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL) {
+        struct lv_queue *queue = entry->queue;
+        if (queue->ready.count > most &&
+            (lv_refs_first(&queue->ready, &seq).flags & LV_REF_LOGGED) == 0) {
+            found = queue;
+            most = queue->ready.count;
+        }
+    }
+    return found;
+}
+
+/* What consumers are about to get stays: the front moves on while it is being written. */
+static void move_transient(struct spilling *spilling, struct lv_queue *queue, uint64_t max_size)
+{
+    uint64_t size = 0, seq;
+
+    while (queue->ready.count > 0 && size < max_size) {
+        struct lv_ref ref = lv_refs_first(&queue->ready, &seq);
+        struct lv_cold *cold;
+
+        if ((ref.flags & LV_REF_LOGGED) != 0)
+            return;
+        (void)lv_refs_pop(&queue->ready, &queue->broker->refs_pool);
+        spill_transient(spilling, queue, seq, ref);
+        cold = queue->cold;
+        if (cold->waiting_count++ == 0)
+            cold->next = seq;
+        size += ref.size;
+    }
+}
+
+int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t max_size,
+                            struct lv_spill *ret_spill)
+{
+    struct spilling spilling = {.broker = broker, .spill = ret_spill, .capacity = SPILL_COUNT_MIN};
+    struct lv_queue *queue = longest(broker);
+
+    *ret_spill = (struct lv_spill){.number = number};
+    if (queue == NULL)
+        return 0;
+    spilling.segment = lv_calloc(1, sizeof *spilling.segment);
+    ret_spill->entries = lv_alloc(spilling.capacity * sizeof *ret_spill->entries);
+    if (spilling.segment == NULL || ret_spill->entries == NULL) {
+        lv_free(spilling.segment);
+        lv_free(ret_spill->entries);
+        return -LV_E_NOMEM;
+    }
+    spilling.segment->number = number;
+    lv_list_push_back(&broker->segments, &spilling.segment->link);
+    move_transient(&spilling, queue, max_size);
     return 0;
 }
 

@@ -83,8 +83,6 @@ void lv_cold_read_ahead(struct lv_queue *queue);
 void lv_cold_settled(struct lv_queue *queue, uint64_t seq);
 /* Settles all that waits in runs; returns how many. */
 uint64_t lv_cold_clear(struct lv_queue *queue);
-/* Dead segments whose end is on disk go. */
-void lv_cold_drop_dead(struct lv_broker *broker);
 
 /* ---- for the server ---- */
 
@@ -92,6 +90,11 @@ void lv_cold_drop_dead(struct lv_broker *broker);
  * -LV_E_NOMEM changes nothing. count 0: nothing lives there, nothing is to be written. */
 int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
                     struct lv_spill *ret_spill) LV_MUST_CHECK;
+/* Takes transient messages, at most `max_size` bytes, from the front of the queue that has most in
+ * memory, so that a backlog of them does not fill it. count 0: no queue has many. As
+ * lv_broker_spill() otherwise; `end` is 0, as the log has nothing to do with it. */
+int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t max_size,
+                            struct lv_spill *ret_spill) LV_MUST_CHECK;
 /* The segment is durable, or there was nothing to write: the window moves. Frees what the spill
  * owns. */
 void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill);
@@ -99,6 +102,8 @@ void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill);
  * its last. Entries are copied. */
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
                       const struct lv_segment_entry *entries, uint64_t count, uint64_t next);
+/* Segments go in which nothing is wanted, once it is on disk that nothing is. */
+void lv_cold_drop_dead(struct lv_broker *broker);
 /* Start-up, when all that is gone is known: what a segment has of a queue; segments ascending. */
 int lv_broker_restore_run(struct lv_broker *broker, uint64_t segment,
                           const struct lv_segment_run *run) LV_MUST_CHECK;

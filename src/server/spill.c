@@ -308,13 +308,15 @@ static void spill_done(struct lv_job *job)
 
 static void begin(struct lv_spiller *spiller, uint64_t end)
 {
-    int rc = lv_broker_spill(spiller->durable->shard->broker, end, spiller->next_number,
-                             &spiller->spill);
+    struct lv_broker *broker = spiller->durable->shard->broker;
+    int rc = end == 0 ? lv_broker_spill_longest(broker, spiller->next_number, LV_TRANSIENT_SIZE,
+                                                &spiller->spill)
+                      : lv_broker_spill(broker, end, spiller->next_number, &spiller->spill);
 
     if (rc < 0)
         return; /* out of memory: next turn */
     if (spiller->spill.count == 0) {
-        spiller->state = LV_SPILL_WRITTEN;
+        spiller->state = end == 0 ? LV_SPILL_IDLE : LV_SPILL_WRITTEN;
         return;
     }
     spiller->next_number++;
@@ -330,26 +332,49 @@ static bool is_due(const struct lv_log *log, uint64_t *ret_end)
     return *ret_end < lv_log_synced_lsn(log);
 }
 
+/* Transient messages have filled so much of the memory that some should go to the disk. */
+static bool is_short(const struct lv_shard *shard)
+{
+    struct lv_memory *memory = &shard->shared->memory;
+    struct lv_store_stats stats;
+
+    if (LV_LIKELY(lv_memory_used(memory) < memory->high / 2))
+        return false;
+    lv_store_stats(shard->store, &stats);
+    return stats.live_size > LV_TRANSIENT_SIZE;
+}
+
 void lv_spiller_turn(struct lv_spiller *spiller)
 {
     struct lv_durable *durable = spiller->durable;
     uint64_t end;
 
+    lv_cold_drop_dead(durable->shard->broker);
     if (LV_UNLIKELY(spiller->state == LV_SPILL_WRITTEN) &&
         lv_log_synced_lsn(durable->log) >= spiller->spill.log_end &&
         lv_durable_may_forget(durable, spiller->spill.end)) {
         end = spiller->spill.end;
         lv_broker_spilled(durable->shard->broker, &spiller->spill);
-        lv_writer_recycle(&durable->writer, end / LV_LOG_FILE_SIZE);
+        if (end > 0)
+            lv_writer_recycle(&durable->writer, end / LV_LOG_FILE_SIZE);
         spiller->state = LV_SPILL_IDLE;
     }
-    if (spiller->state == LV_SPILL_IDLE && LV_UNLIKELY(is_due(durable->log, &end)))
+    if (spiller->state != LV_SPILL_IDLE)
+        return;
+    if (LV_UNLIKELY(is_due(durable->log, &end)))
         begin(spiller, end);
+    else if (LV_UNLIKELY(is_short(durable->shard)))
+        begin(spiller, 0);
 }
 
+/* While a spill is under way that will make room, waiting for it is better than an alarm. */
 bool lv_spiller_is_behind(const struct lv_spiller *spiller)
 {
-    return lv_log_memory_size(spiller->durable->log) > LV_WINDOW_MAX;
+    struct lv_memory *memory = &spiller->durable->shard->shared->memory;
+
+    return lv_log_memory_size(spiller->durable->log) > LV_WINDOW_MAX ||
+           (spiller->state == LV_SPILL_WRITING &&
+            lv_memory_used(memory) > memory->high / 8 * 7);
 }
 
 /* ---- start-up ---- */

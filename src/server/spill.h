@@ -16,6 +16,10 @@
 
 /* Memory of the log before its oldest file is spilled: two files and what is being written. */
 #define LV_WINDOW_SIZE (32u << 20)
+/* Transient messages that are spilled in one go, once they and all else take half of the memory
+ * limit.
+ */
+#define LV_TRANSIENT_SIZE (16u << 20)
 /* The shard reads nothing more while the log is that far ahead of the disk. */
 #define LV_WINDOW_MAX (96u << 20)
 
