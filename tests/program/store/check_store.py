@@ -253,7 +253,7 @@ def a_broker_may_write_as_fast_as_it_can_meanwhile():
 
 @check
 def wrong_words_are_refused_with_what_would_be_right():
-    status, _, said = broker.run("store", "chekc", "/tmp")
+    status, _, said = broker.run("store", "verify", "/tmp")
     assert status == 2 and "check and dump" in said, said
     status, _, said = broker.run("store", "check")
     assert status == 2, said
