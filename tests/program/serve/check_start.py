@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import socket
 import tempfile
 import time
@@ -85,7 +86,7 @@ def a_taken_port_is_named_with_its_holder():
             "serve", "--data-dir", f"/tmp/leveret-serve-{os.getpid()}", "--listen",
             f"127.0.0.1:{port}",
         )  # fmt: skip
-    os.rmdir(f"/tmp/leveret-serve-{os.getpid()}")
+    shutil.rmtree(f"/tmp/leveret-serve-{os.getpid()}")
     assert status == 1, (status, said)
     assert f"127.0.0.1:{port}: the port is taken by" in said, said
     assert f"(process {os.getpid()})" in said, said
