@@ -398,6 +398,7 @@ int lv_durable_init(struct lv_durable *durable, struct lv_shard *shard)
     durable->log = lv_log_new(shard->number, 1, lv_machine_random());
     if (durable->log == NULL)
         return -LV_E_NOMEM;
+    lv_log_set_vouching(durable->log, shard->shared->settings->durability == LV_DURABILITY_DISK);
     return lv_spiller_survey(&durable->spiller, shard->shared->disk, shard->number);
 }
 

@@ -47,7 +47,7 @@ struct lv_block_head {
     uint64_t hash;     /* XXH3 of all behind this field up to `size`, with the file's seed */
     uint64_t lsn;      /* where this head lies */
     uint64_t previous; /* where the block before it ends; 0: it is the first */
-    uint64_t synced;   /* all below it had been synced when the block was sealed */
+    uint64_t synced;   /* all below it had been synced when the block was sealed; 0: not said */
     uint32_t size;     /* bytes with this head, a multiple of 8 */
     uint32_t count;    /* records, at least 1 */
 };

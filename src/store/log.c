@@ -48,6 +48,7 @@ struct lv_log {
     uint64_t next_number;  /* of the next new file */
     uint64_t synced;
     uint64_t sealed_end; /* LSN behind the last block */
+    bool vouches;        /* blocks say what is synced */
     uint64_t memory_size;
     struct lv_random random; /* seeds of files */
 };
@@ -308,7 +309,7 @@ void lv_log_seal(struct lv_log *log)
     head = (struct lv_block_head){
         .lsn = region->lsn + log->block,
         .previous = log->sealed_end,
-        .synced = log->synced,
+        .synced = log->vouches ? log->synced : 0,
         .size = (uint32_t)(region->used - log->block),
         .count = log->block_count,
     };
@@ -528,8 +529,15 @@ struct lv_log *lv_log_new(uint32_t shard, uint64_t first_number, uint64_t seed)
         return NULL;
     log->shard = shard;
     log->next_number = first_number;
+    log->vouches = true;
     lv_random_seed(&log->random, seed);
     return log;
+}
+
+void lv_log_set_vouching(struct lv_log *log, bool vouches)
+{
+    assert(log->block_count == 0);
+    log->vouches = vouches;
 }
 
 void lv_log_free(struct lv_log *log)

@@ -33,6 +33,9 @@ struct lv_log_write {
 struct lv_log *lv_log_new(uint32_t shard, uint64_t first_number, uint64_t seed) LV_MUST_CHECK;
 /* Takes NULL. Nothing may be pinned any more. */
 void lv_log_free(struct lv_log *log);
+/* Do blocks say how far the log had been synced? They do unless told otherwise: where nothing is
+ * synced, a gap before them is what a power loss left, and no damage. */
+void lv_log_set_vouching(struct lv_log *log, bool vouches);
 
 /* A record with `payload_size` bytes to be filled at *ret_payload before the next call; gives the
  * LSN of the payload. -LV_E_NOMEM changes nothing. */

@@ -229,6 +229,41 @@ static void a_record_larger_than_a_file_has_one_of_its_own(void **state)
     read_back(NULL);
 }
 
+/* A power loss where nothing is synced: whatever is left of it, the log goes on before it. */
+static int scan_without_the_second_block(bool vouches)
+{
+    struct lv_logfile_visitor visitor = {.block = NULL};
+    struct lv_logfile *files = NULL;
+    struct lv_logfile_end end;
+    size_t count = 0;
+    uint64_t offset;
+    int rc;
+
+    lv_log_set_vouching(world.log, vouches);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(append(100), 0);
+        write_out();
+    }
+    offset = world.lsns[world.count - 2] % LV_LOG_FILE_SIZE;
+    assert_int_equal(lv_image_disk_zero(world.image, "log-02-00000001", offset, 100), 0);
+    assert_int_equal(lv_logfile_list(world.disk, SHARD, &files, &count, NULL), 0);
+    rc = lv_logfile_scan(world.disk, files, count, &visitor, &end, NULL);
+    lv_free(files);
+    return rc;
+}
+
+static void blocks_vouch_for_what_was_synced(void **state)
+{
+    (void)state;
+    assert_int_equal(scan_without_the_second_block(true), -LV_E_CORRUPT);
+}
+
+static void where_nothing_is_synced_they_do_not(void **state)
+{
+    (void)state;
+    assert_int_equal(scan_without_the_second_block(false), 0);
+}
+
 /* What a record's payload is found by, from memory. */
 static void view_everything(const struct lv_log *log)
 {
@@ -285,6 +320,8 @@ int main(void)
         LOG_TEST(every_block_of_every_page_is_there),
         LOG_TEST(records_of_every_size_around_a_page_are_read),
         LOG_TEST(a_record_larger_than_a_file_has_one_of_its_own),
+        LOG_TEST(blocks_vouch_for_what_was_synced),
+        LOG_TEST(where_nothing_is_synced_they_do_not),
         LOG_TEST(any_log_is_restored_and_goes_on),
 #undef LOG_TEST
     };
