@@ -18,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TIMEOUT_S 60u
+#define TIMEOUT_S     60u
+#define TIMEOUT_S_MAX 1000000u /* longer than anybody waits, in milliseconds still an int */
 /* Lists of so many rows come in order, longer ones as they come. */
 #define SORTED_MAX 1000u
 
@@ -37,8 +38,9 @@ static int fail(const struct session *session, int rc, const struct lv_diag *dia
     assert(rc < 0);
     switch (-rc) {
     case LV_E_TIMEOUT:
-        fprintf(stderr, "Error: operation on node %s timed out. Timeout value used: %llu\n",
-                session->node, (unsigned long long)session->timeout_s * 1000);
+        fprintf(stderr, "Error: operation %s on node %s timed out. Timeout value used: %llu\n",
+                lv_ctl_words_command(session->words), session->node,
+                (unsigned long long)session->timeout_s * 1000);
         return LV_CTL_TIMEOUT;
     case LV_E_NOT_FOUND:
         fprintf(stderr,
@@ -341,6 +343,8 @@ int lv_run_ctl(int argc, char **argv)
         gethostname(host, sizeof host - 1);
         snprintf(session.node, sizeof session.node, "leveret@%s", host);
         session.timeout_s = words.has_timeout ? words.timeout_s : TIMEOUT_S;
+        if (session.timeout_s > TIMEOUT_S_MAX)
+            session.timeout_s = TIMEOUT_S_MAX;
         if (words.verb == LV_CTL_VERSION)
             printf("%s\n", LV_VERSION);
         else

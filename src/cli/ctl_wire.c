@@ -17,9 +17,14 @@
 int lv_ctl_wire_open(struct lv_ctl_wire *wire, const char *directory, uint64_t deadline,
                      struct lv_diag *diag)
 {
-    *wire = (struct lv_ctl_wire){.fd = -1, .deadline = deadline};
+    uint64_t now = lv_clock_now(), left_ms = 1; /* 0 would be for ever */
+
     assert(directory != NULL);
-    return lv_local_connect(directory, LV_CONTROL_NAME, &wire->fd, diag);
+    *wire = (struct lv_ctl_wire){.fd = -1, .deadline = deadline};
+    if (deadline > now + LV_NS_PER_MS)
+        left_ms = (deadline - now) / LV_NS_PER_MS;
+    return lv_local_connect(directory, LV_CONTROL_NAME,
+                            left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX, &wire->fd, diag);
 }
 
 void lv_ctl_wire_close(struct lv_ctl_wire *wire)

@@ -112,6 +112,12 @@ bool lv_ctl_is_bold(void)
     return value == NULL || value[0] == '\0';
 }
 
+const char *lv_ctl_words_command(const struct lv_ctl_words *words)
+{
+    assert(words->verb < LV_CTL_VERB_COUNT);
+    return commands[words->verb].name;
+}
+
 static const char *bold(const char *escape)
 {
     assert(escape[0] == '\033');

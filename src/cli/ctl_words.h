@@ -63,5 +63,7 @@ bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, i
     LV_MUST_CHECK;
 /* Names the mistake on standard error, as rabbitmqctl does. Returns LV_CTL_USAGE. */
 int lv_ctl_words_refuse(const struct lv_ctl_words *words, const char *fmt, ...) LV_PRINTF(2, 3);
+/* The command's name. */
+const char *lv_ctl_words_command(const struct lv_ctl_words *words);
 /* NO_COLOR is not set. */
 bool lv_ctl_is_bold(void);

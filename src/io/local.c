@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -94,6 +95,8 @@ static int fail_connect(const char *directory, const char *name, int error, stru
     assert(error > 0);
     if (error == ENOENT || error == ECONNREFUSED || error == ENOTDIR)
         return lv_fail(diag, -LV_E_NOT_FOUND, "nobody listens on %s/%s", directory, name);
+    if (error == EAGAIN)
+        return lv_fail(diag, -LV_E_TIMEOUT, "%s/%s takes nobody in", directory, name);
     if (error == EACCES || error == EPERM)
         return lv_fail(diag, -LV_E_ACCESS_REFUSED,
                        "%s/%s is for the user that the broker runs as, and for root", directory,
@@ -102,8 +105,10 @@ static int fail_connect(const char *directory, const char *name, int error, stru
 }
 
 /* Blocks while the queue of those who wait is full; what comes afterwards doesn't. */
-int lv_local_connect(const char *directory, const char *name, int *ret_fd, struct lv_diag *diag)
+int lv_local_connect(const char *directory, const char *name, uint32_t timeout_ms, int *ret_fd,
+                     struct lv_diag *diag)
 {
+    const struct timeval patience = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
     union sockaddr_local address;
     int at = name_address(directory, name, &address), error = at < 0 ? -at : 0, fd;
 
@@ -111,8 +116,8 @@ int lv_local_connect(const char *directory, const char *name, int *ret_fd, struc
     if (error != 0)
         return fail_connect(directory, name, error, diag);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, &address.any, sizeof address.local) < 0 ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
+        connect(fd, &address.any, sizeof address.local) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         error = errno;
     close(at);
     if (error != 0) {

@@ -51,7 +51,7 @@ static void what_one_end_writes_the_other_reads(void **state)
 
     (void)state;
     assert_int_equal(lv_local_accept(listener, &server), -LV_E_TIMEOUT);
-    assert_int_equal(lv_local_connect(directory, "s", &client, NULL), 0);
+    assert_int_equal(lv_local_connect(directory, "s", 10000, &client, NULL), 0);
     assert_int_equal(lv_local_accept(listener, &server), 0);
     assert_int_equal(lv_socket_write(client, &hello, 1), 5);
     assert_int_equal(lv_socket_wait(server, false, 10000), 0);
@@ -86,7 +86,7 @@ static void both_ends_know_who_the_other_is(void **state)
     struct lv_local_peer peer;
 
     (void)state;
-    assert_int_equal(lv_local_connect(directory, "s", &client, NULL), 0);
+    assert_int_equal(lv_local_connect(directory, "s", 10000, &client, NULL), 0);
     assert_int_equal(lv_local_accept(listener, &server), 0);
     assert_int_equal(lv_local_peer(client, &peer), 0);
     assert_int_equal(peer.pid, getpid());
@@ -104,9 +104,9 @@ static void a_socket_that_was_left_behind_is_replaced(void **state)
 
     (void)state;
     close(first);
-    assert_int_equal(lv_local_connect(directory, "s", &client, NULL), -LV_E_NOT_FOUND);
+    assert_int_equal(lv_local_connect(directory, "s", 10000, &client, NULL), -LV_E_NOT_FOUND);
     second = listen_there();
-    assert_int_equal(lv_local_connect(directory, "s", &client, NULL), 0);
+    assert_int_equal(lv_local_connect(directory, "s", 10000, &client, NULL), 0);
     lv_socket_close(client);
     close(second);
 }
@@ -122,7 +122,7 @@ static void long_names_of_directories_do_no_harm(void **state)
         assert_int_equal(mkdir(directory, 0700), 0);
     }
     listener = listen_there();
-    assert_int_equal(lv_local_connect(directory, "s", &client, NULL), 0);
+    assert_int_equal(lv_local_connect(directory, "s", 10000, &client, NULL), 0);
     lv_socket_close(client);
     close(listener);
     lv_local_remove(directory, "s");
@@ -140,13 +140,27 @@ static void who_is_not_there_and_what_is_no_directory_is_named(void **state)
     int fd;
 
     (void)state;
-    assert_int_equal(lv_local_connect(directory, "s", &fd, &diag), -LV_E_NOT_FOUND);
+    assert_int_equal(lv_local_connect(directory, "s", 10000, &fd, &diag), -LV_E_NOT_FOUND);
     snprintf(text, sizeof text, "nobody listens on %s/s", directory);
     assert_string_equal(diag.text, text);
-    assert_int_equal(lv_local_connect("/nowhere", "s", &fd, &diag), -LV_E_NOT_FOUND);
+    assert_int_equal(lv_local_connect("/nowhere", "s", 10000, &fd, &diag), -LV_E_NOT_FOUND);
     assert_int_equal(lv_local_listen("/nowhere", "s", &fd, &diag), -LV_E_IO);
     assert_string_equal(diag.text, "can't listen on /nowhere/s: No such file or directory");
     lv_local_remove("/nowhere", "s");
+}
+
+static void whom_nobody_takes_in_waits_no_longer_than_he_wants(void **state)
+{
+    int listener = listen_there(), clients[200], count = 0, rc;
+
+    (void)state;
+    while ((rc = lv_local_connect(directory, "s", 10, &clients[count], NULL)) == 0 && count < 199)
+        count++;
+    assert_int_equal(rc, -LV_E_TIMEOUT);
+    assert_in_range(count, 64, 66);
+    while (count > 0)
+        close(clients[--count]);
+    close(listener);
 }
 
 static void others_are_refused(void **state)
@@ -167,7 +181,7 @@ static void others_are_refused(void **state)
 
         if (setuid(NOBODY) < 0)
             _exit(1);
-        _exit(lv_local_connect(directory, "s", &fd, NULL) == -LV_E_ACCESS_REFUSED ? 0 : 2);
+        _exit(lv_local_connect(directory, "s", 10000, &fd, NULL) == -LV_E_ACCESS_REFUSED ? 0 : 2);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -184,6 +198,7 @@ int main(void)
         TEST(a_socket_that_was_left_behind_is_replaced),
         TEST(long_names_of_directories_do_no_harm),
         TEST(who_is_not_there_and_what_is_no_directory_is_named),
+        TEST(whom_nobody_takes_in_waits_no_longer_than_he_wants),
         TEST(others_are_refused),
 #undef TEST
     };
