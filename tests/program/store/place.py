@@ -43,9 +43,11 @@ def store(word, directory, status=0):
     return [json.loads(line) for line in printed.splitlines()], said
 
 
-def damages(directory):
-    """What `store check` finds wrong."""
-    return [line for line in store("check", directory, 1)[0] if line.get("ok") is False]
+def damages(path):
+    """What `store check` finds wrong with the file. When much of a log is gone it may also say that
+    the metadata knows of more than the log has."""
+    lines, _ = store("check", path.parent, 1)
+    return [line for line in lines if line.get("ok") is False and line["file"] == path.name]
 
 
 def bodies(directory, status=0):
