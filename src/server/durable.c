@@ -1,10 +1,9 @@
 #include "server/durable.h"
 
 #include "base/alloc.h"
-#include "broker/change.h"
-#include "broker/restore.h"
 #include "io/clock.h"
 #include "io/machine.h"
+#include "server/recovery.h"
 #include "server/shard.h"
 
 #include <stdio.h>
@@ -14,9 +13,6 @@
 #define LAZY_NS   (50 * LV_NS_PER_MS)
 /* Handed to the writer in one go. */
 #define WRITES_MAX 16u
-/* Memory for one change of the topology. */
-#define CHANGE_MAX      ((size_t)64 << 20)
-#define LV_SHARDS_LIMIT 64u
 
 /* ---- while it runs ---- */
 
@@ -143,163 +139,11 @@ void lv_durable_turn(struct lv_durable *durable)
 
 /* ---- start-up ---- */
 
-/* What a scan of one shard's files fills. */
-struct restoring {
-    struct lv_shared *shared; /* view */
-    struct lv_shard *shard;   /* view */
-    struct lv_arena arena;
-    uint64_t applied; /* LSN: the metadata has what shard 0's log says below it */
-    uint64_t covers;  /* LSN: segments have the messages of the log below it */
-    uint64_t message_count;
-    bool is_clean;
-    int error;
-};
-
-/* On every shard. What a change says is wrong with it was so when it was made, too. */
-static int apply(void *ctx, const struct lv_change *change)
+static int keep_change(void *ctx, uint64_t lsn_end, struct lv_bytes change)
 {
-    struct restoring *restoring = ctx;
-    struct lv_shared *shared = restoring->shared;
-    int rc = 0;
+    struct lv_shared *shared = ctx;
 
-    for (uint32_t i = 0; rc != -LV_E_NOMEM && i < shared->shard_count; i++)
-        rc = lv_broker_restore_change(shared->shards[i]->broker, change, NULL);
-    return rc == -LV_E_NOMEM ? rc : 0;
-}
-
-static int restore_change(void *ctx, uint64_t lsn, const struct lv_record_head *head,
-                          const uint8_t *payload)
-{
-    struct restoring *restoring = ctx;
-    struct lv_bytes bytes = lv_bytes(payload, head->size);
-    struct lv_change change;
-    int rc;
-
-    if (head->kind != LV_RECORD_CHANGE || restoring->shard->number != 0 || lsn < restoring->applied)
-        return 0;
-    rc = lv_change_decode(bytes, &restoring->arena, &change);
-    if (rc == 0)
-        rc = apply(restoring, &change);
-    if (rc == 0)
-        rc = lv_keeper_add(&restoring->shared->keeper, lsn + lv_record_size(head->size), bytes);
-    lv_arena_reset(&restoring->arena);
-    return rc;
-}
-
-static int restore_block(void *ctx, const struct lv_logfile *file,
-                         const struct lv_block_head *block, const uint8_t *bytes)
-{
-    struct restoring *restoring = ctx;
-    int rc = lv_log_restore(restoring->shard->durable.log, &file->head, block->lsn,
-                            lv_bytes(bytes, block->size));
-
-    return rc < 0 ? rc : lv_block_each(block, bytes, restore_change, restoring);
-}
-
-static void restore_gone(void *ctx, uint64_t lsn, const struct lv_record_head *head,
-                         const uint8_t *payload)
-{
-    struct restoring *restoring = ctx;
-
-    (void)lsn;
-    if (restoring->error == 0 && (head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE))
-        restoring->error = lv_broker_restore_gone(restoring->shard->broker, head, payload);
-}
-
-static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head *head,
-                            const uint8_t *payload)
-{
-    struct restoring *restoring = ctx;
-
-    if (restoring->error == 0 && head->kind == LV_RECORD_MESSAGE && lsn >= restoring->covers)
-        restoring->error = lv_broker_restore_message(restoring->shard->broker, lsn, head, payload,
-                                                     restoring->is_clean);
-}
-
-/* After a crash of the process alone what it wrote is there, but perhaps not on the disk. */
-static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size_t count)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        int file;
-
-        rc = disk->ops->open(disk, files[i].name, false, &file);
-        if (rc < 0)
-            return rc;
-        rc = disk->ops->sync(disk, file);
-        disk->ops->close(disk, file);
-    }
-    return rc;
-}
-
-/* What the log no longer has, the metadata must have. */
-static int check_topology(const struct restoring *restoring, const struct lv_logfile *files,
-                          size_t count, struct lv_diag *diag)
-{
-    if (count == 0 || restoring->shard->number != 0 ||
-        files[0].head.number * LV_LOG_FILE_SIZE <= restoring->applied || files[0].head.number == 1)
-        return 0;
-    return lv_fail(diag, -LV_E_CORRUPT,
-                   "metadata.sqlite ends before %s begins: changes of queues and exchanges between "
-                   "them are lost; put a whole metadata.sqlite back",
-                   files[0].name);
-}
-
-/* The metadata may know of changes that the log lost (`durability = os`, and the power failed): new
- * ones come behind them. */
-static uint64_t first_number(const struct restoring *restoring, const struct lv_logfile_end *end)
-{
-    uint64_t next = end->next_number > 0 ? end->next_number : 1;
-    uint64_t above = restoring->applied / LV_LOG_FILE_SIZE + 1;
-
-    return restoring->shard->number == 0 && restoring->applied > end->lsn && next < above ? above
-                                                                                          : next;
-}
-
-/* The blocks, and on shard 0 the changes of the topology. */
-static int scan(struct restoring *restoring, struct lv_logfile_end *ret_end, struct lv_diag *diag)
-{
-    struct lv_durable *durable = &restoring->shard->durable;
-    struct lv_disk *disk = restoring->shared->disk;
-    const struct lv_logfile_visitor visitor = {.block = restore_block, .ctx = restoring};
-    struct lv_logfile *files = NULL;
-    size_t count = 0;
-    int rc = lv_logfile_list(disk, restoring->shard->number, &files, &count, diag);
-
-    if (rc == 0)
-        rc = sync_files(disk, files, count);
-    if (rc == 0)
-        rc = lv_logfile_scan(disk, files, count, &visitor, ret_end, diag);
-    if (rc == 0)
-        rc = check_topology(restoring, files, count, diag);
-    if (rc == 0) {
-        uint64_t next = first_number(restoring, ret_end);
-        lv_log_start(durable->log, next);
-        durable->writer.oldest = count > 0 ? files[0].head.number : next;
-    }
-    lv_free(files);
-    return rc;
-}
-
-/* What is gone comes first: then it is known what segments and log have that isn't. */
-static int restore_queues(struct restoring *restoring, bool is_clean, struct lv_diag *diag)
-{
-    struct lv_durable *durable = &restoring->shard->durable;
-    uint64_t end = lv_log_end(durable->log);
-    int rc;
-
-    restoring->is_clean = is_clean;
-    lv_log_each(durable->log, end, false, restore_gone, restoring);
-    if (restoring->error < 0)
-        return restoring->error;
-    rc = lv_spiller_restore(&durable->spiller, &restoring->covers, diag);
-    if (rc < 0)
-        return rc;
-    lv_log_each(durable->log, end, false, restore_message, restoring);
-    if (restoring->error < 0)
-        return restoring->error;
-    return lv_broker_restored(restoring->shard->broker, is_clean);
+    return lv_keeper_add(&shared->keeper, lsn_end, change);
 }
 
 static void wake_first(void *ctx)
@@ -310,14 +154,14 @@ static void wake_first(void *ctx)
 }
 
 /* The metadata, then the thread that carries further changes into it. */
-static int restore_topology(struct restoring *restoring, struct lv_diag *diag)
+static int restore_topology(struct lv_shared *shared, struct lv_recovery *recovery,
+                            struct lv_diag *diag)
 {
-    struct lv_shared *shared = restoring->shared;
     uint64_t last_queue_id;
-    int rc = lv_keeper_load(shared->metadata, apply, restoring, &last_queue_id, diag);
+    int rc = lv_keeper_load(shared->metadata, lv_recovery_apply, recovery, &last_queue_id, diag);
 
     if (rc == 0)
-        rc = lv_metadata_lsn(shared->metadata, &restoring->applied, diag);
+        rc = lv_metadata_lsn(shared->metadata, &recovery->applied, diag);
     if (rc == 0)
         rc = lv_keeper_start(&shared->keeper, shared->metadata, wake_first, shared);
     shared->is_keeping = rc == 0;
@@ -327,20 +171,21 @@ static int restore_topology(struct restoring *restoring, struct lv_diag *diag)
 }
 
 /* One line says what there was. */
-static void tell(const struct lv_shared *shared, const struct lv_logfile_end *ends, uint64_t begin)
+static void tell(const struct lv_shared *shared, const struct lv_recovery *recovery, uint64_t begin)
 {
     uint64_t messages = 0, queues = 0, records = 0, dropped = 0;
     bool is_clean = true;
 
     for (uint32_t i = 0; i < shared->shard_count; i++) {
+        const struct lv_logfile_end *end = &recovery->shards[i].end;
         struct lv_broker_stats stats;
 
         lv_broker_stats(shared->shards[i]->broker, &stats);
         messages += stats.ready;
         queues += stats.queues;
-        records += ends[i].record_count;
-        dropped += ends[i].dropped_size;
-        is_clean = is_clean && (ends[i].is_clean || ends[i].block_count == 0);
+        records += end->record_count;
+        dropped += end->dropped_size;
+        is_clean = is_clean && (end->is_clean || end->block_count == 0);
     }
     if (records > 0)
         lv_event(is_clean ? LV_INFO : LV_WARN, "store.recovered", LV_U("queues", queues),
@@ -350,33 +195,31 @@ static void tell(const struct lv_shared *shared, const struct lv_logfile_end *en
                  LV_U("ms", (lv_clock_now() - begin) / LV_NS_PER_MS));
 }
 
-/* All shards' topology comes first, as messages name queues. */
 int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
 {
-    struct restoring restoring = {.shared = shared};
-    struct lv_logfile_end ends[LV_SHARDS_LIMIT];
+    struct lv_recovery recovery = {
+        .disk = shared->disk,
+        .shard_count = shared->shard_count,
+        .changed = keep_change,
+        .ctx = shared,
+    };
     uint64_t begin = lv_clock_now();
     int rc;
 
-    assert(shared->shard_count <= LV_SHARDS_LIMIT);
-    lv_arena_init(&restoring.arena, CHANGE_MAX);
-    rc = restore_topology(&restoring, diag);
-    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
-        restoring.shard = shared->shards[i];
-        rc = scan(&restoring, &ends[i], diag);
+    for (uint32_t i = 0; i < shared->shard_count; i++) {
+        recovery.shards[i].broker = shared->shards[i]->broker;
+        recovery.shards[i].log = shared->shards[i]->durable.log;
     }
-    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++) {
-        restoring.shard = shared->shards[i];
-        rc = restore_queues(&restoring, ends[i].is_clean, diag);
-    }
-    lv_arena_fini(&restoring.arena);
-    if (rc == -LV_E_NOMEM)
-        return lv_fail(diag, rc, "out of memory for what is in the data directory");
-    if (rc == 0) {
-        lv_keeper_synced(&shared->keeper, ends[0].lsn);
-        tell(shared, ends, begin);
-    }
-    return rc;
+    rc = restore_topology(shared, &recovery, diag);
+    if (rc == 0)
+        rc = lv_recovery_run(&recovery, diag);
+    if (rc < 0)
+        return rc;
+    for (uint32_t i = 0; i < shared->shard_count; i++)
+        shared->shards[i]->durable.writer.oldest = recovery.shards[i].oldest;
+    lv_keeper_synced(&shared->keeper, recovery.shards[0].end.lsn);
+    tell(shared, &recovery, begin);
+    return 0;
 }
 
 void lv_durable_end_topology(struct lv_shared *shared)
@@ -399,7 +242,8 @@ int lv_durable_init(struct lv_durable *durable, struct lv_shard *shard)
     if (durable->log == NULL)
         return -LV_E_NOMEM;
     lv_log_set_vouching(durable->log, shard->shared->settings->durability == LV_DURABILITY_DISK);
-    return lv_spiller_survey(&durable->spiller, shard->shared->disk, shard->number);
+    return lv_recovery_next_segment(shard->shared->disk, shard->number,
+                                    &durable->spiller.next_number);
 }
 
 int lv_durable_start(struct lv_durable *durable)

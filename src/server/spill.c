@@ -373,95 +373,10 @@ bool lv_spiller_is_behind(const struct lv_spiller *spiller)
     struct lv_memory *memory = &spiller->durable->shard->shared->memory;
 
     return lv_log_memory_size(spiller->durable->log) > LV_WINDOW_MAX ||
-           (spiller->state == LV_SPILL_WRITING &&
-            lv_memory_used(memory) > memory->high / 8 * 7);
+           (spiller->state == LV_SPILL_WRITING && lv_memory_used(memory) > memory->high / 8 * 7);
 }
 
-/* ---- start-up ---- */
-
-struct survey {
-    struct lv_spiller *spiller; /* view */
-    uint32_t shard;
-    uint64_t *numbers; /* own */
-    size_t count, capacity;
-};
-
-static int survey_name(void *ctx, const char *name)
-{
-    struct survey *survey = ctx;
-    uint64_t number;
-    uint32_t shard;
-
-    if (!lv_segment_parse_name(name, &shard, &number) || shard != survey->shard)
-        return 0;
-    if (survey->count == survey->capacity) {
-        size_t capacity = survey->capacity == 0 ? 64 : 2 * survey->capacity;
-        uint64_t *numbers = lv_realloc(survey->numbers, capacity * sizeof *numbers);
-        if (numbers == NULL)
-            return -LV_E_NOMEM;
-        survey->numbers = numbers;
-        survey->capacity = capacity;
-    }
-    survey->numbers[survey->count++] = number;
-    return 0;
-}
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t left, right;
-
-    memcpy(&left, a, sizeof left);
-    memcpy(&right, b, sizeof right);
-    return left < right ? -1 : left > right;
-}
-
-int lv_spiller_survey(struct lv_spiller *spiller, struct lv_disk *disk, uint32_t shard)
-{
-    struct survey survey = {.spiller = spiller, .shard = shard};
-    int rc = disk->ops->list(disk, survey_name, &survey);
-
-    for (size_t i = 0; i < survey.count; i++)
-        if (survey.numbers[i] >= spiller->next_number)
-            spiller->next_number = survey.numbers[i] + 1;
-    lv_free(survey.numbers);
-    return rc;
-}
-
-static int restore_segment(struct lv_spiller *spiller, uint64_t number, uint64_t *covers,
-                           struct lv_diag *diag)
-{
-    struct lv_broker *broker = spiller->durable->shard->broker;
-    struct lv_segment *segment;
-    const struct lv_segment_run *runs;
-    size_t count;
-    int rc = lv_segment_open(disk_of(spiller), shard_of(spiller), number, &segment, diag);
-
-    if (rc < 0)
-        return rc;
-    runs = lv_segment_runs(segment, &count);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        if (runs[i].count > runs[i].transient_count)
-            rc = lv_broker_restore_run(broker, number, &runs[i]);
-    if (lv_segment_info(segment)->covers > *covers)
-        *covers = lv_segment_info(segment)->covers;
-    lv_segment_close(segment);
-    if (rc == 0 && !lv_broker_uses_segment(broker, number))
-        (void)remove_segment(spiller, number);
-    return rc;
-}
-
-int lv_spiller_restore(struct lv_spiller *spiller, uint64_t *ret_covers, struct lv_diag *diag)
-{
-    struct survey survey = {.spiller = spiller, .shard = shard_of(spiller)};
-    int rc = disk_of(spiller)->ops->list(disk_of(spiller), survey_name, &survey);
-
-    *ret_covers = 0;
-    qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
-    for (size_t i = 0; rc == 0 && i < survey.count; i++)
-        rc = restore_segment(spiller, survey.numbers[i], ret_covers, diag);
-    lv_free(survey.numbers);
-    return rc;
-}
+/* ---- making and ending ---- */
 
 void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable)
 {

@@ -56,11 +56,3 @@ extern const struct lv_cold_ops lv_spiller_ops;
 void lv_spiller_turn(struct lv_spiller *spiller);
 /* Is the log so far ahead that nothing more should come in? */
 bool lv_spiller_is_behind(const struct lv_spiller *spiller);
-
-/* Start-up, when all that is gone is known: the shard's segments become its queues'. Those that
- * nobody wants are removed. *ret_covers: messages of the log below this LSN are in them. */
-int lv_spiller_restore(struct lv_spiller *spiller, uint64_t *ret_covers, struct lv_diag *diag)
-    LV_MUST_CHECK;
-/* Start-up, before the broker is made: numbers begin behind those that are there. */
-int lv_spiller_survey(struct lv_spiller *spiller, struct lv_disk *disk, uint32_t shard)
-    LV_MUST_CHECK;

@@ -1,0 +1,282 @@
+#include "server/recovery.h"
+
+#include "base/alloc.h"
+#include "broker/change.h"
+#include "broker/cold.h"
+#include "store/segment.h"
+
+#include <stdlib.h>
+
+/* Memory for one change of the topology. */
+#define CHANGE_MAX ((size_t)64 << 20)
+
+/* What a walk over one shard's files fills. */
+struct walk {
+    struct lv_recovery *recovery;    /* view */
+    struct lv_recovery_shard *shard; /* view */
+    uint32_t number;                 /*       of the shard */
+    struct lv_arena arena;           /*       for one change */
+    uint64_t covers;                 /*       LSN: segments have the messages of the log below it */
+    int error;
+};
+
+/* ---- segments ---- */
+
+struct survey {
+    uint32_t shard;
+    uint64_t *numbers; /* own */
+    size_t count, capacity;
+};
+
+static int survey_name(void *ctx, const char *name)
+{
+    struct survey *survey = ctx;
+    uint64_t number;
+    uint32_t shard;
+
+    if (!lv_segment_parse_name(name, &shard, &number) || shard != survey->shard)
+        return 0;
+    if (survey->count == survey->capacity) {
+        size_t capacity = survey->capacity == 0 ? 64 : 2 * survey->capacity;
+        uint64_t *numbers = lv_realloc(survey->numbers, capacity * sizeof *numbers);
+        if (numbers == NULL)
+            return -LV_E_NOMEM;
+        survey->numbers = numbers;
+        survey->capacity = capacity;
+    }
+    survey->numbers[survey->count++] = number;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t left, right;
+
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left < right ? -1 : left > right;
+}
+
+int lv_recovery_next_segment(struct lv_disk *disk, uint32_t shard, uint64_t *ret_number)
+{
+    struct survey survey = {.shard = shard};
+    uint64_t next = 1;
+    int rc = disk->ops->list(disk, survey_name, &survey);
+
+    for (size_t i = 0; i < survey.count; i++)
+        if (survey.numbers[i] >= next)
+            next = survey.numbers[i] + 1;
+    lv_free(survey.numbers);
+    if (rc < 0)
+        return rc;
+    *ret_number = next;
+    return 0;
+}
+
+static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *diag)
+{
+    struct lv_disk *disk = walk->recovery->disk;
+    char name[LV_DISK_NAME_SIZE];
+    struct lv_segment *segment;
+    const struct lv_segment_run *runs;
+    size_t count;
+    int rc = lv_segment_open(disk, walk->number, number, &segment, diag);
+
+    if (rc < 0)
+        return rc;
+    runs = lv_segment_runs(segment, &count);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (runs[i].count > runs[i].transient_count)
+            rc = lv_broker_restore_run(walk->shard->broker, number, &runs[i]);
+    if (lv_segment_info(segment)->covers > walk->covers)
+        walk->covers = lv_segment_info(segment)->covers;
+    lv_segment_close(segment);
+    if (rc == 0 && !lv_broker_uses_segment(walk->shard->broker, number)) {
+        lv_segment_name(walk->number, number, name);
+        (void)disk->ops->remove(disk, name); /* one that stays is removed at the next start */
+    }
+    return rc;
+}
+
+static int restore_segments(struct walk *walk, struct lv_diag *diag)
+{
+    struct survey survey = {.shard = walk->number};
+    struct lv_disk *disk = walk->recovery->disk;
+    int rc = disk->ops->list(disk, survey_name, &survey);
+
+    walk->covers = 0;
+    qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
+    for (size_t i = 0; rc == 0 && i < survey.count; i++)
+        rc = restore_segment(walk, survey.numbers[i], diag);
+    lv_free(survey.numbers);
+    return rc;
+}
+
+/* ---- the topology ---- */
+
+int lv_recovery_apply(void *ctx, const struct lv_change *change)
+{
+    struct lv_recovery *recovery = ctx;
+    int rc = 0;
+
+    for (uint32_t i = 0; rc != -LV_E_NOMEM && i < recovery->shard_count; i++)
+        rc = lv_broker_restore_change(recovery->shards[i].broker, change, NULL);
+    return rc == -LV_E_NOMEM ? rc : 0;
+}
+
+static int restore_change(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                          const uint8_t *payload)
+{
+    struct walk *walk = ctx;
+    struct lv_recovery *recovery = walk->recovery;
+    struct lv_bytes bytes = lv_bytes(payload, head->size);
+    struct lv_change change;
+    int rc;
+
+    if (head->kind != LV_RECORD_CHANGE || walk->number != 0 || lsn < recovery->applied)
+        return 0;
+    rc = lv_change_decode(bytes, &walk->arena, &change);
+    if (rc == 0)
+        rc = lv_recovery_apply(recovery, &change);
+    if (rc == 0)
+        rc = recovery->changed(recovery->ctx, lsn + lv_record_size(head->size), bytes);
+    lv_arena_reset(&walk->arena);
+    return rc;
+}
+
+/* What the log no longer has, the metadata must have. */
+static int check_topology(const struct walk *walk, const struct lv_logfile *files, size_t count,
+                          struct lv_diag *diag)
+{
+    if (count == 0 || walk->number != 0 || files[0].head.number == 1 ||
+        files[0].head.number * LV_LOG_FILE_SIZE <= walk->recovery->applied)
+        return 0;
+    return lv_fail(diag, -LV_E_CORRUPT,
+                   "metadata.sqlite ends before %s begins: changes of queues and exchanges between "
+                   "them are lost; put a whole metadata.sqlite back",
+                   files[0].name);
+}
+
+/* ---- the log ---- */
+
+static int restore_block(void *ctx, const struct lv_logfile *file,
+                         const struct lv_block_head *block, const uint8_t *bytes)
+{
+    struct walk *walk = ctx;
+    int rc =
+        lv_log_restore(walk->shard->log, &file->head, block->lsn, lv_bytes(bytes, block->size));
+
+    return rc < 0 ? rc : lv_block_each(block, bytes, restore_change, walk);
+}
+
+static void restore_gone(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                         const uint8_t *payload)
+{
+    struct walk *walk = ctx;
+
+    (void)lsn;
+    if (walk->error == 0 && (head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE))
+        walk->error = lv_broker_restore_gone(walk->shard->broker, head, payload);
+}
+
+static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                            const uint8_t *payload)
+{
+    struct walk *walk = ctx;
+
+    if (walk->error == 0 && head->kind == LV_RECORD_MESSAGE && lsn >= walk->covers)
+        walk->error = lv_broker_restore_message(walk->shard->broker, lsn, head, payload,
+                                                walk->shard->end.is_clean);
+}
+
+/* After a crash of the process alone what it wrote is there, but perhaps not on the disk; nor are
+ * the names of files. */
+static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size_t count)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        int file;
+
+        rc = disk->ops->open(disk, files[i].name, false, &file);
+        if (rc < 0)
+            return rc;
+        rc = disk->ops->sync(disk, file);
+        disk->ops->close(disk, file);
+    }
+    return rc == 0 ? disk->ops->sync_directory(disk) : rc;
+}
+
+/* The metadata may know of changes that the log lost (`durability = os`, and the power failed): new
+ * ones come behind them. */
+static uint64_t first_number(const struct walk *walk)
+{
+    const struct lv_logfile_end *end = &walk->shard->end;
+    uint64_t next = end->next_number > 0 ? end->next_number : 1;
+    uint64_t applied = walk->recovery->applied, above = applied / LV_LOG_FILE_SIZE + 1;
+
+    return walk->number == 0 && applied > end->lsn && next < above ? above : next;
+}
+
+/* The blocks, and on shard 0 the changes of the topology. */
+static int scan(struct walk *walk, struct lv_diag *diag)
+{
+    const struct lv_logfile_visitor visitor = {.block = restore_block, .ctx = walk};
+    struct lv_disk *disk = walk->recovery->disk;
+    struct lv_logfile *files = NULL;
+    size_t count = 0;
+    int rc = lv_logfile_list(disk, walk->number, &files, &count, diag);
+
+    if (rc == 0)
+        rc = sync_files(disk, files, count);
+    if (rc == 0)
+        rc = lv_logfile_scan(disk, files, count, &visitor, &walk->shard->end, diag);
+    if (rc == 0)
+        rc = check_topology(walk, files, count, diag);
+    if (rc == 0) {
+        lv_log_start(walk->shard->log, first_number(walk));
+        walk->shard->oldest = count > 0 ? files[0].head.number : first_number(walk);
+    }
+    lv_free(files);
+    return rc;
+}
+
+/* What is gone comes first: then it is known what segments and log have that isn't. */
+static int restore_queues(struct walk *walk, struct lv_diag *diag)
+{
+    const struct lv_log *log = walk->shard->log;
+    uint64_t end = lv_log_end(log);
+    int rc;
+
+    lv_log_each(log, end, false, restore_gone, walk);
+    if (walk->error < 0)
+        return walk->error;
+    rc = restore_segments(walk, diag);
+    if (rc < 0)
+        return rc;
+    lv_log_each(log, end, false, restore_message, walk);
+    if (walk->error < 0)
+        return walk->error;
+    return lv_broker_restored(walk->shard->broker, walk->shard->end.is_clean);
+}
+
+/* All shards' topology comes first, as messages name queues. */
+int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
+{
+    struct walk walk = {.recovery = recovery};
+    int rc = 0;
+
+    assert(recovery->shard_count <= LV_RECOVERY_SHARDS_MAX);
+    lv_arena_init(&walk.arena, CHANGE_MAX);
+    for (walk.number = 0; rc == 0 && walk.number < recovery->shard_count; walk.number++) {
+        walk.shard = &recovery->shards[walk.number];
+        rc = scan(&walk, diag);
+    }
+    for (walk.number = 0; rc == 0 && walk.number < recovery->shard_count; walk.number++) {
+        walk.shard = &recovery->shards[walk.number];
+        rc = restore_queues(&walk, diag);
+    }
+    lv_arena_fini(&walk.arena);
+    return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory for what is in the data directory")
+                             : rc;
+}
