@@ -193,23 +193,3 @@ def a_confirm_of_the_operating_systems_survives_kill():
             chan.basic_publish("", "q", body, client.PERSISTENT)
         store.again()
         assert bodies(client.channel(), "q") == numbers(1, 1000)
-
-
-@check(seconds=60)
-def another_number_of_shards_finds_everything():
-    """Or says that it does not."""
-    store = Store(3, "stop")
-    chan = confirming()
-    for queue in range(10):
-        durable_queue(chan, f"q{queue}")
-        chan.basic_publish("", f"q{queue}", b"x", client.PERSISTENT)
-    command = store.broker.command
-    command[command.index("--shards") + 1] = "1"
-    store.broker.stop()
-    try:
-        store.resume()
-    except AssertionError:
-        assert "shards" in store.broker.log(), store.broker.log()
-        return
-    for queue in range(10):
-        assert bodies(client.channel(), f"q{queue}") == [b"x"]
