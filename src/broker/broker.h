@@ -224,6 +224,9 @@ bool lv_channel_probe_owner(struct lv_channel *channel, struct lv_bytes queue);
 
 /* ---- messages ---- */
 
+/* The next command's answer promises nothing: it comes when the command has taken effect, though it
+ * may not be on disk yet. For commands whose answer nobody hears. */
+void lv_channel_hurry(struct lv_channel *channel);
 /* Confirms count from here, from 1. Doing it again changes nothing. */
 void lv_channel_confirm_select(struct lv_channel *channel);
 

@@ -19,8 +19,11 @@ struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *c
     pending->channel = channel;
     pending->command = command;
     lv_client_ref(client);
-    if (channel != NULL)
+    if (channel != NULL) {
         channel->commands++;
+        pending->is_hurried = channel->is_hurried;
+        channel->is_hurried = false;
+    }
     return pending;
 }
 
@@ -184,6 +187,7 @@ int lv_change_submit(struct lv_broker *broker, const struct lv_change *change,
     if (op == NULL)
         return -LV_E_NOMEM;
     op->change.pending = pending;
+    op->change.is_hurried = pending != NULL && pending->is_hurried;
     op->change.origin = origin;
     lv_op_send(broker, 0, op);
     return 0;
@@ -195,12 +199,13 @@ static void applied(struct lv_broker *broker, struct lv_op *op, const struct lv_
                     const char *text)
 {
     uint32_t origin = op->change.origin;
+    bool is_promise = broker->config.shard == 0 && !op->change.is_hurried;
 
     assert(answer->pending != NULL);
     lv_free(op->change.arguments);
     become_answer(op, LV_OP_APPLIED, answer, text);
     op->from = broker->config.shard;
-    if (broker->config.shard == 0)
+    if (is_promise)
         lv_promise_topology(broker, origin, op);
     else
         lv_op_send(broker, origin, op);
@@ -305,6 +310,7 @@ struct lv_op *lv_command_op(struct lv_broker *broker, enum lv_op_kind kind,
     op->command.pending = pending;
     op->command.channel = pending->channel;
     op->command.queue_id = pending->queue_id;
+    op->command.is_hurried = pending->is_hurried;
     if (pending->channel != NULL && pending->home != broker->config.shard) {
         struct lv_remote *remote = lv_channel_remote(pending->channel, pending->home);
         op->command.subscriber = remote == NULL ? NULL : remote->subscriber;

@@ -68,6 +68,7 @@ struct lv_pending {
     uint32_t applied; /*       shards that have applied the change */
     uint64_t message_count;
     uint64_t consumer_count;
+    bool is_hurried; /*       the answer promises nothing */
     uint64_t queue_id; /*       of the queue asked about */
     uint32_t home;     /*       its shard */
     uint8_t name_size;
@@ -144,6 +145,7 @@ struct lv_channel {
     uint32_t commands;                   /*       commands that await their answer */
     uint16_t prefetch;                   /*       for new consumers */
     bool confirm, closing;
+    bool is_hurried; /*       the next command's answer promises nothing */
     bool mapped; /*       tags on the wire are not the subscriber's */
     uint8_t last_queue_size;
     char *last_queue; /* own   the queue last declared here, or NULL */

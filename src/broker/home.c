@@ -45,6 +45,7 @@ static void answer_counts(struct lv_broker *broker, struct lv_op *op, uint64_t m
 static void answer_query(struct lv_broker *broker, const struct lv_queue *queue, struct lv_op *op)
 {
     uint32_t to = op->from;
+    bool is_promise = !op->command.is_hurried;
 
     op->answer = (struct lv_op_answer){
         .pending = op->command.pending,
@@ -54,7 +55,10 @@ static void answer_query(struct lv_broker *broker, const struct lv_queue *queue,
     op->kind = LV_OP_ANSWER;
     op->from = broker->config.shard;
     op->data[0] = '\0';
-    lv_promise_topology(broker, to, op);
+    if (is_promise)
+        lv_promise_topology(broker, to, op);
+    else
+        lv_op_send(broker, to, op);
 }
 
 /* The queue is on its way out (`is_here`), or unknown: then it has gone since the other shard

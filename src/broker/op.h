@@ -64,6 +64,7 @@ struct lv_op_change {
     struct lv_table *arguments; /* own   what change.arguments points at */
     struct lv_pending *pending; /* view  who waits, on `origin`; NULL: nobody */
     uint64_t topology_lsn;      /*       APPLY: of the change in shard 0's log */
+    bool is_hurried;            /*       who waits is told before it is on disk */
     uint32_t origin;
 };
 
@@ -78,6 +79,7 @@ struct lv_op_command {
     uint16_t prefetch;
     uint8_t name_size, vhost_size;
     bool no_ack, exclusive, if_unused, if_empty;
+    bool is_hurried;  /*       QUERY: who asks is told before it is on disk */
     int32_t priority; /*       CONSUME */
 };
 

@@ -12,6 +12,11 @@ static void confirm_soon(struct lv_channel *channel)
         lv_list_push_back(&channel->broker->confirming, &channel->confirm_link);
 }
 
+void lv_channel_hurry(struct lv_channel *channel)
+{
+    channel->is_hurried = true;
+}
+
 void lv_channel_confirm_select(struct lv_channel *channel)
 {
     channel->confirm = true;

@@ -52,6 +52,8 @@ static void await_reply(const struct step *step, bool no_wait)
     session->pending.method = step->method->id;
     session->pending.no_wait = no_wait;
     session->pause |= LV_PAUSE_ANSWER;
+    if (no_wait)
+        lv_channel_hurry(step->channel->core);
 }
 
 /* The core copies what it keeps of them, so that they need not outlive the step. */
