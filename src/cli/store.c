@@ -80,31 +80,71 @@ static int by_number(const void *a, const void *b)
     return x->head.number < y->head.number ? -1 : x->head.number > y->head.number;
 }
 
+/* A file that a broker has made a spare one since its name was read is no damage. */
+static bool is_there(struct lv_inspect *store, const char *name)
+{
+    struct lv_disk *disk = &store->disk.disk;
+    int file, rc = disk->ops->open(disk, name, false, &file);
+
+    assert(rc <= 0);
+    if (rc == 0)
+        disk->ops->close(disk, file);
+    return rc != -LV_E_NOT_FOUND;
+}
+
+/* Of a log file that is not among the shard's `count` used ones. */
+static void tell_other(struct lv_inspect *store, const char *name, const struct lv_logfile *used,
+                       size_t count, lv_inspect_other_fn *other, void *ctx)
+{
+    struct lv_diag diag = {"out of memory"};
+    struct lv_logfile file;
+    uint32_t shard;
+    uint64_t number;
+    int rc = lv_logfile_read_head(&store->disk.disk, name, &file, &diag);
+
+    assert(other != NULL);
+    if (rc == 0) /* used since then */
+        return;
+    if (rc == -LV_E_NOT_FOUND && count > 0 && lv_logfile_parse_name(name, &shard, &number) &&
+        lv_logfile_check_wiped(&store->disk.disk, &used[0], number, &diag) == -LV_E_CORRUPT)
+        rc = -LV_E_CORRUPT;
+    if (is_there(store, name))
+        other(ctx, name, rc, diag.text);
+}
+
+static bool is_used(const char *name, const struct lv_logfile *used, size_t count)
+{
+    assert(used != NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(used[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 int lv_inspect_heads(struct lv_inspect *store, uint32_t shard, struct lv_logfile **ret_files,
                      size_t *ret_count, lv_inspect_other_fn *other, void *ctx)
 {
     struct lv_logfile *files = lv_calloc(store->name_count + 1, sizeof *files);
     size_t count = 0;
+    uint32_t found;
+    uint64_t number;
 
     if (files == NULL)
         return lv_fail(&store->diag, -LV_E_NOMEM, "out of memory");
     for (size_t i = 0; i < store->name_count; i++) {
-        struct lv_diag diag = {"out of memory"};
-        uint32_t found;
-        uint64_t number;
-        int rc;
-
-        if (!lv_logfile_parse_name(store->names[i], &found, &number) || found != shard)
-            continue;
-        rc = lv_logfile_read_head(&store->disk.disk, store->names[i], &files[count], &diag);
-        if (rc == 0)
+        if (lv_logfile_parse_name(store->names[i], &found, &number) && found == shard &&
+            lv_logfile_read_head(&store->disk.disk, store->names[i], &files[count], NULL) == 0)
             count++;
-        else if (other != NULL)
-            other(ctx, store->names[i], rc, diag.text);
     }
     assert(count <= store->name_count);
     if (count > 1) /* names of another length sort otherwise than their numbers */
         qsort(files, count, sizeof *files, by_number);
+    for (size_t i = 0; other != NULL && i < store->name_count; i++) {
+        if (lv_logfile_parse_name(store->names[i], &found, &number) && found == shard &&
+            !is_used(store->names[i], files, count))
+            tell_other(store, store->names[i], files, count, other, ctx);
+    }
     *ret_files = files;
     *ret_count = count;
     return 0;

@@ -217,6 +217,23 @@ def a_lost_head_is_told_when_there_was_something_behind_it():
 
 
 @check
+def a_first_file_that_is_empty_is_told_when_a_later_one_knows_better():
+    one = place.start()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"y" * 1_900_000)
+        file.flush()
+        for _ in range(11):  # into the second file
+            place.publish(one, queue="large", more=("--file", file.name))
+    one.process.kill()
+    one.process.wait()
+    path = place.log(pathlib.Path(one.data_dir))
+    assert place.log(path.parent, 2).exists()
+    place.write(path, 0, bytes(16 << 20))
+    [found] = place.damages(path)
+    assert f"{path.name} is damaged at offset 0: it is empty" in found["problem"], found
+
+
+@check
 def files_made_ready_are_no_damage():
     directory = place.filled("one")
     path = place.log(directory, 2)
