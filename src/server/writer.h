@@ -13,8 +13,7 @@
 
 #include "io/thread.h"
 #include "server/helper.h"
-#include "store/disk.h"
-#include "store/log.h"
+#include "server/logfiles.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,10 +22,8 @@ enum lv_spare { LV_SPARE_NONE, LV_SPARE_WANTED, LV_SPARE_READY };
 
 struct lv_writer {
     struct lv_thread thread;
-    struct lv_disk *disk;     /* view */
+    struct lv_logfiles files; /*       the writer's; the helper reads whose they are */
     struct lv_helper *helper; /* view  makes files ready */
-    uint32_t shard;
-    bool is_syncing; /* `durability = disk` */
     lv_helper_wake_fn *wake;
     void *wake_ctx; /* view */
 
@@ -41,8 +38,6 @@ struct lv_writer {
 
     struct lv_log_write *batch; /* own   the writer's */
     uint32_t batch_capacity;
-    uint64_t number; /*       of the open file */
-    int file;        /*       -1: none */
 
     atomic_ullong synced; /* any   LSN */
     atomic_int error;     /* any   0, or -LV_E_… that ended it */
@@ -67,6 +62,3 @@ static inline uint64_t lv_writer_synced(struct lv_writer *writer)
 {
     return atomic_load_explicit(&writer->synced, memory_order_acquire);
 }
-
-/* A log file's name. */
-void lv_log_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZE]);

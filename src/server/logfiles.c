@@ -1,0 +1,172 @@
+#include "server/logfiles.h"
+
+#include "store/logfile.h"
+
+#include <stdio.h>
+
+#define ZEROS_SIZE 65536u
+
+static void spare_name(uint32_t shard, char name[LV_DISK_NAME_SIZE])
+{
+    assert(shard < 256);
+    snprintf(name, LV_DISK_NAME_SIZE, "spare-%02x", shard);
+}
+
+void lv_logfiles_init(struct lv_logfiles *files, struct lv_disk *disk, uint32_t shard,
+                      bool is_syncing)
+{
+    assert(disk != NULL);
+    *files = (struct lv_logfiles){
+        .disk = disk,
+        .shard = shard,
+        .is_syncing = is_syncing,
+        .file = -1,
+    };
+}
+
+static void close_file(struct lv_logfiles *files)
+{
+    if (files->file >= 0)
+        files->disk->ops->close(files->disk, files->file);
+    files->file = -1;
+}
+
+void lv_logfiles_fini(struct lv_logfiles *files)
+{
+    assert(files->disk != NULL);
+    close_file(files);
+}
+
+/* ---- files that wait to be used ---- */
+
+/* All blocks of the file are on the disk and known to be ours: writing into it allocates nothing,
+ * so that a sync is of data alone. */
+static int fill(struct lv_disk *disk, int file, uint64_t size)
+{
+    static const uint8_t zeros[ZEROS_SIZE];
+
+    static_assert(LV_LOG_FILE_SIZE % ZEROS_SIZE == 0, "zeros fit");
+    for (uint64_t at = 0; at < size; at += ZEROS_SIZE) {
+        int rc = disk->ops->write(disk, file, at, lv_bytes(zeros, ZEROS_SIZE));
+        if (rc < 0)
+            return rc;
+    }
+    return disk->ops->sync(disk, file);
+}
+
+/* Under the name of a spare file until it is whole. */
+int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard)
+{
+    char name[LV_DISK_NAME_SIZE];
+    int file, rc;
+
+    spare_name(shard, name);
+    rc = disk->ops->open(disk, name, true, &file);
+    if (rc < 0)
+        return rc;
+    rc = fill(disk, file, LV_LOG_FILE_SIZE);
+    disk->ops->close(disk, file);
+    if (rc < 0)
+        (void)disk->ops->remove(disk, name); /* half of it would only take room */
+    return rc;
+}
+
+bool lv_logfiles_become_spare(struct lv_disk *disk, uint32_t shard, uint64_t number)
+{
+    char name[LV_DISK_NAME_SIZE], spare[LV_DISK_NAME_SIZE];
+    uint64_t size = 0;
+    int file;
+
+    lv_logfile_name(shard, number, name);
+    if (disk->ops->open(disk, name, false, &file) < 0)
+        return false;
+    (void)disk->ops->size(disk, file, &size);
+    disk->ops->close(disk, file);
+    spare_name(shard, spare);
+    return size == LV_LOG_FILE_SIZE && disk->ops->rename(disk, name, spare) == 0;
+}
+
+void lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number)
+{
+    char name[LV_DISK_NAME_SIZE];
+
+    lv_logfile_name(shard, number, name);
+    (void)disk->ops->remove(disk, name);
+}
+
+/* ---- the file that is written ---- */
+
+bool lv_logfiles_is_turn(const struct lv_logfiles *files, const struct lv_log_write *write)
+{
+    return files->file < 0 || files->number != write->number;
+}
+
+/* A file of the usual size is a spare one under its new name, others are made on the spot. */
+static int create(struct lv_logfiles *files, const struct lv_log_write *write, bool has_spare)
+{
+    struct lv_disk *disk = files->disk;
+    char name[LV_DISK_NAME_SIZE], spare[LV_DISK_NAME_SIZE];
+    int rc = 0;
+
+    lv_logfile_name(files->shard, write->number, name);
+    if (write->file_size != LV_LOG_FILE_SIZE)
+        return disk->ops->open(disk, name, true, &files->file);
+    if (!has_spare)
+        rc = lv_logfiles_make_spare(disk, files->shard);
+    if (rc < 0)
+        return rc;
+    spare_name(files->shard, spare);
+    rc = disk->ops->rename(disk, spare, name);
+    return rc < 0 ? rc : disk->ops->open(disk, name, false, &files->file);
+}
+
+static int write_head(struct lv_logfiles *files, const struct lv_log_write *write)
+{
+    struct lv_log_head head = {
+        .shard = files->shard,
+        .number = write->number,
+        .file_size = write->file_size,
+        .seed = write->seed,
+    };
+
+    lv_log_head_seal(&head);
+    return files->disk->ops->write(files->disk, files->file, 0, lv_bytes(&head, sizeof head));
+}
+
+int lv_logfiles_sync(struct lv_logfiles *files)
+{
+    if (files->file < 0 || !files->is_syncing)
+        return 0;
+    return files->disk->ops->sync(files->disk, files->file);
+}
+
+int lv_logfiles_turn(struct lv_logfiles *files, const struct lv_log_write *write, bool has_spare)
+{
+    struct lv_disk *disk = files->disk;
+    int rc = lv_logfiles_sync(files);
+
+    assert(lv_logfiles_is_turn(files, write));
+    if (rc < 0)
+        return rc == -LV_E_FULL ? -LV_E_IO : rc;
+    close_file(files);
+    rc = create(files, write, has_spare);
+    if (rc == 0)
+        rc = write_head(files, write);
+    if (rc == 0)
+        rc = disk->ops->sync(disk, files->file);
+    if (rc == 0)
+        rc = disk->ops->sync_directory(disk);
+    if (rc < 0)
+        close_file(files);
+    else
+        files->number = write->number;
+    return rc;
+}
+
+int lv_logfiles_write(struct lv_logfiles *files, const struct lv_log_write *write)
+{
+    assert(!lv_logfiles_is_turn(files, write));
+    return files->disk->ops->write(files->disk, files->file,
+                                   write->lsn - write->number * LV_LOG_FILE_SIZE,
+                                   lv_bytes(write->data, write->size));
+}
