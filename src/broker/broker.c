@@ -222,6 +222,25 @@ uint64_t lv_broker_topology_lsn(const struct lv_broker *broker)
     return broker->topology_lsn;
 }
 
+/* Promises stay as they are: nothing that could come would keep them. */
+void lv_broker_log_failed(struct lv_broker *broker)
+{
+    uint32_t cursor = 0;
+    struct lv_client *client;
+
+    assert(!broker->settling);
+    if (broker->log_failed)
+        return;
+    while ((client = lv_map_next(&broker->clients, &cursor)) != NULL)
+        LV_LIST_EACH(&client->channels, link)
+        {
+            struct lv_channel *channel = lv_container(link, struct lv_channel, link);
+            if (!channel->closing)
+                lv_channel_refuse(channel);
+        }
+    broker->log_failed = true;
+}
+
 bool lv_broker_awaits_log(const struct lv_broker *broker)
 {
     return broker->promises.first < broker->promises.next;

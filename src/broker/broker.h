@@ -115,6 +115,8 @@ struct lv_client_ops {
     void (*deliver)(void *channel_ctx, const struct lv_delivery *delivery);
     /* Confirms: `tag`, or all up to it. Once per channel and turn where possible. */
     void (*confirm)(void *channel_ctx, uint64_t tag, bool multiple);
+    /* The same publishes will never be confirmed, as the log can't be written any more. */
+    void (*refused)(void *channel_ctx, uint64_t tag, bool multiple);
     /* A mandatory message that no queue took (code 312). Comes before its confirm. */
     void (*returned)(void *channel_ctx, const struct lv_message *message);
     /* The consumer is gone because its queue is. */
@@ -316,5 +318,8 @@ lv_out_release_fn *lv_broker_pin(struct lv_broker *broker, struct lv_ref ref, vo
 void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn);
 /* Where the last durable change of the topology that is known here ends in shard 0's log. */
 uint64_t lv_broker_topology_lsn(const struct lv_broker *broker);
+/* A log can't be written any more, here or on another shard: what is not confirmed by now is
+ * refused, and nothing is confirmed from here on. */
+void lv_broker_log_failed(struct lv_broker *broker);
 /* Does anybody wait for the log to be synced? */
 bool lv_broker_awaits_log(const struct lv_broker *broker);

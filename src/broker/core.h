@@ -31,22 +31,23 @@ struct lv_broker {
     struct lv_topology topology;
     struct lv_router router;
     struct lv_refs_pool refs_pool;
-    struct lv_map homes;        /* view  by queue id: entries whose home is here */
-    struct lv_list dirty;       /* view  of lv_queue.dirty_link */
-    struct lv_list confirming;  /* view  of lv_channel.confirm_link */
-    struct lv_list local;       /* own   operations to this shard itself */
-    struct lv_list waiting;     /* own   ENQUEUE operations that found no memory */
-    struct lv_list early;       /* own   operations about queues whose declare is to come */
-    struct lv_list leaving;     /* own   closed channels that late confirms still name */
-    struct lv_list redeclaring; /* view  of lv_pending.link: wait until a namesake is gone */
-    struct lv_map clients;      /* own   by id */
-    struct lv_map reply_tos;    /* view  struct lv_reply_to by name, of channels here */
-    struct lv_list remotes;     /* own   subscribers of channels of other shards */
+    struct lv_map homes;          /* view  by queue id: entries whose home is here */
+    struct lv_list dirty;         /* view  of lv_queue.dirty_link */
+    struct lv_list confirming;    /* view  of lv_channel.confirm_link */
+    struct lv_list local;         /* own   operations to this shard itself */
+    struct lv_list waiting;       /* own   ENQUEUE operations that found no memory */
+    struct lv_list early;         /* own   operations about queues whose declare is to come */
+    struct lv_list leaving;       /* own   closed channels that late confirms still name */
+    struct lv_list redeclaring;   /* view  of lv_pending.link: wait until a namesake is gone */
+    struct lv_map clients;        /* own   by id */
+    struct lv_map reply_tos;      /* view  struct lv_reply_to by name, of channels here */
+    struct lv_list remotes;       /* own   subscribers of channels of other shards */
     struct lv_list segments;      /* own   of lv_segment_use.link */
     struct lv_list dead_segments; /* own   go when the log is on disk */
     struct lv_promises promises;
     uint64_t topology_lsn;        /* of the last durable change applied here, in shard 0's log */
     uint64_t topology_synced_lsn; /* changes below it survive */
+    bool log_failed;              /* what is promised is not kept any more */
     bool restoring;               /* start-up: changes come from the disk */
     struct lv_random random;
     uint64_t last_client_id, last_queue_id, last_reply_to;
@@ -68,7 +69,7 @@ struct lv_pending {
     uint32_t applied; /*       shards that have applied the change */
     uint64_t message_count;
     uint64_t consumer_count;
-    bool is_hurried; /*       the answer promises nothing */
+    bool is_hurried;   /*       the answer promises nothing */
     uint64_t queue_id; /*       of the queue asked about */
     uint32_t home;     /*       its shard */
     uint8_t name_size;
@@ -146,7 +147,7 @@ struct lv_channel {
     uint16_t prefetch;                   /*       for new consumers */
     bool confirm, closing;
     bool is_hurried; /*       the next command's answer promises nothing */
-    bool mapped; /*       tags on the wire are not the subscriber's */
+    bool mapped;     /*       tags on the wire are not the subscriber's */
     uint8_t last_queue_size;
     char *last_queue; /* own   the queue last declared here, or NULL */
 };
@@ -226,6 +227,8 @@ int lv_channel_settle_now(struct lv_channel *channel, uint64_t tag, bool multipl
                           enum lv_settle settle, struct lv_diag *diag) LV_MUST_CHECK;
 /* Sends the confirms that are due. */
 void lv_channel_confirm(struct lv_channel *channel);
+/* At the end of the log: nothing more is confirmed, and that is said. */
+void lv_channel_refuse(struct lv_channel *channel);
 /* DETACHED has come. */
 void lv_channel_detached(struct lv_channel *channel);
 /* As lv_channel_close(), with operations to the own shard left to be worked off. */

@@ -375,6 +375,12 @@ static void on_confirm(void *channel_ctx, uint64_t tag, bool multiple)
     hear(channel_ctx, "confirm %s%llu", multiple ? ".." : "", (unsigned long long)tag);
 }
 
+static void on_refused(void *channel_ctx, uint64_t tag, bool multiple)
+{
+    assert(channel_ctx != NULL);
+    hear(channel_ctx, "refused %s%llu", multiple ? ".." : "", (unsigned long long)tag);
+}
+
 /* With its body, so that a test sees which one it was. */
 static void on_returned(void *channel_ctx, const struct lv_message *message)
 {
@@ -424,6 +430,7 @@ static const struct lv_client_ops recording = {
     .reply = on_reply,
     .deliver = on_deliver,
     .confirm = on_confirm,
+    .refused = on_refused,
     .returned = on_returned,
     .cancelled = on_cancelled,
     .channel_closed = on_channel_closed,

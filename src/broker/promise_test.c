@@ -170,6 +170,55 @@ static void a_message_is_confirmed_when_its_queue_is_on_disk_too(void **state)
     on_each(hold_confirm_for_queue);
 }
 
+static void refuse(struct scene *scene)
+{
+    declared(scene);
+    lv_channel_confirm_select(lv_sim_channel(&scene->b, 1)->core);
+    lv_sim_publish(&scene->b, "", "q", "transient");
+    assert_hears(&scene->b, "confirm 1");
+    publish_persistent(&scene->b, "q");
+    lv_sim_publish(&scene->b, "", "q", "transient");
+    publish_persistent(&scene->b, "q");
+    lv_sim_settle(&scene->sim);
+    for (uint32_t i = 0; i < scene->sim.shard_count; i++)
+        lv_broker_log_failed(scene->sim.shards[i].broker);
+    assert_hears(&scene->b, "refused ..4");
+    publish_persistent(&scene->b, "q");
+    lv_sim_publish(&scene->b, "", "q", "transient");
+    lv_sim_sync(&scene->sim); /* of another shard, or what was written before */
+    assert_hears(&scene->b, "");
+    lv_broker_log_failed(scene->sim.shards[scene->b.shard].broker);
+    assert_hears(&scene->b, ""); /* once */
+}
+
+static void what_is_not_confirmed_is_refused_when_the_log_fails(void **state)
+{
+    (void)state;
+    on_each(refuse);
+}
+
+static void refuse_last(struct scene *scene)
+{
+    declared(scene);
+    lv_channel_confirm_select(lv_sim_channel(&scene->a, 1)->core);
+    lv_channel_confirm_select(lv_sim_channel(&scene->b, 1)->core);
+    lv_sim_channel_open(&scene->a, 2); /* has not asked for confirms */
+    publish_persistent(&scene->a, "q");
+    lv_sim_settle(&scene->sim);
+    lv_sim_sync(&scene->sim); /* due, and not said yet */
+    publish_persistent(&scene->a, "q");
+    lv_broker_log_failed(scene->sim.shards[0].broker);
+    if (scene->sim.shard_count == 1)
+        assert_hears(&scene->a, "confirm 1\nrefused 2");
+    assert_hears(&scene->b, "");
+}
+
+static void what_is_due_is_confirmed_even_then(void **state)
+{
+    (void)state;
+    on_each(refuse_last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +228,8 @@ int main(void)
         cmocka_unit_test(consuming_waits_for_no_disk),
         cmocka_unit_test(a_persistent_message_is_confirmed_when_it_is_on_disk),
         cmocka_unit_test(a_message_is_confirmed_when_its_queue_is_on_disk_too),
+        cmocka_unit_test(what_is_not_confirmed_is_refused_when_the_log_fails),
+        cmocka_unit_test(what_is_due_is_confirmed_even_then),
     };
     return cmocka_run_group_tests_name("broker promises", tests, NULL, NULL);
 }

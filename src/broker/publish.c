@@ -132,11 +132,27 @@ void lv_channel_confirm(struct lv_channel *channel)
     uint64_t upto = channel->confirms.base - 1;
     bool multiple = upto > channel->confirmed_tag + 1;
 
-    if (upto == channel->confirmed_tag)
+    if (upto <= channel->confirmed_tag || channel->broker->log_failed)
         return;
     assert(upto > channel->confirmed_tag);
     channel->confirmed_tag = upto;
     channel->client->ops->confirm(channel->ctx, upto, multiple);
+}
+
+/* Those that are done are confirmed, all behind them refused. */
+void lv_channel_refuse(struct lv_channel *channel)
+{
+    bool multiple;
+
+    assert(!channel->closing);
+    if (!channel->confirm)
+        return;
+    lv_channel_confirm(channel);
+    multiple = channel->publish_tag > channel->confirmed_tag + 1;
+    if (channel->publish_tag == channel->confirmed_tag)
+        return;
+    channel->confirmed_tag = channel->publish_tag;
+    channel->client->ops->refused(channel->ctx, channel->publish_tag, multiple);
 }
 
 /* As publish_here(), of a persistent message. */

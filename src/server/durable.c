@@ -32,8 +32,9 @@ void lv_durable_fail(struct lv_durable *durable, int error, const char *why)
     if (!atomic_compare_exchange_strong(&shared->disk_error, &none, error))
         return;
     lv_event(LV_ERROR, "disk.failed", LV_U("shard", durable->shard->number), LV_S("why", why),
-             LV_S("effect", "nothing more is confirmed; the broker stops"));
+             LV_S("effect", "what is not confirmed is refused; the broker stops"));
     lv_reactor_wake(shared->main);
+    lv_mesh_wake_all(shared->mesh); /* their publishers are to hear of it, too */
 }
 
 /* Only shard 0's log has changes of the topology. */
@@ -45,6 +46,14 @@ bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn)
         return true;
     lv_keeper_want(keeper, lsn);
     return lv_keeper_applied(keeper) >= lsn;
+}
+
+void lv_durable_follow_error(struct lv_durable *durable)
+{
+    const struct lv_shard *shard = durable->shard;
+
+    if (LV_UNLIKELY(atomic_load_explicit(&shard->shared->disk_error, memory_order_relaxed) != 0))
+        lv_broker_log_failed(shard->broker);
 }
 
 /* The writer waits for room, or goes on. */
@@ -99,6 +108,7 @@ void lv_durable_take(struct lv_durable *durable)
         durable->topology_synced = topology;
         lv_broker_synced(shard->broker, topology);
     }
+    lv_durable_follow_error(durable);
     lv_spiller_turn(&durable->spiller);
 }
 

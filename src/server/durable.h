@@ -49,6 +49,8 @@ void lv_durable_stop(struct lv_durable *durable);
 
 /* The log can't be written any more: the process ends, and recovers at its next start. */
 void lv_durable_fail(struct lv_durable *durable, int error, const char *why);
+/* Publishers hear that it, or that of another shard, has failed. */
+void lv_durable_follow_error(struct lv_durable *durable);
 /* Is the topology that the log below `lsn` speaks of in the metadata? */
 bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn);
 

@@ -205,6 +205,8 @@ static void enter_phase(struct lv_shard *shard, enum lv_phase phase)
     if (phase == LV_PHASE_STOPPING) {
         if (shard->number == 0)
             stop_listening(shared);
+        /* It may be the reason, and what it means is to be said before the last words. */
+        lv_durable_follow_error(&shard->durable);
         stop_all(shard);
         atomic_fetch_add(&shared->stopping, 1);
         lv_reactor_wake(shared->main);

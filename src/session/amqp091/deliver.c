@@ -235,6 +235,20 @@ static void confirm(void *channel_ctx, uint64_t tag, bool multiple)
     lv_session_send(channel->session, channel->number, &method);
 }
 
+/* RabbitMQ's extension: the broker's own nack. */
+static void refused(void *channel_ctx, uint64_t tag, bool multiple)
+{
+    struct lv_session_channel *channel = channel_ctx;
+    struct lv_amqp091_method method = {.id = LV_AMQP091_BASIC_NACK};
+
+    assert(tag > 0);
+    if (!is_heard(channel))
+        return;
+    method.basic_nack.delivery_tag = tag;
+    method.basic_nack.multiple = multiple;
+    lv_session_send(channel->session, channel->number, &method);
+}
+
 /* 0-9-1 §1.8.3.10; the body is the publisher's own and not in the store, so it can only be copied.
  */
 static void returned(void *channel_ctx, const struct lv_message *message)
@@ -274,6 +288,7 @@ const struct lv_client_ops lv_session_client_ops = {
     .reply = lv_session_reply,
     .deliver = deliver,
     .confirm = confirm,
+    .refused = refused,
     .returned = returned,
     .cancelled = cancelled,
     .channel_closed = lv_session_channel_closed,

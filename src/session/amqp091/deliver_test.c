@@ -67,6 +67,34 @@ static void confirms_come_once_a_turn_and_after_returns(void **state)
     scene_end(&scene);
 }
 
+/* Confirms wait for another shard when a log fails. */
+static void what_will_never_be_confirmed_is_nacked(void **state)
+{
+    static const char *const queues[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    struct lv_world world;
+    struct lv_peer peer;
+    const char *heard;
+
+    (void)state;
+    lv_world_init(&world, 2);
+    lv_peer_init(&peer, &world, 0);
+    lv_peer_open(&peer);
+    for (size_t i = 0; i < LV_COUNT(queues); i++)
+        declare_queue(&peer, queues[i]);
+    SAY_PLAIN(&peer, 1, CONFIRM_SELECT);
+    assert_hears(&peer, "1 confirm.select-ok\n");
+    for (size_t i = 0; i < 5 * LV_COUNT(queues); i++)
+        say_message(&peer, "", queues[i % LV_COUNT(queues)], "x");
+    lv_peer_push(&peer, SIZE_MAX);
+    lv_broker_log_failed(world.shards[0].broker);
+    lv_world_settle(&world);
+    heard = lv_peer_trace(&peer);
+    assert_non_null(strstr(heard, "1 basic.nack delivery_tag=40 multiple=1\n"));
+    assert_null(strstr(heard, "1 basic.ack delivery_tag=40"));
+    lv_peer_fini(&peer);
+    lv_world_fini(&world);
+}
+
 /* What a consumer receives, put together again. */
 struct collected {
     uint8_t *body;
@@ -297,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deliveries_carry_tag_exchange_and_key),
         cmocka_unit_test(confirms_come_once_a_turn_and_after_returns),
+        cmocka_unit_test(what_will_never_be_confirmed_is_nacked),
         cmocka_unit_test(bodies_of_all_sizes_are_delivered_whole),
         cmocka_unit_test(large_properties_are_delivered_whole),
         cmocka_unit_test(a_body_outlives_its_queue_until_it_is_sent),
