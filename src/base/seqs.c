@@ -41,6 +41,19 @@ void lv_seqs_fini(struct lv_seqs *seqs)
     lv_seqs_init(seqs, seqs->low);
 }
 
+/* A ring that grew for one old number goes with it. */
+static void drop_ring(struct lv_seqs *seqs)
+{
+    assert(seqs->low == seqs->top);
+    if (seqs->capacity <= RING_MIN)
+        return;
+    seqs->memory_size -= seqs->capacity * sizeof *seqs->pieces;
+    assert(seqs->memory_size == 0);
+    lv_free(seqs->pieces);
+    seqs->pieces = NULL;
+    seqs->capacity = 0;
+}
+
 /* The ring reaches from low's piece to that of `seq`. */
 static int grow(struct lv_seqs *seqs, uint64_t seq)
 {
@@ -48,11 +61,12 @@ static int grow(struct lv_seqs *seqs, uint64_t seq)
     uint64_t capacity = seqs->capacity == 0 ? RING_MIN : seqs->capacity;
     uint64_t **pieces;
 
+    if (last - first > UINT32_MAX / 2)
+        return -LV_E_NOMEM;
     while (last - first >= capacity)
         capacity *= 2;
     if (capacity == seqs->capacity)
         return 0;
-    assert(capacity <= UINT32_MAX);
     pieces = lv_calloc(capacity, sizeof *pieces);
     if (pieces == NULL)
         return -LV_E_NOMEM;
@@ -143,8 +157,11 @@ void lv_seqs_advance(struct lv_seqs *seqs)
     for (uint64_t seq = (before - 1) / LV_SEQS_PIECE * LV_SEQS_PIECE;
          seq + LV_SEQS_PIECE <= seqs->low; seq += LV_SEQS_PIECE)
         free_piece(seqs, slot(seqs, seq));
-    if (seqs->low == seqs->top && seqs->low % LV_SEQS_PIECE != 0)
+    if (seqs->low < seqs->top)
+        return;
+    if (seqs->low % LV_SEQS_PIECE != 0)
         free_piece(seqs, slot(seqs, seqs->low));
+    drop_ring(seqs);
 }
 
 void lv_seqs_raise(struct lv_seqs *seqs, uint64_t low)
@@ -158,10 +175,12 @@ void lv_seqs_raise(struct lv_seqs *seqs, uint64_t low)
         if (seq + LV_SEQS_PIECE <= low || low >= seqs->top)
             free_piece(seqs, slot(seqs, seq));
     seqs->low = low;
-    if (low >= seqs->top)
+    if (low >= seqs->top) {
         seqs->top = low;
-    else if (lv_seqs_has_above(seqs, low))
+        drop_ring(seqs);
+    } else if (lv_seqs_has_above(seqs, low)) {
         lv_seqs_advance(seqs);
+    }
 }
 
 bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from, uint64_t *ret_to)
@@ -180,4 +199,54 @@ bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from,
     if (*ret_to >= seqs->top)
         *ret_to = seqs->top - 1;
     return true;
+}
+
+uint64_t lv_seqs_count(const struct lv_seqs *seqs, uint64_t from, uint64_t to)
+{
+    uint64_t count = 0, first, last;
+
+    assert(from <= to);
+    if (from < seqs->low) {
+        count = (to < seqs->low ? to + 1 : seqs->low) - from;
+        from = seqs->low;
+    }
+    for (; from <= to && lv_seqs_next(seqs, from, &first, &last) && first <= to; from = last + 1)
+        count += (last > to ? to : last) - first + 1;
+    return count;
+}
+
+/* All numbers of one piece, without memory for their bits. */
+static int fill_piece(struct lv_seqs *seqs, uint64_t first)
+{
+    uint64_t **piece;
+
+    assert(first % LV_SEQS_PIECE == 0);
+    assert(first > seqs->low);
+    if (grow(seqs, first) < 0)
+        return -LV_E_NOMEM;
+    piece = slot(seqs, first);
+    free_piece(seqs, piece);
+    *piece = FULL;
+    if (first + LV_SEQS_PIECE > seqs->top)
+        seqs->top = first + LV_SEQS_PIECE;
+    return 0;
+}
+
+int lv_seqs_add_range(struct lv_seqs *seqs, uint64_t from, uint64_t to, uint64_t *ret_added)
+{
+    *ret_added = to - from + 1 - lv_seqs_count(seqs, from, to);
+    if (to < seqs->low)
+        return 0;
+    if (from <= seqs->low) {
+        lv_seqs_raise(seqs, to + 1);
+        return 0;
+    }
+    while (from <= to) {
+        bool is_whole = from % LV_SEQS_PIECE == 0 && to - from >= LV_SEQS_PIECE - 1;
+
+        if ((is_whole ? fill_piece(seqs, from) : lv_seqs_add_above(seqs, from)) < 0)
+            return -LV_E_NOMEM;
+        from += is_whole ? LV_SEQS_PIECE : 1;
+    }
+    return 0;
 }

@@ -27,6 +27,13 @@ void lv_seqs_init(struct lv_seqs *seqs, uint64_t low);
 /* May be used again after an init. */
 void lv_seqs_fini(struct lv_seqs *seqs);
 
+/* The numbers `from` to `to`, both included; at a cost for each LV_SEQS_PIECE of them that was not
+ * there, not for each number. *ret_added: how many of them are new. -LV_E_NOMEM: some are added. */
+int lv_seqs_add_range(struct lv_seqs *seqs, uint64_t from, uint64_t to, uint64_t *ret_added)
+    LV_MUST_CHECK;
+/* How many numbers from `from` to `to`, both included, are in the set. */
+uint64_t lv_seqs_count(const struct lv_seqs *seqs, uint64_t from, uint64_t to);
+
 /* lv_seqs_add() of a number above low. */
 int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq) LV_MUST_CHECK;
 /* Behind low the numbers up to `top` may be in the set too: moves low over them. */
