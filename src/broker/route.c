@@ -59,7 +59,7 @@ void lv_router_fini(struct lv_router *router)
 }
 
 /* The last up to eight bytes as a number. */
-static uint64_t tail(struct lv_bytes bytes)
+static LV_ALWAYS_INLINE uint64_t tail(struct lv_bytes bytes)
 {
     uint64_t value = 0;
     size_t size = bytes.size < sizeof value ? bytes.size : sizeof value;
