@@ -8,15 +8,6 @@
 #define GAP_MAX          8u   /* numbers that are left out within a chunk */
 #define LV_REFS_POOL_MAX 64u
 
-/* A link of the deque: filled at the end of the last one, emptied at the start of the first. */
-struct lv_refs_chunk {
-    struct lv_refs_chunk *next; /* own */
-    uint32_t capacity;
-    uint32_t end;       /*       of what it has, once there is a next one */
-    uint64_t first_seq; /*       number of refs[0] */
-    struct lv_ref refs[];
-};
-
 /* The refs follow the head in the same block. */
 static size_t chunk_size(uint32_t capacity)
 {
@@ -41,7 +32,7 @@ static struct lv_refs_chunk *chunk_new(struct lv_refs_pool *pool, uint32_t capac
         pool->memory_size += chunk_size(capacity);
     }
     chunk->next = NULL;
-    chunk->capacity = capacity;
+    chunk->capacity = chunk->end = capacity;
     return chunk;
 }
 
@@ -116,86 +107,68 @@ static int grow(struct lv_refs *refs, struct lv_refs_pool *pool, uint32_t capaci
     return 0;
 }
 
-int lv_refs_reserve(struct lv_refs *refs, struct lv_refs_pool *pool)
+/* A number that lies behind a gap too large for the chunk begins another one. */
+static bool has_room(const struct lv_refs *refs, uint64_t seq)
+{
+    const struct lv_refs_chunk *last = refs->last;
+    uint64_t expected = last->first_seq + refs->tail;
+
+    if (LV_LIKELY(refs->tail == 0 || seq == expected))
+        return refs->tail < last->capacity;
+    assert(seq > expected);
+    return seq - expected <= GAP_MAX && seq - expected < last->capacity - refs->tail;
+}
+
+int lv_refs_reserve(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq)
 {
     assert(refs->last == NULL || refs->tail <= refs->last->capacity);
-    if (LV_LIKELY(refs->last != NULL && refs->tail < refs->last->capacity))
-        return 0;
-    return grow(refs, pool, refs->last == NULL ? CHUNK_SMALL : CHUNK_FULL);
-}
-
-/* The number does not follow the last one. */
-static int leave_gap(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq)
-{
-    uint64_t expected = refs->last->first_seq + refs->tail;
-
-    assert(seq > expected);
-    if (seq - expected > GAP_MAX || seq - expected >= refs->last->capacity - refs->tail)
+    if (refs->last == NULL)
         return grow(refs, pool, CHUNK_SMALL);
-    for (; expected < seq; expected++)
-        refs->last->refs[refs->tail++] = (struct lv_ref){.size = 0};
-    return 0;
+    if (LV_LIKELY(has_room(refs, seq)))
+        return 0;
+    return grow(refs, pool, refs->tail == refs->last->capacity ? CHUNK_FULL : CHUNK_SMALL);
 }
 
-/* Runs once per message and queue; room is nearly always there. */
-int lv_refs_push(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq, struct lv_ref ref)
+int lv_refs_push_slowly(struct lv_refs *refs, struct lv_refs_pool *pool, uint64_t seq,
+                        struct lv_ref ref)
 {
-    int rc = lv_refs_reserve(refs, pool);
+    int rc = lv_refs_reserve(refs, pool, seq);
 
     assert(ref.size > 0);
     if (LV_UNLIKELY(rc < 0))
         return rc;
-    if (LV_UNLIKELY(refs->tail > 0 && seq != refs->last->first_seq + refs->tail)) {
-        rc = leave_gap(refs, pool, seq);
-        if (rc < 0)
-            return rc;
-    }
     if (refs->tail == 0)
         refs->last->first_seq = seq;
+    while (LV_UNLIKELY(refs->last->first_seq + refs->tail < seq))
+        refs->last->refs[refs->tail++] = (struct lv_ref){.size = 0};
     refs->last->refs[refs->tail++] = ref;
     refs->count++;
     return 0;
 }
 
-/* The first chunk is used up: on to the next one, or, when the deque is empty, to its beginning. */
-static void advance(struct lv_refs *refs, struct lv_refs_pool *pool)
+/* The last chunk may be empty: reserved for what never came. */
+void lv_refs_advance(struct lv_refs *refs, struct lv_refs_pool *pool)
 {
     struct lv_refs_chunk *used = refs->first;
 
     assert(used != NULL);
-    assert(refs->count > 0 || used == refs->last);
+    if (refs->count > 0 && refs->head < used->end) { /* a gap is never a chunk's end */
+        while (used->refs[refs->head].size == 0)
+            refs->head++;
+        return;
+    }
     refs->head = 0;
-    if (refs->count > 0) {
+    if (used != refs->last) {
         refs->first = used->next;
         chunk_free(pool, used);
-    } else if (used->capacity == CHUNK_SMALL) {
-        refs->tail = 0;
-    } else {
-        refs->first = refs->last = NULL;
-        chunk_free(pool, used);
+        used = refs->first;
     }
-}
-
-/* Looked at before it is taken: a delivery may find no memory. */
-struct lv_ref lv_refs_first(const struct lv_refs *refs, uint64_t *ret_seq)
-{
-    assert(refs->count > 0);
-    *ret_seq = refs->first->first_seq + refs->head;
-    return refs->first->refs[refs->head];
-}
-
-/* An empty deque gives its last chunk back as well. A gap is never first, and never a chunk's end.
- */
-struct lv_ref lv_refs_pop(struct lv_refs *refs, struct lv_refs_pool *pool)
-{
-    assert(refs->count > 0);
-    struct lv_ref ref = refs->first->refs[refs->head++];
-    refs->count--;
-    assert(ref.size > 0);
-    if (refs->count == 0 || (refs->first != refs->last && refs->head == refs->first->end))
-        advance(refs, pool);
-    else
-        while (LV_UNLIKELY(refs->first->refs[refs->head].size == 0))
-            refs->head++;
-    return ref;
+    if (refs->count > 0)
+        return;
+    assert(used == refs->last);
+    refs->tail = 0;
+    if (used->capacity == CHUNK_SMALL)
+        return;
+    refs->first = refs->last = NULL;
+    chunk_free(pool, used);
 }

@@ -151,6 +151,52 @@ static void a_push_without_memory_changes_nothing(void **state)
     lv_refs_pool_fini(&pool);
 }
 
+/* What was reserved and never came is no part of the deque, whatever its length. */
+static void a_place_that_was_reserved_in_vain_is_no_place(void **state)
+{
+    struct lv_refs_pool pool;
+
+    (void)state;
+    lv_refs_pool_init(&pool);
+    for (uint64_t count = 0; count < 600; count++) {
+        struct lv_refs refs;
+        lv_refs_init(&refs);
+        for (uint64_t i = 0; i < count; i++)
+            push(&refs, &pool, i);
+        assert_int_equal(lv_refs_reserve(&refs, &pool, count), 0);
+        assert_int_equal(refs.count, count);
+        for (uint64_t i = 0; i < count; i++)
+            assert_int_equal(lv_refs_pop(&refs, &pool).lsn, i);
+        push(&refs, &pool, count + 3);
+        assert_int_equal(first(&refs), count + 3);
+        lv_refs_fini(&refs, &pool);
+    }
+    lv_refs_pool_fini(&pool);
+}
+
+/* Whether the number follows the last one, or lies behind a small or a large gap. */
+static void a_place_that_was_reserved_is_there_without_memory(void **state)
+{
+    static const uint64_t gaps[] = {1, 2, 5, 9, 10, 1000};
+    struct lv_refs_pool pool;
+
+    (void)state;
+    lv_refs_pool_init(&pool);
+    for (size_t gap = 0; gap < LV_COUNT(gaps); gap++) {
+        struct lv_refs refs;
+        lv_refs_init(&refs);
+        for (uint64_t i = 0, seq = 0; i < 600; i++, seq += i % 4 == 0 ? gaps[gap] : 1) {
+            assert_int_equal(lv_refs_reserve(&refs, &pool, seq), 0);
+            lv_alloc_fail_after(1, 1);
+            push(&refs, &pool, seq);
+            lv_alloc_fail_after(0, 0);
+        }
+        assert_int_equal(refs.count, 600);
+        lv_refs_fini(&refs, &pool);
+    }
+    lv_refs_pool_fini(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +205,8 @@ int main(void)
         cmocka_unit_test(a_deque_is_like_a_plain_one_whatever_is_done_to_it),
         cmocka_unit_test(a_short_queue_costs_little_and_a_long_one_gives_its_memory_back),
         cmocka_unit_test(a_push_without_memory_changes_nothing),
+        cmocka_unit_test(a_place_that_was_reserved_in_vain_is_no_place),
+        cmocka_unit_test(a_place_that_was_reserved_is_there_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
