@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -62,11 +63,28 @@ static void time_is_written_in_utc_with_milliseconds(void **state)
     assert_int_equal(text[23], 'Z');
 }
 
+static void open_files_are_counted(void **state)
+{
+    uint64_t before, after, limit;
+    int fd;
+
+    (void)state;
+    lv_machine_files(&before, &limit);
+    assert_true(before >= 3 && before <= limit);
+    fd = dup(0);
+    lv_machine_files(&after, &limit);
+    assert_int_equal(after, before + 1);
+    close(fd);
+    lv_machine_files(&after, &limit);
+    assert_int_equal(after, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_machine_has_processors_and_memory),
         cmocka_unit_test(the_limit_of_files_becomes_the_hard_one),
+        cmocka_unit_test(open_files_are_counted),
         cmocka_unit_test(random_numbers_differ),
         cmocka_unit_test(clocks_go_forward),
         cmocka_unit_test(time_is_written_in_utc_with_milliseconds),

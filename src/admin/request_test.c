@@ -1,0 +1,155 @@
+#include "admin/request.h"
+
+#include "base/alloc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct lv_request request;
+static struct lv_diag diag;
+
+static int parse(const char *line)
+{
+    diag = (struct lv_diag){""};
+    return lv_request_parse(lv_text(line), &request, &diag);
+}
+
+#define assert_refused(line, error, sentence)                                                      \
+    do {                                                                                           \
+        assert_int_equal(parse(line), -(error));                                                   \
+        assert_string_equal(diag.text, sentence);                                                  \
+    } while (0)
+
+static void lists_are_asked_for_with_their_columns(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("{\"command\":\"list_queues\",\"vhost\":\"v\","
+                           "\"columns\":[\"messages\",\"name\"]}"),
+                     0);
+    assert_int_equal(request.kind, LV_REQUEST_LIST);
+    assert_int_equal(request.list, LV_LIST_QUEUE);
+    assert_int_equal(request.column_count, 2);
+    assert_int_equal(request.columns[0], LV_COLUMN_QUEUE_MESSAGES);
+    assert_int_equal(request.columns[1], LV_COLUMN_QUEUE_NAME);
+    assert_int_equal(request.vhost_size, 1);
+    assert_int_equal(request.vhost[0], 'v');
+}
+
+static void the_usual_vhost_need_not_be_named(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("{\"command\":\"list_exchanges\",\"columns\":[\"name\"]}"), 0);
+    assert_int_equal(request.list, LV_LIST_EXCHANGE);
+    assert_int_equal(request.vhost_size, 1);
+    assert_int_equal(request.vhost[0], '/');
+}
+
+static void status_and_stop_need_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("{\"command\":\"status\"}"), 0);
+    assert_int_equal(request.kind, LV_REQUEST_STATUS);
+    assert_int_equal(parse(" { \"command\" : \"stop\", \"more\": [1, {}] } "), 0);
+    assert_int_equal(request.kind, LV_REQUEST_STOP);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    (void)state;
+    assert_refused("{}", LV_E_SYNTAX, "the request has no \"command\"");
+    assert_refused("[\"status\"]", LV_E_SYNTAX, "the request has no \"command\"");
+    assert_refused("{\"command\":7}", LV_E_SYNTAX, "the request has no \"command\"");
+    assert_refused("{\"command\":\"dance\"}", LV_E_NOT_FOUND, "no such command: dance");
+    assert_refused("{\"command\":\"list_queues\"}", LV_E_SYNTAX,
+                   "\"columns\" is no list of 1 to 32 names");
+    assert_refused("{\"command\":\"list_queues\",\"columns\":{}}", LV_E_SYNTAX,
+                   "\"columns\" is no list of 1 to 32 names");
+    assert_refused("{\"command\":\"list_queues\",\"columns\":[\"nose\"]}", LV_E_NOT_FOUND,
+                   "list_queues has no such column: nose");
+    assert_refused("{\"command\":\"list_queues\",\"columns\":[null]}", LV_E_NOT_FOUND,
+                   "list_queues has no such column: not a string");
+    assert_refused("{\"command\":\"list_queues\",\"vhost\":[],\"columns\":[\"name\"]}", LV_E_SYNTAX,
+                   "\"vhost\" is no name");
+}
+
+static void what_is_no_json_is_refused(void **state)
+{
+    static const char *const lines[] = {
+        "",
+        "{",
+        "{\"command\":\"status\"",
+        "nonsense",
+        "{\"command\":\"status\"} x",
+        "\xff",
+        "{\"command\":\"status\",\"command\":\"stop\"}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LV_COUNT(lines); i++) {
+        assert_int_equal(parse(lines[i]), -LV_E_SYNTAX);
+        assert_int_equal(strncmp(diag.text, "the request is no JSON", 22), 0);
+    }
+}
+
+static void nesting_without_end_is_refused(void **state)
+{
+    char line[8000];
+
+    (void)state;
+    memset(line, '[', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    assert_int_equal(parse(line), -LV_E_SYNTAX);
+}
+
+static void columns_and_vhosts_are_bounded(void **state)
+{
+    char line[2000] = "{\"command\":\"list_queues\",\"columns\":[\"name\"";
+    size_t size = strlen(line);
+
+    (void)state;
+    for (unsigned i = 1; i < LV_COLUMNS_MAX; i++) {
+        lv_put_bytes((uint8_t *)line + size, lv_text(",\"name\""));
+        size += 7;
+    }
+    lv_put_bytes((uint8_t *)line + size, lv_bytes("]}", 3));
+    assert_int_equal(parse(line), 0);
+    assert_int_equal(request.column_count, LV_COLUMNS_MAX);
+    lv_put_bytes((uint8_t *)line + size, lv_bytes(",\"name\"]}", 10));
+    assert_int_equal(parse(line), -LV_E_SYNTAX);
+}
+
+/* Whichever allocation fails. */
+static void lack_of_memory_is_an_error(void **state)
+{
+    int rc = -LV_E_NOMEM;
+
+    (void)state;
+    for (uint64_t n = 1; rc < 0; n++) {
+        lv_alloc_fail_after(n, 0);
+        rc = parse("{\"command\":\"list_queues\",\"columns\":[\"messages\",\"name\"]}");
+        lv_alloc_fail_after(0, 0);
+        assert_true(rc == 0 || rc == -LV_E_NOMEM || rc == -LV_E_SYNTAX);
+        assert_true(n < 1000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_are_asked_for_with_their_columns),
+        cmocka_unit_test(the_usual_vhost_need_not_be_named),
+        cmocka_unit_test(status_and_stop_need_nothing_else),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(what_is_no_json_is_refused),
+        cmocka_unit_test(nesting_without_end_is_refused),
+        cmocka_unit_test(columns_and_vhosts_are_bounded),
+        cmocka_unit_test(lack_of_memory_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
