@@ -105,7 +105,8 @@ static int restore_segments(struct walk *walk, struct lv_diag *diag)
     int rc = disk->ops->list(disk, survey_name, &survey);
 
     walk->covers = 0;
-    qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
+    if (survey.count > 0)
+        qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
     for (size_t i = 0; rc == 0 && i < survey.count; i++)
         rc = restore_segment(walk, survey.numbers[i], diag);
     lv_free(survey.numbers);
