@@ -73,18 +73,17 @@ static int send_all(const struct lv_ctl_wire *wire, const char *text, size_t siz
 
 int lv_ctl_wire_send(struct lv_ctl_wire *wire, json_t *request, struct lv_diag *diag)
 {
-    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
-    int rc;
+    char text[LV_CONTROL_REQUEST_MAX];
+    size_t size = request == NULL ? 0 : json_dumpb(request, text, sizeof text, JSON_COMPACT);
 
     json_decref(request);
-    if (text == NULL)
+    if (size == 0)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory");
-    assert(strchr(text, '\n') == NULL);
-    rc = send_all(wire, text, strlen(text), diag);
-    if (rc == 0)
-        rc = send_all(wire, "\n", 1, diag);
-    free(text);
-    return rc;
+    if (size >= sizeof text)
+        return lv_fail(diag, -LV_E_SYNTAX, "the request is too long");
+    assert(memchr(text, '\n', size) == NULL);
+    text[size] = '\n';
+    return send_all(wire, text, size + 1, diag);
 }
 
 /* Room for more behind what is there. */
