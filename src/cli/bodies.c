@@ -40,7 +40,7 @@ static int hand_out(struct lv_bodies *bodies, size_t size, size_t extra, struct 
 int lv_bodies_next(struct lv_bodies *bodies, struct lv_bytes *ret_body)
 {
     size_t left = bodies->end - bodies->start;
-    const uint8_t *begin = bodies->data + bodies->start;
+    const uint8_t *begin = left > 0 ? bodies->data + bodies->start : NULL;
 
     assert(bodies->searched <= left);
     if (bodies->separator >= 0 && left > bodies->searched) {
