@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include "base/defs.h"
+
 #include <assert.h>
 
 /* What RFC 3629 §4 allows behind a first byte. Only the second byte's range depends on the first:
@@ -24,7 +26,7 @@ static struct lead lead_of(uint8_t byte)
 }
 
 /* How many of the bytes are ASCII at the start, by words: names mostly are nothing else. */
-static size_t ascii_prefix(struct lv_bytes bytes)
+static LV_ALWAYS_INLINE size_t ascii_prefix(struct lv_bytes bytes)
 {
     size_t at = 0;
 

@@ -163,6 +163,18 @@ const void *lv_broker_view(const struct lv_broker *broker, struct lv_ref ref);
 /* NULL when no queue of this shard has the id. */
 struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id);
 
+/* ---- queue.c ---- */
+/* The message with this number, no longer ready, is gone: lets go of its holder. NULL for the queue
+ * when that is gone itself. */
+static inline void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
+                                    struct lv_ref ref)
+{
+    if (LV_LIKELY((ref.flags & (LV_REF_LOGGED | LV_REF_KEPT | LV_REF_COLD)) == 0))
+        lv_store_release(broker->config.store, ref);
+    else
+        lv_kept_release(broker, queue, seq, ref);
+}
+
 /* ---- client.c ---- */
 /* Goes on with closing when nothing is awaited any more; may free the client. */
 void lv_client_progress(struct lv_client *client);

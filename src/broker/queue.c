@@ -42,9 +42,8 @@ int lv_queue_push(struct lv_queue *queue, struct lv_ref ref)
 
     if (rc < 0)
         return rc;
-    if (LV_UNLIKELY(queue->kept != NULL && (ref.flags & LV_REF_LOGGED) == 0) &&
-        lv_seqs_add(&queue->kept->gone, queue->next_seq) < 0)
-        lv_broker_exhausted();
+    if (LV_UNLIKELY(queue->kept != NULL && (ref.flags & LV_REF_LOGGED) == 0))
+        lv_kept_skip(queue->kept, queue->next_seq);
     queue->next_seq++;
     queue->broker->stats.ready++;
     lv_queue_touch(queue);
@@ -124,7 +123,7 @@ bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_re
 }
 
 /* What lv_queue_peek() has shown, or would show if it were in memory, is somebody else's now. */
-static void pop(struct lv_queue *queue)
+static LV_ALWAYS_INLINE void pop(struct lv_queue *queue)
 {
     assert(lv_queue_ready_count(queue) > 0);
     if (LV_UNLIKELY(queue->returned_count > 0))
@@ -132,6 +131,13 @@ static void pop(struct lv_queue *queue)
     else
         (void)lv_refs_pop(&queue->ready, &queue->broker->refs_pool);
     queue->broker->stats.ready--;
+}
+
+/* It stays where it is on disk, and is tried again after a restart. */
+void lv_queue_give_up(struct lv_queue *queue)
+{
+    assert(queue->returned_count > 0);
+    pop(queue);
 }
 
 /* The reference becomes the caller's, who releases it or returns it. */
@@ -171,7 +177,6 @@ void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref)
     lv_queue_touch(queue);
 }
 
-/* Purge takes what is ready; what is out with consumers is theirs. */
 /* Numbers below may have been delivered; the first that wait were not, unless they were returned.
  */
 uint64_t lv_queue_delivered(const struct lv_queue *queue)
@@ -187,16 +192,8 @@ uint64_t lv_queue_delivered(const struct lv_queue *queue)
     return queue->kept != NULL && queue->kept->old > seq ? queue->kept->old : seq;
 }
 
-void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
-                      struct lv_ref ref)
-{
-    if (LV_LIKELY((ref.flags & (LV_REF_LOGGED | LV_REF_KEPT | LV_REF_COLD)) == 0))
-        lv_store_release(broker->config.store, ref);
-    else
-        lv_kept_release(broker, queue, seq, ref);
-}
-
-/* Without looking at any of them: what is not in memory goes as well. */
+/* Purge takes what is ready; what is out with consumers is theirs. Without looking at any of them:
+ * what is not in memory goes as well. */
 uint64_t lv_queue_clear(struct lv_queue *queue)
 {
     uint64_t count = 0, seq;

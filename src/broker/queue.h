@@ -66,13 +66,11 @@ bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_re
     LV_MUST_CHECK;
 /* The oldest ready message: gives its holder. False when there is none. */
 bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref) LV_MUST_CHECK;
+/* The first of those that came back can't be read: it waits no longer, without being settled. */
+void lv_queue_give_up(struct lv_queue *queue);
 /* Back to its place; takes the holder. Without memory for that the program ends: 24 bytes for what
  * was 32 until now are there, or nothing is. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref);
-/* The message with this number, no longer ready, is gone: lets go of its holder. NULL for the queue
- * when that is gone itself. */
-void lv_queue_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
-                      struct lv_ref ref);
 /* Messages with this number and above have never been delivered. */
 uint64_t lv_queue_delivered(const struct lv_queue *queue);
 /* Drops what is ready; returns how many. */
