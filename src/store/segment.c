@@ -186,6 +186,10 @@ static int read_head(struct lv_segment *segment, struct lv_diag *diag)
     if (head.shard != segment->info.shard || head.number != segment->info.number)
         return lv_fail(diag, -LV_E_CORRUPT, "%s: holds segment %llu of shard %u", segment->name,
                        (ull)head.number, head.shard);
+    if (head.first_number == 0 || head.first_number > head.number)
+        return lv_fail(diag, -LV_E_CORRUPT, "%s: can't stand for segments from number %llu on",
+                       segment->name, (ull)head.first_number);
+    segment->info.first_number = head.first_number;
     segment->info.covers = head.covers;
     segment->info.seed = head.seed;
     return 0;
@@ -273,6 +277,24 @@ static int read_table(struct lv_segment *segment, struct lv_diag *diag)
     return 0;
 }
 
+/* The file and its head. */
+static int begin(struct lv_segment *segment, struct lv_disk *disk, uint32_t shard, uint64_t number,
+                 struct lv_diag *diag)
+{
+    int rc;
+
+    segment->disk = disk;
+    segment->file = -1;
+    segment->info = (struct lv_segment_info){.shard = shard, .number = number};
+    lv_segment_name(shard, number, segment->name);
+    rc = disk->ops->open(disk, segment->name, false, &segment->file);
+    if (rc < 0) {
+        segment->file = -1;
+        return lv_fail(diag, rc, "%s: can't be opened: %s", segment->name, lv_error_name(rc));
+    }
+    return read_head(segment, diag);
+}
+
 int lv_segment_open(struct lv_disk *disk, uint32_t shard, uint64_t number,
                     struct lv_segment **ret_segment, struct lv_diag *diag)
 {
@@ -281,25 +303,27 @@ int lv_segment_open(struct lv_disk *disk, uint32_t shard, uint64_t number,
 
     if (segment == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "no memory to open a segment");
-    segment->disk = disk;
-    segment->file = -1;
-    segment->info = (struct lv_segment_info){.shard = shard, .number = number};
-    lv_segment_name(shard, number, segment->name);
-    rc = disk->ops->open(disk, segment->name, false, &segment->file);
-    if (rc < 0) {
-        segment->file = -1;
-        rc = lv_fail(diag, rc, "%s: can't be opened: %s", segment->name, lv_error_name(rc));
-        goto fail;
-    }
-    rc = read_head(segment, diag);
+    rc = begin(segment, disk, shard, number, diag);
     if (rc == 0)
         rc = read_table(segment, diag);
-    if (rc < 0)
-        goto fail;
-    *ret_segment = segment;
-    return 0;
-fail:
-    lv_segment_close(segment);
+    if (rc == 0)
+        *ret_segment = segment;
+    else
+        lv_segment_close(segment);
+    return rc;
+}
+
+int lv_segment_first(struct lv_disk *disk, uint32_t shard, uint64_t number, uint64_t *ret_first,
+                     struct lv_diag *diag)
+{
+    struct lv_segment segment = {.size = 0};
+    int rc = begin(&segment, disk, shard, number, diag);
+
+    assert(segment.runs == NULL);
+    if (segment.file >= 0)
+        disk->ops->close(disk, segment.file);
+    if (rc == 0)
+        *ret_first = segment.info.first_number;
     return rc;
 }
 
@@ -448,22 +472,6 @@ static void begin_run(struct feed *feed)
     lv_segment_reader_start(&feed->reader, &source, 0);
 }
 
-static int advance(struct feed *feed, struct lv_diag *diag)
-{
-    int rc;
-
-    assert(!feed->is_dry);
-    while ((rc = lv_segment_reader_next(&feed->reader, &feed->entry, diag)) == 0) {
-        feed->run++;
-        if (feed->run == feed->segment->run_count) {
-            feed->is_dry = true;
-            return 0;
-        }
-        begin_run(feed);
-    }
-    return rc < 0 ? rc : 0;
-}
-
 /* The feed with the lowest message, the first of equals; NULL when all are dry. *ret_rival is the
  * one that comes next, or NULL. */
 static struct feed *lowest(struct feed *feeds, size_t count, const struct feed **ret_rival)
@@ -492,8 +500,10 @@ struct merge {
     size_t feed_count;
     struct lv_disk *disk;               /* view */
     const struct lv_segment_info *info; /* view */
+    struct feed *unreadable;            /* view  why it ended */
     uint64_t count;                     /*      messages written */
     uint64_t queue_id, seq;             /*      of the last one */
+    bool is_replacing;
 };
 
 static int take(struct merge *merge, const struct lv_segment_entry *entry, struct lv_diag *diag)
@@ -507,9 +517,35 @@ static int take(struct merge *merge, const struct lv_segment_entry *entry, struc
     merge->count++;
     if (rc < 0)
         return rc;
+    merge->writer.is_replacing = merge->is_replacing;
     merge->queue_id = entry->queue_id;
     merge->seq = entry->seq;
     return lv_segment_writer_append(&merge->writer, entry, diag);
+}
+
+/* Damage ends the merge: what can still be read of the source is all that there will be of it. */
+static int advance(struct merge *merge, struct feed *feed, struct lv_diag *diag)
+{
+    int rc;
+
+    assert(!feed->is_dry);
+    for (;;) {
+        rc = lv_segment_reader_next(&feed->reader, &feed->entry, diag);
+        if (rc == -LV_E_NOMEM)
+            return rc;
+        if (rc < 0 || feed->reader.damaged_count > 0) {
+            merge->unreadable = feed;
+            return -LV_E_CORRUPT;
+        }
+        if (rc > 0)
+            return 0;
+        feed->run++;
+        if (feed->run == feed->segment->run_count) {
+            feed->is_dry = true;
+            return 0;
+        }
+        begin_run(feed);
+    }
 }
 
 /* Runs seldom overlap: one feed is followed for as long as no other has something lower. */
@@ -523,7 +559,7 @@ static int merge_feeds(struct merge *merge, struct lv_diag *diag)
         do {
             rc = take(merge, &feed->entry, diag);
             if (rc == 0)
-                rc = advance(feed, diag);
+                rc = advance(merge, feed, diag);
             if (rc < 0)
                 return rc;
         } while (!feed->is_dry && (rival == NULL || compare(&feed->entry, &rival->entry) < 0));
@@ -547,7 +583,9 @@ static int open_feeds(struct merge *merge, const struct lv_segment_merging *merg
         feed->reader.wanted = merging->wanted;
         feed->reader.wanted_ctx = merging->ctx;
         begin_run(feed);
-        rc = advance(feed, diag);
+        if (feed->segment->info.number == merge->info->number)
+            merge->is_replacing = true;
+        rc = advance(merge, feed, diag);
     }
     return rc;
 }
@@ -561,11 +599,11 @@ int lv_segment_merge(struct lv_disk *disk, const struct lv_segment_info *info,
     if (rc == 0)
         rc = merge_feeds(&merge, diag);
     merging->count = merge.count;
-    merging->damaged_count = 0;
-    for (size_t i = 0; i < merge.feed_count; i++) {
-        merging->damaged_count += merge.feeds[i].reader.damaged_count;
+    merging->size = merge.count > 0 ? merge.writer.offset : 0;
+    if (merge.unreadable != NULL)
+        merging->damaged = (size_t)(merge.unreadable - merge.feeds);
+    for (size_t i = 0; i < merge.feed_count; i++)
         lv_segment_reader_fini(&merge.feeds[i].reader);
-    }
     lv_free(merge.feeds);
     if (merge.count > 0)
         lv_segment_writer_fini(&merge.writer);

@@ -10,7 +10,9 @@
  *
  * Files: `seg-SS-NNNNNNNNNNNNNNNN` (shard, number; hexadecimal), written under a name that ends in
  * `.tmp`, synced, then renamed: a segment is whole or it is not there. The head carries
- * LV_FORMAT_VERSION; an unknown one is -LV_E_VERSION with what to do.
+ * LV_FORMAT_VERSION; an unknown one is -LV_E_VERSION with what to do. Segments that are merged are
+ * neighbours: the new one takes the last one's name and place, and says from which number on it
+ * stands for all others. So it makes no difference when those are removed, or after which crash.
  *
  * Functions here block on the disk: helper threads and start-up call them, never a shard. Pure but
  * for disk.h. A struct lv_segment belongs to one thread at a time.
@@ -46,9 +48,11 @@ struct lv_segment_info {
     uint32_t shard;
     uint64_t number;
     uint64_t covers; /* every live record of the log below this LSN, as of the shard that wrote it,
-                        is in this segment or an older one; 0: says nothing (a merged one) */
+                        is in this segment or an older one; 0: says nothing */
     uint64_t seed;   /* random, new for every segment: all checks in the file depend on it, so that
                         nothing else can look like a message of this one */
+    uint64_t first_number; /* segments from this number on, up to its own, are no more: what they
+                              had is here. Its own number when it was not merged; 0 is written so */
 };
 
 struct lv_segment; /* one that is open for reading */
@@ -79,6 +83,10 @@ const struct lv_segment_run *lv_segment_runs(const struct lv_segment *segment, s
 /* Bytes of the file. */
 uint64_t lv_segment_size(const struct lv_segment *segment);
 
+/* The first_number of a segment, by a look at its head alone. Errors as lv_segment_open(). */
+int lv_segment_first(struct lv_disk *disk, uint32_t shard, uint64_t number, uint64_t *ret_first,
+                     struct lv_diag *diag) LV_MUST_CHECK;
+
 /* Called for each message; `entry->data` is valid during the call and aligned to 8. Not zero stops
  * behind this message; a negative result becomes that of lv_segment_read(). */
 typedef int lv_segment_each_fn(void *ctx, const struct lv_segment_entry *entry);
@@ -104,8 +112,8 @@ struct lv_segment_reading {
 int lv_segment_read(struct lv_segment *segment, const struct lv_segment_run *run,
                     struct lv_segment_reading *reading, struct lv_diag *diag) LV_MUST_CHECK;
 
-/* Which of a run's numbers are still wanted, when segments are merged. */
-typedef bool lv_segment_wanted_fn(void *ctx, uint64_t queue_id, uint64_t seq);
+/* Which messages are still wanted, when segments are merged; `flags`: enum lv_segment_flag. */
+typedef bool lv_segment_wanted_fn(void *ctx, uint64_t queue_id, uint64_t seq, uint32_t flags);
 
 struct lv_segment_merging {
     struct lv_segment *const *sources; /* view  of a message that two have, the first's is taken */
@@ -113,12 +121,14 @@ struct lv_segment_merging {
     lv_segment_wanted_fn *wanted; /* view  NULL: all of them are */
     void *ctx;                    /* view */
     /* results */
-    uint64_t count;         /* messages in the new segment; 0: none has been written */
-    uint32_t damaged_count; /* messages of the sources that could not be taken along; `diag` says
-                               where one of them lay */
+    uint64_t count; /* messages in the new segment; 0: none has been written */
+    uint64_t size;  /* bytes of its file */
+    size_t damaged; /* after -LV_E_CORRUPT: the source that has something that can't be read */
 };
 
-/* Writes what is wanted of the sources into one new segment, with its flags. The sources stay. The
- * result is durable when it returns 0. */
+/* Writes what is wanted of the sources into one new segment, with its flags; the new one may have
+ * the name of a source, which it replaces. Durable when it returns 0. On an error the sources are
+ * all there, but one that was to be replaced may have been. What can't be read is not left behind:
+ * then it is -LV_E_CORRUPT, nothing is written, and `diag` says where it lies. */
 int lv_segment_merge(struct lv_disk *disk, const struct lv_segment_info *info,
                      struct lv_segment_merging *merging, struct lv_diag *diag) LV_MUST_CHECK;

@@ -28,6 +28,7 @@ struct lv_segment_head {
     uint32_t version; /* LV_FORMAT_VERSION */
     uint32_t shard;
     uint64_t number;
+    uint64_t first_number; /* == number, unless it was merged from others */
     uint64_t covers;
     uint64_t seed;
     uint64_t check; /* XXH3 of all before it, seed 0 */
@@ -57,7 +58,7 @@ struct lv_segment_foot {
 
 #define LV_SEGMENT_FLAGS 0xffu
 
-static_assert(sizeof(struct lv_segment_head) == 48, "as it lies on disk");
+static_assert(sizeof(struct lv_segment_head) == 56, "as it lies on disk");
 static_assert(sizeof(struct lv_segment_record) == 24, "as it lies on disk");
 static_assert(sizeof(struct lv_segment_run) == 48, "as it lies on disk");
 static_assert(sizeof(struct lv_segment_mark) == 24, "as it lies on disk");

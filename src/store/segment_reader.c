@@ -107,12 +107,13 @@ static inline struct stretch stretch_at(const struct lv_segment_reader *reader)
 
 enum look { LOOK_GOOD, LOOK_BAD_DATA, LOOK_BAD_HEAD, LOOK_PASSED };
 
-static inline bool is_wanted(const struct lv_segment_reader *reader, uint64_t seq)
+static inline bool is_wanted(const struct lv_segment_reader *reader,
+                             const struct lv_segment_entry *entry)
 {
-    if (seq < reader->from_seq)
+    if (entry->seq < reader->from_seq)
         return false;
     return reader->wanted == NULL ||
-           reader->wanted(reader->wanted_ctx, reader->source.run->queue_id, seq);
+           reader->wanted(reader->wanted_ctx, entry->queue_id, entry->seq, entry->flags);
 }
 
 /* Judges what lies at the place, whatever it is: an enum look or an error. The entry is complete
@@ -143,7 +144,7 @@ static int look(struct lv_segment_reader *reader, const struct stretch *stretch,
                                            .seq = record.seq,
                                            .size = record.size,
                                            .flags = record.tag & LV_SEGMENT_FLAGS};
-    if (!is_wanted(reader, record.seq))
+    if (!is_wanted(reader, ret_entry))
         return LOOK_PASSED;
     rc = view(reader, offset, lv_segment_record_size(record.size), &data, diag);
     if (rc < 0)

@@ -141,6 +141,8 @@ int lv_segment_writer_init(struct lv_segment_writer *writer, struct lv_disk *dis
                                    .version = LV_FORMAT_VERSION,
                                    .shard = info->shard,
                                    .number = info->number,
+                                   .first_number = info->first_number > 0 ? info->first_number
+                                                                          : info->number,
                                    .covers = info->covers,
                                    .seed = info->seed};
     int rc, file;
@@ -209,6 +211,7 @@ int lv_segment_writer_finish(struct lv_segment_writer *writer, struct lv_diag *d
     int rc;
 
     assert(writer->run_count > 0);
+    assert(writer->info.first_number <= writer->info.number);
     rc = put_table(writer, diag);
     if (rc == 0)
         rc = flush(writer, diag);
@@ -226,8 +229,10 @@ int lv_segment_writer_finish(struct lv_segment_writer *writer, struct lv_diag *d
     }
     rc = disk->ops->sync_directory(disk);
     if (rc < 0) {
-        /* Nobody will know of it, so it must not be found either. */
-        (void)disk->ops->remove(disk, writer->name);
+        /* Nobody will know of it, so it must not be found either; but what has replaced a source
+         * has all that was wanted of that. */
+        if (!writer->is_replacing)
+            (void)disk->ops->remove(disk, writer->name);
         return say(writer, rc, "sync the directory", diag);
     }
     return 0;

@@ -124,7 +124,7 @@ static void seal(uint8_t *data, size_t size, uint8_t what)
     if ((what & SEAL_HEAD) != 0) {
         memcpy(head.magic, LV_SEGMENT_MAGIC, sizeof head.magic);
         head.shard = 0;
-        head.number = 1;
+        head.number = head.first_number = 1;
         head.check = lv_segment_head_check(&head);
         memcpy(data, &head, sizeof head);
     }
