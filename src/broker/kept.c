@@ -22,6 +22,7 @@ struct lv_kept *lv_queue_kept(struct lv_queue *queue)
     if (queue->kept == NULL)
         return NULL;
     lv_seqs_init(&queue->kept->gone, queue->next_seq);
+    queue->kept->unsaid = UINT64_MAX;
     return queue->kept;
 }
 
@@ -222,20 +223,25 @@ void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t 
         lv_cold_settled(queue, seq);
 }
 
+void lv_kept_skip(struct lv_kept *kept, uint64_t seq)
+{
+    assert(seq >= kept->gone.low);
+    if (lv_seqs_add(&kept->gone, seq) < 0)
+        lv_broker_exhausted();
+    if (seq < kept->unsaid)
+        kept->unsaid = seq;
+}
+
 void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
 {
     struct lv_kept *kept = queue->kept;
-    bool any = false;
+    uint64_t added;
 
-    for (uint64_t seq = from; seq <= to; seq++) {
-        if (lv_seqs_has(&kept->gone, seq))
-            continue;
-        if (lv_seqs_add(&kept->gone, seq) < 0)
-            lv_broker_exhausted();
-        kept->live_count--;
-        any = true;
-    }
-    if (any)
+    if (lv_seqs_add_range(&kept->gone, from, to, &added) < 0)
+        lv_broker_exhausted();
+    assert(kept->live_count >= added);
+    kept->live_count -= added;
+    if (added > 0)
         log_settle(queue, from, to);
 }
 
@@ -255,32 +261,97 @@ void lv_kept_note(struct lv_queue *queue)
         queue->kept->delivered = lv_queue_delivered(queue);
 }
 
-/* Ranges of the set from *from on, as many as one record takes; *from: where to go on. */
-static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from)
+/* Ranges of the set from *from on and up to `to`, as many as one record takes; *from: where to go
+ * on.
+ */
+static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from,
+                        uint64_t to)
 {
     const struct lv_seqs *gone = &queue->kept->gone;
     uint64_t at = *from, first, last;
     uint32_t count = 0;
     struct lv_record_queue *record;
 
-    for (; count < RANGES_MAX && lv_seqs_next(gone, at, &first, &last); at = last + 1)
+    for (; count < RANGES_MAX && lv_seqs_next(gone, at, &first, &last) && first <= to;
+         at = last + 1)
         count++;
     record = new_record(queue, kind, count);
     if (record == NULL)
         return -LV_E_NOMEM;
     for (uint32_t i = 0; i < count && lv_seqs_next(gone, *from, &first, &last); i++) {
+        if (last > to)
+            last = to;
         ranges_of(record)[i] = (struct lv_record_range){.from = first, .to = last};
         *from = last + 1;
     }
     return 0;
 }
 
+uint64_t lv_broker_oldest_segment(const struct lv_broker *broker)
+{
+    const struct lv_list *const lists[] = {&broker->segments, &broker->dead_segments};
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < LV_COUNT(lists); i++)
+        LV_LIST_EACH(lists[i], link)
+        {
+            uint64_t number = lv_container(link, const struct lv_segment_use, link)->number;
+            oldest = number < oldest ? number : oldest;
+        }
+    return oldest;
+}
+
+/* A segment that other queues keep brings back what the log does not say is gone. */
+bool lv_kept_is_needed(const struct lv_queue *queue, uint64_t oldest_segment)
+{
+    const struct lv_kept *kept = queue->kept;
+
+    assert(oldest_segment > 0);
+    return kept != NULL && (kept->live_count > 0 || kept->last_segment >= oldest_segment);
+}
+
+/* Until all of it is said, older records are still needed. */
 int lv_kept_state(struct lv_queue *queue)
 {
-    uint64_t from = queue->kept->gone.low, first, last;
-    int rc = state_record(queue, LV_RECORD_STATE, &from);
+    struct lv_kept *kept = queue->kept;
+    uint64_t from = kept->gone.low, before = kept->first_record, first, last;
+    int rc = state_record(queue, LV_RECORD_STATE, &from, UINT64_MAX);
 
-    while (rc == 0 && lv_seqs_next(&queue->kept->gone, from, &first, &last))
-        rc = state_record(queue, LV_RECORD_SETTLE, &from);
+    while (rc == 0 && lv_seqs_next(&kept->gone, from, &first, &last))
+        rc = state_record(queue, LV_RECORD_SETTLE, &from, UINT64_MAX);
+    if (rc < 0)
+        kept->first_record = before;
+    else
+        kept->unsaid = UINT64_MAX;
     return rc;
+}
+
+/* Without memory a restart counts them until it has looked for them. */
+void lv_kept_say_transient(struct lv_queue *queue, uint64_t last)
+{
+    struct lv_kept *kept = queue->kept;
+    uint64_t from = kept->unsaid, first, to;
+
+    if (LV_LIKELY(from > last))
+        return;
+    do {
+        if (state_record(queue, LV_RECORD_SETTLE, &from, last) < 0)
+            return;
+    } while (from <= last && lv_seqs_next(&kept->gone, from, &first, &to) && first <= last);
+    kept->unsaid = last + 1;
+}
+
+/* ---- start-up ---- */
+
+int lv_kept_follow(struct lv_queue *queue, uint64_t first, uint64_t last)
+{
+    struct lv_kept *kept = queue->kept;
+    uint64_t from = kept->fresh_end, added; /* here: behind what was there so far */
+
+    assert(first <= last + 1);
+    if (first > from && lv_seqs_add_range(&kept->gone, from, first - 1, &added) < 0)
+        return -LV_E_NOMEM;
+    if (last >= from)
+        kept->fresh_end = last + 1;
+    return 0;
 }

@@ -23,6 +23,9 @@ struct lv_kept {
     uint64_t delivered;           /*       as that record says, see struct lv_record_queue */
     uint64_t live_count;          /*       messages that would be there after a restart */
     uint64_t first_record;        /* LSN of the oldest record that is needed, 0: none */
+    uint64_t last_segment;        /* number of the last one that got any of its messages, 0: none */
+    uint64_t unsaid;              /* numbers from here on may be gone without a record: of transient
+                                     messages; UINT64_MAX: none */
     uint64_t old; /* numbers below were delivered before the restart, or might have been */
     uint64_t fresh, fresh_end; /* numbers of loaded messages that were never delivered */
 };
@@ -43,9 +46,22 @@ int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entri
  * it is gone itself. */
 void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
                      struct lv_ref ref);
+/* The next message of the queue, with this number, is transient. */
+void lv_kept_skip(struct lv_kept *kept, uint64_t seq);
 /* All numbers of the range that are not gone yet are, whatever has their messages. */
 void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to);
 /* More has been delivered: says so in the log. */
 void lv_kept_note(struct lv_queue *queue);
+/* Number of the oldest segment that may be on the disk, UINT64_MAX: there is none. */
+uint64_t lv_broker_oldest_segment(const struct lv_broker *broker);
+/* Does what the log says of the queue still mean anything to a restart, when segments below
+ * `oldest_segment` are no more? */
+bool lv_kept_is_needed(const struct lv_queue *queue, uint64_t oldest_segment);
 /* All that the log has to know of the queue. -LV_E_NOMEM: not all was said. */
 int lv_kept_state(struct lv_queue *queue) LV_MUST_CHECK;
+/* The transient messages with numbers up to `last` are gone after a restart: says so, unless the
+ * log knows. */
+void lv_kept_say_transient(struct lv_queue *queue, uint64_t last);
+/* Start-up, in the order of numbers: what is there of the queue next. Numbers between that and what
+ * came before are gone. */
+int lv_kept_follow(struct lv_queue *queue, uint64_t first, uint64_t last) LV_MUST_CHECK;

@@ -29,14 +29,6 @@ static struct lv_queue *find(const struct lv_broker *broker, uint64_t queue_id)
     return entry == NULL || !lv_queue_is_keeping(entry->queue) ? NULL : entry->queue;
 }
 
-static int add_range(struct lv_seqs *gone, uint64_t from, uint64_t to)
-{
-    for (uint64_t seq = from < gone->low ? gone->low : from; seq <= to; seq++)
-        if (lv_seqs_add(gone, seq) < 0)
-            return -LV_E_NOMEM;
-    return 0;
-}
-
 int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
                            const uint8_t *payload)
 {
@@ -44,6 +36,7 @@ int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head
     const struct lv_record_range *ranges = (const struct lv_record_range *)(const void *)(said + 1);
     struct lv_queue *queue = find(broker, said->queue_id);
     struct lv_kept *kept;
+    uint64_t added;
 
     if (queue == NULL)
         return 0;
@@ -56,21 +49,10 @@ int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head
     if (said->next > queue->next_seq)
         queue->next_seq = said->next;
     for (uint32_t i = 0; i < head->count; i++)
-        if (add_range(&kept->gone, ranges[i].from, ranges[i].to) < 0)
+        if (ranges[i].from <= ranges[i].to &&
+            lv_seqs_add_range(&kept->gone, ranges[i].from, ranges[i].to, &added) < 0)
             return -LV_E_NOMEM;
     return 0;
-}
-
-/* Numbers between the queue's last message so far and this one are gone. */
-static int fill_gap(struct lv_queue *queue, uint64_t seq)
-{
-    struct lv_kept *kept = queue->kept;
-    uint64_t from = kept->fresh_end; /* here: behind the last message that was restored */
-
-    if (from == 0 && queue->cold != NULL)
-        from = queue->cold->runs[queue->cold->count - 1].last + 1;
-    kept->fresh_end = seq + 1;
-    return seq > from ? add_range(&kept->gone, from, seq - 1) : 0;
 }
 
 static int restore_place(struct lv_broker *broker, const struct lv_record_place *place,
@@ -87,7 +69,7 @@ static int restore_place(struct lv_broker *broker, const struct lv_record_place 
         queue->next_seq = place->seq + 1;
     if (lv_seqs_has(&queue->kept->gone, place->seq))
         return 0;
-    rc = fill_gap(queue, place->seq);
+    rc = lv_kept_follow(queue, place->seq, place->seq);
     if (!is_clean || place->seq < queue->kept->delivered)
         ref.flags |= LV_REF_REDELIVERED;
     if (rc == 0)
@@ -119,7 +101,7 @@ int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
 static int finish(struct lv_queue *queue, bool is_clean)
 {
     struct lv_kept *kept = queue->kept;
-    int rc = fill_gap(queue, queue->next_seq);
+    int rc = lv_kept_follow(queue, queue->next_seq, queue->next_seq - 1);
 
     kept->fresh = kept->fresh_end = 0;
     kept->old = is_clean ? kept->delivered : queue->next_seq;
@@ -147,7 +129,7 @@ int lv_broker_log_clean(struct lv_broker *broker)
 
     assert(broker->config.log != NULL);
     while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL)
-        if (entry->queue->kept != NULL && entry->queue->kept->live_count > 0 &&
+        if (lv_kept_is_needed(entry->queue, lv_broker_oldest_segment(broker)) &&
             lv_kept_state(entry->queue) < 0)
             return -LV_E_NOMEM;
     return lv_log_append(broker->config.log, LV_RECORD_CLEAN, 0, 0, &lsn, &payload);
