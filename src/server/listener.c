@@ -41,6 +41,16 @@ static void resumed(struct lv_listener *listener)
                  LV_U("connections", atomic_load(&listener->shared->connections)));
 }
 
+/* A store without descriptors could neither write nor read. */
+static bool is_crowded(const struct lv_listener *listener)
+{
+    struct lv_shared *shared = listener->shared;
+
+    assert(shared->connections_max > 0);
+    return atomic_load_explicit(&shared->connections, memory_order_relaxed) >=
+           shared->connections_max;
+}
+
 /* In turn, whatever each has to do already: connections live long and their load is not known at
  * the start. */
 static void give(struct lv_listener *listener, int fd, const struct lv_address *peer)
@@ -65,8 +75,10 @@ static void on_ready(struct lv_watch *watch, unsigned ready)
     (void)ready;
     for (unsigned i = 0; i < ACCEPT_MAX; i++) {
         struct lv_address peer;
-        int fd, rc = lv_socket_accept(watch->fd, &fd, &peer);
+        int fd, rc = -LV_E_RESOURCE;
 
+        if (!is_crowded(listener))
+            rc = lv_socket_accept(watch->fd, &fd, &peer);
         if (rc == -LV_E_RESOURCE) {
             pause_accepting(listener);
             return;

@@ -20,6 +20,9 @@
 #define ADDRESSES_MAX 64u /* of all names that were given */
 #define HOST_MAX      8u  /* of one name */
 #define USUAL_PORT    5672
+/* Descriptors that connections leave free: for each shard, and for all else. */
+#define FILES_SHARD 72u
+#define FILES_BASE  48u
 /* How long clients have to answer connection.close, and then the shards to let go of them. */
 #define GRACE_NS (3 * LV_NS_PER_S)
 #define DROP_NS  (1 * LV_NS_PER_S)
@@ -452,6 +455,17 @@ static void unmake(struct server *server)
     lv_reactor_free(server->reactor);
 }
 
+/* Of so many descriptors each shard's log and segments want some, and so do the metadata, the
+ * reactors and operators; but not more than half of the few that there may be. */
+static unsigned bound_connections(uint32_t shard_count, uint64_t files)
+{
+    uint64_t wanted = FILES_BASE + (uint64_t)FILES_SHARD * shard_count;
+    uint64_t left = wanted < files / 2 ? files - wanted : files - files / 2;
+
+    assert(files > 0);
+    return left < UINT32_MAX ? (unsigned)left : UINT32_MAX;
+}
+
 /* Everything that needs no undoing. */
 static void init(struct server *server, const struct lv_settings *settings)
 {
@@ -484,7 +498,7 @@ static int disk_verdict(struct lv_shared *shared, struct lv_diag *diag)
 /* When to look again. */
 static uint64_t watch_space(struct server *server)
 {
-    if (lv_space_check(&server->shared.space))
+    if (lv_space_check(&server->shared.space, server->now))
         lv_mesh_wake_all(server->shared.mesh);
     assert(server->now > 0);
     return server->now + LV_SPACE_CHECK_NS;
@@ -500,8 +514,9 @@ int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
     if (server == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory");
     lv_event_sink(write_event, NULL, (enum lv_level)settings->log_level);
-    lv_machine_raise_files();
     init(server, settings);
+    server->shared.connections_max =
+        bound_connections(server->shared.shard_count, lv_machine_raise_files());
     server->dir.lock = -1;
     rc = make(server, diag);
     if (rc == 0) {

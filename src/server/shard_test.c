@@ -53,6 +53,7 @@ static struct world *start(uint32_t shard_count, uint64_t memory, uint32_t hands
     lv_memory_init(&shared->memory, &shared->alarms, memory);
     world->image = lv_image_disk_new(1);
     shared->disk = lv_image_disk_view(world->image);
+    shared->connections_max = 1000;
     lv_space_init(&shared->space, shared->disk, &shared->alarms, 1);
     shared->main = lv_reactor_new();
     shared->mesh = lv_mesh_new(shard_count);

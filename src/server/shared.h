@@ -48,6 +48,7 @@ struct lv_shared {
     atomic_int disk_error;         /* any   not 0: why the log can't be written any more */
     atomic_int phase;              /* any   enum lv_phase */
     atomic_uint connections;       /* any   of all shards */
+    unsigned connections_max;      /*       more would leave no descriptors for files */
     atomic_uint stopping;          /* any   shards that take nobody new any more */
 };
 

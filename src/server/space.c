@@ -10,6 +10,7 @@ void lv_space_init(struct lv_space *space, struct lv_disk *disk, struct lv_alarm
     space->disk = disk;
     space->alarms = alarms;
     space->limit = limit;
+    space->last_short = 0;
     atomic_init(&space->full_count, 0);
 }
 
@@ -36,8 +37,9 @@ static void tell(const struct lv_space *space, bool is_alarm, uint64_t room, uns
 }
 
 /* A file system that can't be asked is as good as it was; writing will tell. The alarm ends a
- * twentieth above where it begins, so that it does not flap. */
-bool lv_space_check(struct lv_space *space)
+ * twentieth above where it begins, and not before a while has passed, so that it does not flap: a
+ * log that finds no room now and then gives some back, such as half a file. */
+bool lv_space_check(struct lv_space *space, uint64_t now)
 {
     bool was_alarm = (lv_alarms_now(space->alarms) & LV_ALARM_DISK) != 0, is_alarm = was_alarm;
     unsigned full_count = atomic_load(&space->full_count);
@@ -48,7 +50,9 @@ bool lv_space_check(struct lv_space *space)
         is_alarm = room < enough;
     if (full_count > 0)
         is_alarm = true;
-    if (is_alarm == was_alarm)
+    if (is_alarm)
+        space->last_short = now;
+    if (is_alarm == was_alarm || (was_alarm && now < space->last_short + LV_SPACE_CHECK_NS))
         return false;
     tell(space, is_alarm, room, full_count);
     return lv_alarm_turn(space->alarms, LV_ALARM_DISK, is_alarm);

@@ -30,6 +30,7 @@ struct scene {
     struct fake_disk fake;
     struct lv_alarms alarms;
     struct lv_space space;
+    uint64_t now;
 };
 
 static void begin(struct scene *scene, uint64_t room)
@@ -38,22 +39,29 @@ static void begin(struct scene *scene, uint64_t room)
     lv_space_init(&scene->space, &scene->fake.disk, &scene->alarms, 1000);
 }
 
+/* Each look a second after the last. */
+static bool check(struct scene *scene)
+{
+    scene->now += LV_SPACE_CHECK_NS;
+    return lv_space_check(&scene->space, scene->now);
+}
+
 static void the_alarm_begins_below_the_limit_and_ends_above(void **state)
 {
     struct scene scene;
 
     (void)state;
     begin(&scene, 1000);
-    assert_false(lv_space_check(&scene.space));
+    assert_false(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), 0);
     scene.fake.room = 999;
-    assert_true(lv_space_check(&scene.space));
+    assert_true(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), LV_ALARM_DISK);
     scene.fake.room = 1049; /* not yet far enough above */
-    assert_false(lv_space_check(&scene.space));
+    assert_false(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), LV_ALARM_DISK);
     scene.fake.room = 1050;
-    assert_true(lv_space_check(&scene.space));
+    assert_true(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), 0);
 }
 
@@ -66,12 +74,12 @@ static void a_log_that_finds_no_room_is_reason_enough(void **state)
     begin(&scene, 1u << 30);
     lv_space_full(&scene.space, true);
     lv_space_full(&scene.space, true);
-    assert_true(lv_space_check(&scene.space));
+    assert_true(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), LV_ALARM_DISK);
     lv_space_full(&scene.space, false);
-    assert_false(lv_space_check(&scene.space)); /* the other one still waits */
+    assert_false(check(&scene)); /* the other one still waits */
     lv_space_full(&scene.space, false);
-    assert_true(lv_space_check(&scene.space));
+    assert_true(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), 0);
 }
 
@@ -82,13 +90,30 @@ static void a_file_system_that_cannot_be_asked_changes_nothing(void **state)
     (void)state;
     begin(&scene, 10);
     scene.fake.rc = -LV_E_IO;
-    assert_false(lv_space_check(&scene.space));
+    assert_false(check(&scene));
     scene.fake.rc = 0;
-    assert_true(lv_space_check(&scene.space));
+    assert_true(check(&scene));
     scene.fake.rc = -LV_E_IO;
     scene.fake.room = 1u << 30;
-    assert_false(lv_space_check(&scene.space));
+    assert_false(check(&scene));
     assert_int_equal(lv_alarms_now(&scene.alarms), LV_ALARM_DISK);
+}
+
+static void a_log_that_goes_on_and_stops_again_is_one_alarm(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    begin(&scene, 1u << 30);
+    for (int i = 0; i < 5; i++) {
+        lv_space_full(&scene.space, true);
+        assert_int_equal(lv_space_check(&scene.space, scene.now += 1000), i == 0);
+        lv_space_full(&scene.space, false);
+        assert_false(lv_space_check(&scene.space, scene.now += 1000));
+    }
+    assert_int_equal(lv_alarms_now(&scene.alarms), LV_ALARM_DISK);
+    assert_true(check(&scene));
+    assert_int_equal(lv_alarms_now(&scene.alarms), 0);
 }
 
 int main(void)
@@ -96,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_alarm_begins_below_the_limit_and_ends_above),
         cmocka_unit_test(a_log_that_finds_no_room_is_reason_enough),
+        cmocka_unit_test(a_log_that_goes_on_and_stops_again_is_one_alarm),
         cmocka_unit_test(a_file_system_that_cannot_be_asked_changes_nothing),
     };
     return cmocka_run_group_tests_name("server space", tests, NULL, NULL);

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import socket
 import subprocess
 import tempfile
 
@@ -175,6 +176,27 @@ def memory_and_disk_at_once_are_both_named():
     )  # fmt: skip
     eventually(lambda: "event=memory.alarm " in one.log(), "an alarm for the least connection")
     assert alarmed(one).reason == "low on memory & disk"
+
+
+def few_files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+@check(seconds=60)
+def a_crowd_of_clients_leaves_the_log_its_descriptors():
+    store = Store(1, "kill", preexec_fn=few_files)
+    durable_queue(client.channel(), "q")
+    producer = Producer(["q"], window=50, size=100_000)
+    crowd = [socket.create_connection(("127.0.0.1", store.broker.port)) for _ in range(80)]
+    eventually(lambda: "listener.paused" in store.broker.log(), "no more are taken")
+    producer.start()
+    producer.wait_confirmed(1000)  # several files, and segments of what is old
+    producer.stop()
+    for one in crowd:
+        one.close()
+    seen = {}
+    drain(["q"], seen)
+    assert not producer.confirmed - seen.keys()
 
 
 @check(seconds=60)
