@@ -201,7 +201,7 @@ static void put_host(struct lv_rows *rows, const struct lv_address *address)
         lv_rows_numbers(rows, numbers, 4);
         return;
     }
-    for (unsigned i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++)
         numbers[i] = (uint64_t)address->ip[2 * i] << 8 | address->ip[2 * i + 1];
     lv_rows_numbers(rows, numbers, 8);
 }

@@ -247,7 +247,7 @@ static int show_status(struct session *session)
 {
     const struct lv_ctl_words *words = session->words;
     struct lv_diag diag = {""};
-    json_t *line;
+    json_t *line = NULL;
     int status = LV_CTL_OK,
         rc = lv_ctl_wire_send(&session->wire, json_pack("{s:s}", "command", "status"), &diag);
 
@@ -278,8 +278,8 @@ static int stop(struct session *session)
 {
     struct lv_local_peer peer;
     struct lv_diag diag = {"can't see the broker's process"};
-    json_t *line;
-    int process, status = LV_CTL_OK, rc = lv_local_peer(session->wire.fd, &peer);
+    json_t *line = NULL;
+    int process = -1, status = LV_CTL_OK, rc = lv_local_peer(session->wire.fd, &peer);
 
     if (rc == 0)
         rc = lv_process_open(peer.pid, &process);

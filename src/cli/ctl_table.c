@@ -113,6 +113,7 @@ static void keep_cell(struct lv_ctl_table *table, const struct lv_ctl_text *text
 
 static void keep_row(struct lv_ctl_table *table, const json_t *row)
 {
+    assert(table->column_count > 0);
     for (unsigned i = 0; i < table->column_count; i++) {
         struct lv_ctl_text text = {.data = NULL};
 

@@ -45,7 +45,8 @@ void lv_ctl_text_print(struct lv_ctl_text *text, const char *fmt, ...)
     va_start(args, fmt);
     size = vsnprintf(piece, sizeof piece, fmt, args);
     va_end(args);
-    assert(size >= 0 && (size_t)size < sizeof piece);
+    assert(size >= 0);
+    assert((size_t)size < sizeof piece);
     lv_ctl_text_put(text, lv_bytes(piece, (size_t)size));
 }
 

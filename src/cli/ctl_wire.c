@@ -78,7 +78,7 @@ int lv_ctl_wire_send(struct lv_ctl_wire *wire, json_t *request, struct lv_diag *
 
     json_decref(request);
     if (size == 0)
-        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+        return lv_fail(diag, -LV_E_SYNTAX, "the request can't be written; is a name not UTF-8?");
     if (size >= sizeof text)
         return lv_fail(diag, -LV_E_SYNTAX, "the request is too long");
     assert(memchr(text, '\n', size) == NULL);
@@ -130,26 +130,38 @@ static int read_more(struct lv_ctl_wire *wire, struct lv_diag *diag)
     return 0;
 }
 
-int lv_ctl_wire_next(struct lv_ctl_wire *wire, json_t **ret_value, struct lv_diag *diag)
+/* The buffer begins with a whole line of *ret_size bytes and its end. */
+static int read_line(struct lv_ctl_wire *wire, size_t *ret_size, struct lv_diag *diag)
 {
-    size_t seen = 0, size;
-    const char *line, *end = NULL;
+    size_t seen = 0; /* bytes that hold no end of line */
 
-    assert(ret_value != NULL);
-    while (end == NULL) {
+    assert(wire->fd >= 0);
+    for (;;) {
+        size_t size = wire->end - wire->begin;
         int rc;
 
-        if (wire->end - wire->begin > seen)
-            end = memchr(wire->buffer + wire->begin + seen, '\n', wire->end - wire->begin - seen);
-        if (end != NULL)
-            break;
-        seen = wire->end - wire->begin;
+        for (; seen < size; seen++) {
+            if (wire->buffer[wire->begin + seen] == '\n') {
+                *ret_size = seen;
+                return 0;
+            }
+        }
         rc = read_more(wire, diag);
         if (rc < 0)
             return rc;
     }
+}
+
+int lv_ctl_wire_next(struct lv_ctl_wire *wire, json_t **ret_value, struct lv_diag *diag)
+{
+    const char *line;
+    size_t size;
+    int rc = read_line(wire, &size, diag);
+
+    assert(ret_value != NULL);
+    if (rc < 0)
+        return rc;
     line = wire->buffer + wire->begin;
-    size = (size_t)(end - line);
     wire->begin += size + 1;
     *ret_value = json_loadb(line, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     if (*ret_value == NULL)

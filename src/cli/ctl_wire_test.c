@@ -68,6 +68,8 @@ static void requests_are_one_line(void **state)
     assert_int_equal(lv_ctl_wire_send(&wire, json_pack("{s:s}", "command", "a\nb"), NULL), 0);
     assert_int_equal(lv_socket_read(server, heard, sizeof heard - 1), 19);
     assert_string_equal(heard, "{\"command\":\"a\\nb\"}\n");
+    assert_int_equal(lv_ctl_wire_send(&wire, json_pack("{s:s}", "vhost", "\xff"), NULL),
+                     -LV_E_SYNTAX);
 }
 
 static void lines_come_one_by_one_however_they_are_cut(void **state)

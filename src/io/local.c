@@ -108,7 +108,7 @@ static int fail_connect(const char *directory, const char *name, int error, stru
 int lv_local_connect(const char *directory, const char *name, uint32_t timeout_ms, int *ret_fd,
                      struct lv_diag *diag)
 {
-    const struct timeval patience = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+    const struct timeval patience = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
     union sockaddr_local address;
     int at = name_address(directory, name, &address), error = at < 0 ? -at : 0, fd;
 
