@@ -168,8 +168,10 @@ static void load(struct lv_queue *queue, uint64_t seq, bool one)
 
     assert(at < cold->count);
     if (seq < cold->runs[at].first)
-        seq = cold->runs[at].first;
+        seq = cold->runs[at].first; /* what waits begins there */
     cold->is_loading = true;
+    cold->is_front = one;
+    cold->asked = seq;
     if (broker->config.cold->load(broker->config.log_ctx, queue->entry->id,
                                   cold->runs[at].segment->number, seq, one) < 0)
         lv_broker_exhausted();
@@ -252,19 +254,65 @@ static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *en
     lv_queue_return(queue, entry->seq, copy(queue, entry));
 }
 
-/* The run has been read up to `next`: what was not among the messages shown is not there. */
-static void skip(struct lv_cold *cold, uint64_t segment, uint64_t next)
+/* What was delivered of the first run stays; all behind it waited. */
+static uint64_t waiting_in(const struct lv_cold *cold, uint32_t at)
 {
-    for (uint32_t i = 0; i < cold->count; i++) {
-        const struct lv_run *run = &cold->runs[i];
-        if (run->segment->number != segment || cold->next < run->first || cold->next > run->last)
+    uint64_t behind = 0;
+
+    for (uint32_t i = at + 1; i < cold->count; i++)
+        behind += cold->runs[i].live_count;
+    assert(cold->waiting_count >= behind);
+    return cold->waiting_count - behind;
+}
+
+/* Messages of the run that its segment can't give: whoever reads it has said so. */
+static void lose(struct lv_queue *queue, struct lv_run *run, uint64_t count)
+{
+    queue->broker->stats.ready -= count;
+    if (queue->kept != NULL)
+        queue->kept->live_count -=
+            count < queue->kept->live_count ? count : queue->kept->live_count;
+    let_go(queue->broker, run, count);
+}
+
+/* The run has been read up to `next`: what was not among the messages shown is not there. */
+static void skip(struct lv_queue *queue, uint64_t segment, uint64_t next)
+{
+    struct lv_cold *cold = queue->cold;
+
+    for (uint32_t i = 0; cold->waiting_count > 0 && i < cold->count; i++) {
+        struct lv_run *run = &cold->runs[i];
+        uint64_t left;
+
+        if (run->segment->number != segment || cold->next > run->last + 1 ||
+            (cold->next < run->first && i > 0 && cold->next <= run[-1].last))
             continue;
-        if (next == UINT64_MAX)
-            next = run->last + 1;
-        if (cold->next < next)
-            cold->next = next;
+        if (next != UINT64_MAX) {
+            if (cold->next < next)
+                cold->next = next;
+            return;
+        }
+        cold->next = run->last + 1;
+        left = waiting_in(cold, i);
+        cold->waiting_count -= left;
+        lose(queue, run, left);
         return;
     }
+}
+
+/* The front that was asked for has not come: it is lost. */
+static void drop_front(struct lv_queue *queue, uint64_t seq)
+{
+    struct lv_cold *cold = queue->cold;
+    uint32_t at = find_run(cold, seq);
+
+    if (queue->returned_count == 0 || queue->returned[0].seq != seq ||
+        lv_broker_is_warm(queue->broker, queue->returned[0].ref))
+        return;
+    lv_queue_drop_first(queue);
+    queue->broker->stats.ready++; /* lose() counts it */
+    if (at < cold->count && cold->runs[at].first <= seq)
+        lose(queue, &cold->runs[at], 1);
 }
 
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
@@ -280,7 +328,10 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
     cold->is_loading = false;
     for (uint64_t i = 0; i < count; i++)
         take_entry(queue, &entries[i], segment >= broker->config.first_segment);
-    skip(cold, segment, next);
+    if (cold->is_front)
+        drop_front(queue, cold->asked);
+    else
+        skip(queue, segment, next);
     while ((link = lv_list_pop_front(&cold->getters)) != NULL)
         lv_list_push_back(&broker->local, link);
     lv_queue_touch(queue);
@@ -289,17 +340,6 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
 }
 
 /* ---- purging ---- */
-
-/* What was delivered of the first run stays; all behind it waited. */
-static uint64_t waiting_in(const struct lv_cold *cold, uint32_t at)
-{
-    uint64_t behind = 0;
-
-    for (uint32_t i = at + 1; i < cold->count; i++)
-        behind += cold->runs[i].live_count;
-    assert(cold->waiting_count >= behind);
-    return cold->waiting_count - behind;
-}
 
 uint64_t lv_cold_clear(struct lv_queue *queue)
 {

@@ -45,6 +45,8 @@ struct lv_cold {
     uint64_t next;          /*       the next number to be loaded, while some wait */
     uint64_t waiting_count; /*       messages from there on, all in runs */
     bool is_loading;
+    bool is_front;          /*       loading: one message, the front of `returned`, */
+    uint64_t asked;         /*       with this number */
     struct lv_list getters; /* own   GET operations that wait for the front */
 };
 

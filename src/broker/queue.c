@@ -192,6 +192,12 @@ uint64_t lv_queue_delivered(const struct lv_queue *queue)
     return queue->kept != NULL && queue->kept->old > seq ? queue->kept->old : seq;
 }
 
+void lv_queue_drop_first(struct lv_queue *queue)
+{
+    assert(queue->returned_count > 0);
+    pop(queue);
+}
+
 /* Purge takes what is ready; what is out with consumers is theirs. Without looking at any of them:
  * what is not in memory goes as well. */
 uint64_t lv_queue_clear(struct lv_queue *queue)

@@ -71,6 +71,8 @@ void lv_queue_give_up(struct lv_queue *queue);
 /* Back to its place; takes the holder. Without memory for that the program ends: 24 bytes for what
  * was 32 until now are there, or nothing is. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref);
+/* The first of those that were returned is lost: out of `returned`, and no longer ready. */
+void lv_queue_drop_first(struct lv_queue *queue);
 /* Messages with this number and above have never been delivered. */
 uint64_t lv_queue_delivered(const struct lv_queue *queue);
 /* Drops what is ready; returns how many. */

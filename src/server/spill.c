@@ -176,11 +176,25 @@ static void run_load(struct lv_job *job)
     point(load);
 }
 
+/* The segment has not been written yet, as the disk was full. */
+static bool is_early(const struct load *load)
+{
+    const struct lv_spiller *spiller = load->spiller;
+
+    return load->error == -LV_E_NOT_FOUND && load->segment == spiller->spill.number &&
+           (spiller->state == LV_SPILL_WRITING || spiller->state == LV_SPILL_FAILED);
+}
+
 /* What can't be read is said and left out: the rest goes on. */
 static void load_done(struct lv_job *job)
 {
     struct load *load = lv_container(job, struct load, job);
 
+    if (LV_UNLIKELY(is_early(load))) {
+        load->job.letter.next = load->spiller->waiting;
+        load->spiller->waiting = &load->job.letter;
+        return;
+    }
     if (load->error < 0 || load->damaged_count > 0)
         lv_event(LV_ERROR, "store.damaged", LV_U("messages", load->damaged_count),
                  LV_S("why", load->diag.text));
@@ -290,6 +304,17 @@ static void on_again(struct lv_deadline *deadline, uint64_t now)
         write_spill(spiller);
 }
 
+/* What was wanted of the segment before it could be written. */
+static void load_waiting(struct lv_spiller *spiller)
+{
+    while (spiller->waiting != NULL) {
+        struct lv_job *job = lv_container(spiller->waiting, struct lv_job, letter);
+
+        spiller->waiting = spiller->waiting->next;
+        lv_helper_run(&spiller->durable->helper, job);
+    }
+}
+
 static void spill_done(struct lv_job *job)
 {
     struct lv_spiller *spiller = lv_container(job, struct lv_spiller, job);
@@ -298,6 +323,7 @@ static void spill_done(struct lv_job *job)
     assert(spiller->state == LV_SPILL_WRITING);
     if (spiller->error == 0) {
         spiller->state = LV_SPILL_WRITTEN;
+        load_waiting(spiller);
     } else if (spiller->error == -LV_E_FULL || spiller->error == -LV_E_NOMEM) {
         spiller->state = LV_SPILL_FAILED; /* the messages are in the log still */
         lv_deadline_set(&shard->deadlines, &spiller->again, shard->now + AGAIN_NS);
@@ -389,6 +415,11 @@ void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable)
 void lv_spiller_fini(struct lv_spiller *spiller)
 {
     close_after(&spiller->open);
+    while (spiller->waiting != NULL) {
+        struct lv_job *job = lv_container(spiller->waiting, struct lv_job, letter);
+        spiller->waiting = spiller->waiting->next;
+        lv_free(lv_container(job, struct load, job));
+    }
     if (spiller->state != LV_SPILL_IDLE) {
         lv_free(spiller->spill.refs); /* the store they point into is gone with the shard */
         lv_free(spiller->spill.entries);

@@ -44,6 +44,7 @@ struct lv_spiller {
     uint64_t next_number;         /* of the next segment */
     uint64_t recycled;            /* files below this number are no longer the log's */
     struct lv_open_segment *open; /* own   the helper's: segments that it has open */
+    struct lv_letter *waiting;    /* own   loads from the segment that could not be written yet */
 };
 
 void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable);
