@@ -108,7 +108,8 @@ void lv_sim_settle(struct lv_sim *sim)
 
 /* ---- the world ---- */
 
-static void init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed, bool is_logged)
+void lv_sim_init_with(struct lv_sim *sim, uint32_t shard_count, uint64_t seed,
+                      lv_sim_configure_fn *configure, void *ctx)
 {
     assert(shard_count <= LV_SIM_SHARDS_MAX);
     *sim = (struct lv_sim){.shard_count = shard_count, .is_random = seed != 0};
@@ -118,32 +119,45 @@ static void init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed, bool i
         shard->sim = sim;
         shard->store = lv_store_new();
         assert_non_null(shard->store);
-        shard->log = is_logged ? lv_log_new(i, 1, seed) : NULL;
         struct lv_broker_config config = {
             .shard = i,
             .shard_count = shard_count,
             .store = shard->store,
-            .log = shard->log,
             .properties = &lv_words_properties,
             .hash_key = {.k0 = 1, .k1 = 2},
             .seed = 1000 * (seed + 1) + i,
             .send = send_op,
             .send_ctx = shard,
         };
+        configure(ctx, &config);
+        shard->log = config.log;
         shard->broker = lv_broker_new(&config);
         assert_non_null(shard->broker);
     }
 }
 
+static void configure_nothing(void *ctx, struct lv_broker_config *config)
+{
+    assert_null(ctx);
+    assert_null(config->log);
+}
+
+static void configure_log(void *ctx, struct lv_broker_config *config)
+{
+    const uint64_t *seed = ctx;
+
+    config->log = lv_log_new(config->shard, 1, *seed);
+    assert_non_null(config->log);
+}
+
 void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
 {
-    init(sim, shard_count, seed, false);
+    lv_sim_init_with(sim, shard_count, seed, configure_nothing, NULL);
 }
 
 void lv_sim_init_logged(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
 {
-    init(sim, shard_count, seed, true);
-    assert_non_null(sim->shards[shard_count - 1].log);
+    lv_sim_init_with(sim, shard_count, seed, configure_log, &seed);
 }
 
 /* Shard 0's first: the others are told of it. */

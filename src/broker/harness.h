@@ -50,6 +50,12 @@ struct lv_sim {
 void lv_sim_init(struct lv_sim *sim, uint32_t shard_count, uint64_t seed);
 /* The same with a log, which reaches the disk when lv_sim_sync() says so. */
 void lv_sim_init_logged(struct lv_sim *sim, uint32_t shard_count, uint64_t seed);
+/* Called for each shard before its broker is made, to change what is in the config. A log that it
+ * puts there is freed with the world. */
+typedef void lv_sim_configure_fn(void *ctx, struct lv_broker_config *config);
+/* As lv_sim_init(), with more than it knows of. */
+void lv_sim_init_with(struct lv_sim *sim, uint32_t shard_count, uint64_t seed,
+                      lv_sim_configure_fn *configure, void *ctx);
 /* All clients must be closed. What is still on the roads is dropped. */
 void lv_sim_fini(struct lv_sim *sim);
 /* Something that is under way arrives, or a shard has its turn. False: nothing is under way, and

@@ -4,8 +4,10 @@
 #include "broker/core.h"
 
 /* Ranges in one record at most: more go into another. */
-#ifndef RANGES_MAX /* tests make it small */
-#define RANGES_MAX 4096u
+#ifndef STATE_RANGES_MAX /* tests make it small */
+#ifndef STATE_RANGES_MAX /* tests make it small */
+#define STATE_RANGES_MAX 4096u
+#endif
 #endif
 
 bool lv_queue_is_keeping(const struct lv_queue *queue)
@@ -189,7 +191,7 @@ static void log_settle(struct lv_queue *queue, uint64_t from, uint64_t to)
             range[-1].to = to;
             return;
         }
-        range = count >= RANGES_MAX
+        range = count >= STATE_RANGES_MAX
                     ? NULL
                     : lv_log_extend(queue->broker->config.log, queue->kept->record, sizeof *range);
     }
@@ -272,7 +274,7 @@ static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64
     uint32_t count = 0;
     struct lv_record_queue *record;
 
-    for (; count < RANGES_MAX && lv_seqs_next(gone, at, &first, &last) && first <= to;
+    for (; count < STATE_RANGES_MAX && lv_seqs_next(gone, at, &first, &last) && first <= to;
          at = last + 1)
         count++;
     record = new_record(queue, kind, count);

@@ -133,13 +133,6 @@ static LV_ALWAYS_INLINE void pop(struct lv_queue *queue)
     queue->broker->stats.ready--;
 }
 
-/* It stays where it is on disk, and is tried again after a restart. */
-void lv_queue_give_up(struct lv_queue *queue)
-{
-    assert(queue->returned_count > 0);
-    pop(queue);
-}
-
 /* The reference becomes the caller's, who releases it or returns it. */
 bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref)
 {

@@ -66,8 +66,6 @@ bool lv_queue_peek(const struct lv_queue *queue, uint64_t *ret_seq, struct lv_re
     LV_MUST_CHECK;
 /* The oldest ready message: gives its holder. False when there is none. */
 bool lv_queue_take(struct lv_queue *queue, uint64_t *ret_seq, struct lv_ref *ret_ref) LV_MUST_CHECK;
-/* The first of those that came back can't be read: it waits no longer, without being settled. */
-void lv_queue_give_up(struct lv_queue *queue);
 /* Back to its place; takes the holder. Without memory for that the program ends: 24 bytes for what
  * was 32 until now are there, or nothing is. */
 void lv_queue_return(struct lv_queue *queue, uint64_t seq, struct lv_ref ref);
