@@ -5,9 +5,7 @@
 
 /* Ranges in one record at most: more go into another. */
 #ifndef STATE_RANGES_MAX /* tests make it small */
-#ifndef STATE_RANGES_MAX /* tests make it small */
 #define STATE_RANGES_MAX 4096u
-#endif
 #endif
 
 bool lv_queue_is_keeping(const struct lv_queue *queue)
