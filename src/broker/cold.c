@@ -4,9 +4,13 @@
 #include "broker/core.h"
 
 /* So little in `returned` is the sign to read ahead. */
+#ifndef AHEAD_BELOW /* tests make it small */
 #define AHEAD_BELOW 256u
+#endif
 /* Transient messages in a queue that are worth a segment. */
+#ifndef SPILL_COUNT_MIN /* tests make it small */
 #define SPILL_COUNT_MIN 256u
+#endif
 
 /* ---- runs ---- */
 
@@ -626,6 +630,8 @@ int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
     if (queue == NULL || !lv_queue_is_keeping(queue))
         return 0;
     if (lv_queue_kept(queue) == NULL)
+        return -LV_E_NOMEM;
+    if (lv_kept_follow(queue, run->first_seq, run->last_seq) < 0)
         return -LV_E_NOMEM;
     live = count_live(&queue->kept->gone, run->first_seq, run->last_seq);
     if (run->last_seq >= queue->next_seq)

@@ -29,9 +29,11 @@
 #include <stdint.h>
 
 #define LV_FORMAT_VERSION 1u
-#define LV_LOG_FILE_SIZE  (16u << 20)
-#define LV_LOG_HEAD_SIZE  4096u
-#define LV_LOG_MAGIC      "LVLOG\r\n\032"
+#ifndef LV_LOG_FILE_SIZE /* tests have logs of many small files */
+#define LV_LOG_FILE_SIZE (16u << 20)
+#endif
+#define LV_LOG_HEAD_SIZE 4096u
+#define LV_LOG_MAGIC     "LVLOG\r\n\032"
 
 struct lv_log_head {
     char magic[8];

@@ -13,7 +13,9 @@
 #include "base/bytes.h"
 #include "base/defs.h"
 
+#ifndef LV_PAGE_SIZE /* tests make it small */
 #define LV_PAGE_SIZE (1u << 20) /* bytes; a larger message gets a page of its own */
+#endif
 
 enum lv_ref_flag {
     LV_REF_SHARED = 1u << 0,     /* several holders: the count stands in the record */
