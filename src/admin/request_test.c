@@ -1,6 +1,7 @@
 #include "admin/request.h"
 
 #include "base/alloc.h"
+#include "base/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,6 +124,33 @@ static void columns_and_vhosts_are_bounded(void **state)
     assert_int_equal(parse(line), -LV_E_SYNTAX);
 }
 
+/* Bytes of a good request changed at random: an answer or an error, never more than there is room
+ * for. */
+static void garbled_requests_do_no_harm(void **state)
+{
+    static const char good[] = "{\"command\":\"list_queues\",\"vhost\":\"/\","
+                               "\"columns\":[\"name\",\"messages\"]}";
+    struct lv_random random;
+    unsigned parsed = 0;
+
+    (void)state;
+    lv_random_seed(&random, 5);
+    for (unsigned i = 0; i < 20000; i++) {
+        char line[sizeof good];
+        size_t size = sizeof good - 1 - lv_random_below(&random, 3);
+
+        memcpy(line, good, sizeof good);
+        for (uint64_t n = lv_random_below(&random, 3); n > 0; n--)
+            line[lv_random_below(&random, size)] = (char)lv_random_below(&random, 256);
+        if (lv_request_parse(lv_bytes(line, size), &request, &diag) < 0)
+            continue;
+        parsed++;
+        assert_in_range(request.kind, LV_REQUEST_LIST, LV_REQUEST_STOP);
+        assert_true(request.column_count <= LV_COLUMNS_MAX);
+    }
+    assert_in_range(parsed, 1000, 19000);
+}
+
 /* Whichever allocation fails. */
 static void lack_of_memory_is_an_error(void **state)
 {
@@ -148,6 +176,7 @@ int main(void)
         cmocka_unit_test(what_is_no_json_is_refused),
         cmocka_unit_test(nesting_without_end_is_refused),
         cmocka_unit_test(columns_and_vhosts_are_bounded),
+        cmocka_unit_test(garbled_requests_do_no_harm),
         cmocka_unit_test(lack_of_memory_is_an_error),
     };
 
