@@ -36,6 +36,8 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_list_init(&broker->remotes);
     lv_list_init(&broker->segments);
     lv_list_init(&broker->dead_segments);
+    lv_list_init(&broker->sparse_segments);
+    lv_list_init(&broker->cold_queues);
     lv_promises_init(&broker->promises);
     lv_random_seed(&broker->random, config->seed);
     broker->last_queue_id = config->first_serial;

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/merge.h"
 
 /* So little in `returned` is the sign to read ahead. */
 #ifndef AHEAD_BELOW /* tests make it small */
@@ -22,7 +23,21 @@ static struct lv_cold *cold_of(struct lv_queue *queue)
     if (queue->cold == NULL)
         lv_broker_exhausted();
     lv_list_init(&queue->cold->getters);
+    queue->cold->queue = queue;
+    lv_list_push_back(&queue->broker->cold_queues, &queue->cold->link);
     return queue->cold;
+}
+
+static void free_cold(struct lv_queue *queue)
+{
+    struct lv_cold *cold = queue->cold;
+
+    assert(lv_list_is_empty(&cold->getters));
+    lv_merge_pass(queue->broker, cold);
+    lv_link_remove(&cold->link);
+    lv_free(cold->runs);
+    lv_free(cold);
+    queue->cold = NULL;
 }
 
 static struct lv_run *add_run(struct lv_cold *cold, struct lv_segment_use *segment, uint64_t seq)
@@ -77,7 +92,18 @@ static void bury(struct lv_broker *broker, struct lv_segment_use *segment)
     segment->dead_lsn = lv_log_end(broker->config.log);
     segment->topology_lsn = broker->topology_lsn;
     lv_link_remove(&segment->link);
+    lv_link_clear(&segment->sparse_link);
     lv_list_push_back(&broker->dead_segments, &segment->link);
+}
+
+void lv_cold_review(struct lv_broker *broker, struct lv_segment_use *segment)
+{
+    if (segment->is_busy)
+        return; /* and looked at again afterwards */
+    if (segment->live_count == 0)
+        bury(broker, segment);
+    else
+        lv_merge_note(broker, segment);
 }
 
 static void let_go(struct lv_broker *broker, struct lv_run *run, uint64_t count)
@@ -86,8 +112,8 @@ static void let_go(struct lv_broker *broker, struct lv_run *run, uint64_t count)
     assert(run->segment->live_count >= count);
     run->live_count -= count;
     run->segment->live_count -= count;
-    if (count > 0 && run->segment->live_count == 0)
-        bury(broker, run->segment);
+    if (count > 0)
+        lv_cold_review(broker, run->segment);
 }
 
 /* Runs with nothing left, from the front on and wherever they are, go. */
@@ -101,11 +127,8 @@ static void sweep(struct lv_queue *queue)
             cold->runs[kept++] = cold->runs[i];
     cold->count = kept;
     if (kept == 0 && cold->waiting_count == 0 && !cold->is_loading &&
-        lv_list_is_empty(&cold->getters)) {
-        lv_free(cold->runs);
-        lv_free(cold);
-        queue->cold = NULL;
-    }
+        lv_list_is_empty(&cold->getters))
+        free_cold(queue);
 }
 
 void lv_cold_settled(struct lv_queue *queue, uint64_t seq)
@@ -131,9 +154,7 @@ void lv_cold_free(struct lv_queue *queue)
         let_go(queue->broker, &cold->runs[i], cold->runs[i].live_count);
     while ((link = lv_list_pop_front(&cold->getters)) != NULL) /* answered that the queue is gone */
         lv_list_push_back(&queue->broker->local, link);
-    lv_free(cold->runs);
-    lv_free(cold);
-    queue->cold = NULL;
+    free_cold(queue);
 }
 
 void lv_cold_drop_dead(struct lv_broker *broker)
@@ -212,9 +233,8 @@ static struct lv_ref copy(struct lv_queue *queue, const struct lv_segment_entry 
     if (lv_store_append(broker->config.store, entry->size, &ref, &data) < 0)
         lv_broker_exhausted();
     memcpy(data, entry->data, entry->size);
-    ref.flags |= LV_REF_COLD;
     if ((entry->flags & LV_SEGMENT_TRANSIENT) == 0)
-        ref.flags |= LV_REF_KEPT;
+        ref.flags |= LV_REF_COLD | LV_REF_KEPT;
     if ((entry->flags & LV_SEGMENT_REDELIVERED) != 0 ||
         (queue->kept != NULL && entry->seq < queue->kept->old))
         ref.flags |= LV_REF_REDELIVERED;
@@ -256,6 +276,8 @@ static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *en
     note_fresh(queue, entry->seq);
     queue->broker->stats.ready--; /* counted again as it comes back */
     lv_queue_return(queue, entry->seq, copy(queue, entry));
+    if (!is_persistent) /* there is no restart that could bring it back */
+        let_go(queue->broker, &cold->runs[find_run(cold, entry->seq)], 1);
 }
 
 /* What was delivered of the first run stays; all behind it waited. */
@@ -398,6 +420,8 @@ static void add_entry(struct spilling *spilling, struct lv_queue *queue, uint64_
                                                                .data = record.data,
                                                                .size = (uint32_t)record.size,
                                                                .flags = flags};
+    spilling->segment->count++;
+    spilling->segment->size += sizeof(struct lv_segment_entry) + record.size;
     add_to_run(queue, spilling->segment, seq);
 }
 
@@ -463,6 +487,27 @@ static void move_front(struct spilling *spilling, struct lv_queue *queue)
     }
 }
 
+/* The segment that is to be. It is busy until it is written. */
+static int begin_segment(struct spilling *spilling, uint64_t capacity)
+{
+    struct lv_spill *spill = spilling->spill;
+    struct lv_segment_use *segment = lv_calloc(1, sizeof *segment);
+
+    assert(capacity > 0);
+    spill->entries = lv_alloc(capacity * sizeof *spill->entries);
+    if (segment == NULL || spill->entries == NULL) {
+        lv_free(segment);
+        lv_free(spill->entries);
+        return -LV_E_NOMEM;
+    }
+    spilling->capacity = capacity;
+    segment->number = spill->number;
+    segment->is_busy = true;
+    lv_list_push_back(&spilling->broker->segments, &segment->link);
+    spilling->segment = spill->segment = segment;
+    return 0;
+}
+
 /* Of every queue that has something to lose, before its last records go. */
 static int log_states(struct lv_broker *broker, uint64_t end)
 {
@@ -491,23 +536,16 @@ int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
     ret_spill->log_end = lv_log_end(broker->config.log);
     if (live == 0)
         return 0;
-    spilling.capacity = live;
-    spilling.segment = lv_calloc(1, sizeof *spilling.segment);
-    ret_spill->entries = lv_alloc(live * sizeof *ret_spill->entries);
-    if (spilling.segment == NULL || ret_spill->entries == NULL) {
-        lv_free(spilling.segment);
-        lv_free(ret_spill->entries);
+    if (begin_segment(&spilling, live) < 0)
         return -LV_E_NOMEM;
-    }
     lv_list_init(&spilling.touched);
-    spilling.segment->number = number;
-    lv_list_push_back(&broker->segments, &spilling.segment->link);
     lv_log_each(broker->config.log, end, true, spill_record, &spilling);
     while ((link = lv_list_pop_front(&spilling.touched)) != NULL)
         move_front(&spilling, lv_container(link, struct lv_queue, spill_link));
     if (ret_spill->count == 0) { /* what was held are messages of queues that are gone */
         lv_link_remove(&spilling.segment->link);
         lv_free(spilling.segment);
+        ret_spill->segment = NULL;
     }
     return 0;
 }
@@ -554,21 +592,14 @@ static void move_transient(struct spilling *spilling, struct lv_queue *queue, ui
 int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t max_size,
                             struct lv_spill *ret_spill)
 {
-    struct spilling spilling = {.broker = broker, .spill = ret_spill, .capacity = SPILL_COUNT_MIN};
+    struct spilling spilling = {.broker = broker, .spill = ret_spill};
     struct lv_queue *queue = longest(broker);
 
     *ret_spill = (struct lv_spill){.number = number};
     if (queue == NULL)
         return 0;
-    spilling.segment = lv_calloc(1, sizeof *spilling.segment);
-    ret_spill->entries = lv_alloc(spilling.capacity * sizeof *ret_spill->entries);
-    if (spilling.segment == NULL || ret_spill->entries == NULL) {
-        lv_free(spilling.segment);
-        lv_free(ret_spill->entries);
+    if (begin_segment(&spilling, SPILL_COUNT_MIN) < 0)
         return -LV_E_NOMEM;
-    }
-    spilling.segment->number = number;
-    lv_list_push_back(&broker->segments, &spilling.segment->link);
     move_transient(&spilling, queue, max_size);
     return 0;
 }
@@ -581,20 +612,32 @@ void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill)
     }
     lv_free(spill->refs);
     lv_free(spill->entries);
+    if (spill->segment != NULL) {
+        spill->segment->is_busy = false;
+        lv_cold_review(broker, spill->segment);
+    }
     lv_log_forget(broker->config.log, spill->end);
 }
 
 /* ---- start-up ---- */
 
-static struct lv_segment_use *segment_use(struct lv_broker *broker, uint64_t number)
+/* The last one, while they are restored in their order. */
+static struct lv_segment_use *last_segment(const struct lv_broker *broker, uint64_t number)
 {
     struct lv_segment_use *segment;
 
-    if (!lv_list_is_empty(&broker->segments)) {
-        segment = lv_container(broker->segments.head.prev, struct lv_segment_use, link);
-        if (segment->number == number)
-            return segment;
-    }
+    if (lv_list_is_empty(&broker->segments))
+        return NULL;
+    segment = lv_container(broker->segments.head.prev, struct lv_segment_use, link);
+    return segment->number == number ? segment : NULL;
+}
+
+static struct lv_segment_use *segment_use(struct lv_broker *broker, uint64_t number)
+{
+    struct lv_segment_use *segment = last_segment(broker, number);
+
+    if (segment != NULL)
+        return segment;
     segment = lv_calloc(1, sizeof *segment);
     if (segment == NULL)
         return NULL;
@@ -654,8 +697,16 @@ int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
 
 bool lv_broker_uses_segment(const struct lv_broker *broker, uint64_t number)
 {
-    LV_LIST_EACH(&broker->segments, link)
-    if (lv_container(link, const struct lv_segment_use, link)->number == number)
-        return true;
-    return false;
+    return last_segment(broker, number) != NULL;
+}
+
+void lv_broker_restored_segment(struct lv_broker *broker, uint64_t number, uint64_t count,
+                                uint64_t size)
+{
+    struct lv_segment_use *segment = last_segment(broker, number);
+
+    assert(segment != NULL);
+    segment->count = count;
+    segment->size = size;
+    lv_cold_review(broker, segment);
 }

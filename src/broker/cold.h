@@ -29,10 +29,14 @@ struct lv_queue;
 
 /* A segment, as far as the broker needs to know it. */
 struct lv_segment_use {
-    struct lv_link link; /* view  in lv_broker.segments, then lv_broker.dead_segments */
+    struct lv_link link;        /* view  in lv_broker.segments, then lv_broker.dead_segments */
+    struct lv_link sparse_link; /* view  in lv_broker.sparse_segments */
     uint64_t number;
     uint64_t live_count;             /* messages in it that are not settled */
+    uint64_t count, size;            /* all messages that are in the file, its bytes, about */
     uint64_t dead_lsn, topology_lsn; /* dead: goes when the logs are synced up to these */
+    bool is_busy;                    /* its file is being written or merged: does not go */
+    bool is_fixed;                   /* stays as it is, whatever little is left of it */
 };
 
 struct lv_run {
@@ -42,7 +46,9 @@ struct lv_run {
 };
 
 struct lv_cold {
-    struct lv_run *runs; /* own   ascending */
+    struct lv_link link;    /* view  in lv_broker.cold_queues */
+    struct lv_queue *queue; /* view */
+    struct lv_run *runs;    /* own   ascending */
     uint32_t count, capacity;
     uint64_t next;          /*       the next number to be loaded, while some wait */
     uint64_t waiting_count; /*       messages from there on, all in runs */
@@ -60,6 +66,7 @@ struct lv_spilled_ref {
 
 /* What is spilled: written as one segment, then lv_broker_spilled(). */
 struct lv_spill {
+    struct lv_segment_use *segment;   /* view  NULL: nothing is to be written */
     struct lv_segment_entry *entries; /* own   point into pages that stay until then */
     uint64_t count;
     uint64_t number;  /* of the segment */
@@ -106,10 +113,15 @@ void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill);
  * its last. Entries are copied. */
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
                       const struct lv_segment_entry *entries, uint64_t count, uint64_t next);
+/* What becomes of the segment with what is left of it: nothing, it goes, or it may be merged. */
+void lv_cold_review(struct lv_broker *broker, struct lv_segment_use *segment);
 /* Segments go in which nothing is wanted, once it is on disk that nothing is. */
 void lv_cold_drop_dead(struct lv_broker *broker);
 /* Start-up, when all that is gone is known: what a segment has of a queue; segments ascending. */
 int lv_broker_restore_run(struct lv_broker *broker, uint64_t segment,
                           const struct lv_segment_run *run) LV_MUST_CHECK;
-/* Start-up: is anything in the segment wanted? */
+/* Start-up, behind all runs of the segment: is anything in it wanted? */
 bool lv_broker_uses_segment(const struct lv_broker *broker, uint64_t segment);
+/* Then it has so many messages, and bytes. */
+void lv_broker_restored_segment(struct lv_broker *broker, uint64_t segment, uint64_t count,
+                                uint64_t size);

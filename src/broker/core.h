@@ -44,6 +44,9 @@ struct lv_broker {
     struct lv_list remotes;       /* own   subscribers of channels of other shards */
     struct lv_list segments;      /* own   of lv_segment_use.link */
     struct lv_list dead_segments; /* own   go when the log is on disk */
+    struct lv_list sparse_segments; /* view  of lv_segment_use.sparse_link: worth a look */
+    struct lv_list cold_queues;     /* view  of lv_cold.link */
+    struct lv_link *merge_cursor;   /* view  in cold_queues: a merge goes on there; NULL: none */
     struct lv_promises promises;
     uint64_t topology_lsn;        /* of the last durable change applied here, in shard 0's log */
     uint64_t topology_synced_lsn; /* changes below it survive */

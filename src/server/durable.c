@@ -110,6 +110,7 @@ void lv_durable_take(struct lv_durable *durable)
     }
     lv_durable_follow_error(durable);
     lv_spiller_turn(&durable->spiller);
+    lv_merger_turn(&durable->merger);
 }
 
 /* Everything that is sealed goes to the writer. */
@@ -248,6 +249,7 @@ int lv_durable_init(struct lv_durable *durable, struct lv_shard *shard)
     durable->shard = shard;
     lv_deadline_init(&durable->lazy, on_lazy);
     lv_spiller_init(&durable->spiller, durable);
+    lv_merger_init(&durable->merger, durable);
     durable->log = lv_log_new(shard->number, 1, lv_machine_random());
     if (durable->log == NULL)
         return -LV_E_NOMEM;
@@ -289,6 +291,7 @@ void lv_durable_stop(struct lv_durable *durable)
     lv_writer_stop(&durable->writer);
     if (durable->shard->number == 0)
         lv_keeper_synced(&durable->shard->shared->keeper, lv_writer_synced(&durable->writer));
+    lv_merger_stop(&durable->merger);
     lv_helper_stop(&durable->helper);
     lv_helper_take(&durable->helper);
     lv_writer_fini(&durable->writer);
@@ -298,6 +301,7 @@ void lv_durable_stop(struct lv_durable *durable)
 void lv_durable_fini(struct lv_durable *durable)
 {
     assert(!durable->is_started);
+    lv_merger_fini(&durable->merger);
     lv_spiller_fini(&durable->spiller);
     lv_log_free(durable->log);
     durable->log = NULL;

@@ -11,6 +11,7 @@
 
 #include "base/deadline.h"
 #include "server/helper.h"
+#include "server/merger.h"
 #include "server/spill.h"
 #include "server/writer.h"
 #include "store/logfile.h"
@@ -25,6 +26,7 @@ struct lv_durable {
     struct lv_helper helper;
     struct lv_writer writer;
     struct lv_spiller spiller;
+    struct lv_merger merger;
     struct lv_deadline lazy;  /*      seals what nobody waits for */
     uint64_t topology_synced; /*      as the broker was told */
     bool is_full;             /*      as the main thread was told */

@@ -5,6 +5,7 @@
 #include "broker/cold.h"
 #include "store/segment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Memory for one change of the topology. */
@@ -24,17 +25,24 @@ struct walk {
 
 struct survey {
     uint32_t shard;
-    uint64_t *numbers; /* own */
+    const char *suffix; /* view  of the names */
+    uint64_t *numbers;  /* own */
     size_t count, capacity;
 };
 
 static int survey_name(void *ctx, const char *name)
 {
     struct survey *survey = ctx;
+    size_t size = strlen(name), suffix_size = strlen(survey->suffix);
+    char stem[LV_DISK_NAME_SIZE];
     uint64_t number;
     uint32_t shard;
 
-    if (!lv_segment_parse_name(name, &shard, &number) || shard != survey->shard)
+    if (size >= sizeof stem || size < suffix_size ||
+        strcmp(name + size - suffix_size, survey->suffix) != 0)
+        return 0;
+    snprintf(stem, sizeof stem, "%.*s", (int)(size - suffix_size), name);
+    if (!lv_segment_parse_name(stem, &shard, &number) || shard != survey->shard)
         return 0;
     if (survey->count == survey->capacity) {
         size_t capacity = survey->capacity == 0 ? 64 : 2 * survey->capacity;
@@ -59,7 +67,7 @@ static int compare(const void *a, const void *b)
 
 int lv_recovery_next_segment(struct lv_disk *disk, uint32_t shard, uint64_t *ret_number)
 {
-    struct survey survey = {.shard = shard};
+    struct survey survey = {.shard = shard, .suffix = ""};
     uint64_t next = 1;
     int rc = disk->ops->list(disk, survey_name, &survey);
 
@@ -73,40 +81,97 @@ int lv_recovery_next_segment(struct lv_disk *disk, uint32_t shard, uint64_t *ret
     return 0;
 }
 
+/* One that stays is removed at the next start. */
+static void remove_segment(const struct walk *walk, uint64_t number, const char *suffix)
+{
+    struct lv_disk *disk = walk->recovery->disk;
+    char stem[LV_DISK_NAME_SIZE], name[LV_DISK_NAME_SIZE + 8];
+
+    lv_segment_name(walk->number, number, stem);
+    snprintf(name, sizeof name, "%s%s", stem, suffix);
+    (void)disk->ops->remove(disk, name);
+}
+
 static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *diag)
 {
     struct lv_disk *disk = walk->recovery->disk;
-    char name[LV_DISK_NAME_SIZE];
     struct lv_segment *segment;
     const struct lv_segment_run *runs;
+    uint64_t messages = 0, size;
     size_t count;
     int rc = lv_segment_open(disk, walk->number, number, &segment, diag);
 
     if (rc < 0)
         return rc;
     runs = lv_segment_runs(segment, &count);
-    for (size_t i = 0; rc == 0 && i < count; i++)
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        messages += runs[i].count;
         if (runs[i].count > runs[i].transient_count)
             rc = lv_broker_restore_run(walk->shard->broker, number, &runs[i]);
+    }
     if (lv_segment_info(segment)->covers > walk->covers)
         walk->covers = lv_segment_info(segment)->covers;
+    size = lv_segment_size(segment);
     lv_segment_close(segment);
-    if (rc == 0 && !lv_broker_uses_segment(walk->shard->broker, number)) {
-        lv_segment_name(walk->number, number, name);
-        (void)disk->ops->remove(disk, name); /* one that stays is removed at the next start */
+    if (rc == 0 && lv_broker_uses_segment(walk->shard->broker, number))
+        lv_broker_restored_segment(walk->shard->broker, number, messages, size);
+    else if (rc == 0)
+        remove_segment(walk, number, "");
+    return rc;
+}
+
+/* Those that were merged into another, and were to be removed when the broker ended. They go for
+ * good before that one may. */
+static int remove_merged(struct walk *walk, struct survey *survey, struct lv_diag *diag)
+{
+    struct lv_disk *disk = walk->recovery->disk;
+    uint64_t first = UINT64_MAX;
+    size_t from = survey->count;
+
+    for (size_t i = survey->count; i-- > 0;) {
+        int rc;
+        if (survey->numbers[i] >= first) {
+            remove_segment(walk, survey->numbers[i], "");
+            continue;
+        }
+        rc = lv_segment_first(disk, walk->number, survey->numbers[i], &first, diag);
+        if (rc < 0)
+            return rc;
+        survey->numbers[--from] = survey->numbers[i];
     }
+    survey->count -= from;
+    if (from == 0)
+        return 0;
+    memmove(survey->numbers, survey->numbers + from, survey->count * sizeof *survey->numbers);
+    return disk->ops->sync_directory(disk);
+}
+
+/* What was being written when the broker ended. */
+static int remove_temporary(const struct walk *walk)
+{
+    struct survey survey = {.shard = walk->number, .suffix = ".tmp"};
+    struct lv_disk *disk = walk->recovery->disk;
+    int rc = disk->ops->list(disk, survey_name, &survey);
+
+    for (size_t i = 0; i < survey.count; i++)
+        remove_segment(walk, survey.numbers[i], ".tmp");
+    lv_free(survey.numbers);
     return rc;
 }
 
 static int restore_segments(struct walk *walk, struct lv_diag *diag)
 {
-    struct survey survey = {.shard = walk->number};
+    struct survey survey = {.shard = walk->number, .suffix = ""};
     struct lv_disk *disk = walk->recovery->disk;
     int rc = disk->ops->list(disk, survey_name, &survey);
 
     walk->covers = 0;
     if (survey.count > 0)
         qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
+    if (rc == 0)
+        rc = remove_temporary(walk);
+    if (rc == 0)
+        rc = remove_merged(walk, &survey, diag);
     for (size_t i = 0; rc == 0 && i < survey.count; i++)
         rc = restore_segment(walk, survey.numbers[i], diag);
     lv_free(survey.numbers);

@@ -239,14 +239,11 @@ static int remove_segment(struct lv_spiller *spiller, uint64_t number)
     return disk_of(spiller)->ops->remove(disk_of(spiller), name);
 }
 
-/* One that stays behind is removed at the next start. */
-static void run_removal(struct lv_job *job)
+void lv_spiller_close_segment(struct lv_spiller *spiller, uint64_t number)
 {
-    struct removal *removal = lv_container(job, struct removal, job);
-    struct lv_spiller *spiller = removal->spiller;
     struct lv_open_segment **where = &spiller->open;
 
-    while (*where != NULL && (*where)->number != removal->segment)
+    while (*where != NULL && (*where)->number != number)
         where = &(*where)->next;
     if (*where != NULL) {
         struct lv_open_segment *open = *where;
@@ -254,6 +251,15 @@ static void run_removal(struct lv_job *job)
         lv_segment_close(open->segment);
         lv_free(open);
     }
+}
+
+/* One that stays behind is removed at the next start. */
+static void run_removal(struct lv_job *job)
+{
+    struct removal *removal = lv_container(job, struct removal, job);
+    struct lv_spiller *spiller = removal->spiller;
+
+    lv_spiller_close_segment(spiller, removal->segment);
     (void)remove_segment(spiller, removal->segment);
     lv_free(removal);
 }

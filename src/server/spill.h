@@ -55,5 +55,7 @@ extern const struct lv_cold_ops lv_spiller_ops;
 
 /* Once a turn: begins, goes on. */
 void lv_spiller_turn(struct lv_spiller *spiller);
+/* The helper's thread: the segment's file will be another one, or gone. */
+void lv_spiller_close_segment(struct lv_spiller *spiller, uint64_t number);
 /* Is the log so far ahead that nothing more should come in? */
 bool lv_spiller_is_behind(const struct lv_spiller *spiller);

@@ -141,8 +141,8 @@ int lv_segment_writer_init(struct lv_segment_writer *writer, struct lv_disk *dis
                                    .version = LV_FORMAT_VERSION,
                                    .shard = info->shard,
                                    .number = info->number,
-                                   .first_number = info->first_number > 0 ? info->first_number
-                                                                          : info->number,
+                                   .first_number =
+                                       info->first_number > 0 ? info->first_number : info->number,
                                    .covers = info->covers,
                                    .seed = info->seed};
     int rc, file;
