@@ -61,7 +61,7 @@ static void print_alarms(FILE *file, const json_t *alarms)
     fputs(json_array_size(alarms) == 0 ? "(none)\n\n" : "\n", file);
 }
 
-static void print_memory(FILE *file, const json_t *status, const char *unit)
+static void print_room(FILE *file, const json_t *status, const char *unit)
 {
     const json_t *total = json_object_get(json_object_get(status, "memory"), "total");
 
@@ -71,6 +71,10 @@ static void print_memory(FILE *file, const json_t *status, const char *unit)
     print_size(file, "Accounted for messages and connections", number_at(total, "allocated"), unit);
     print_size(file, "Memory high watermark, computed to",
                number_at(status, "vm_memory_high_watermark_limit"), unit);
+    fputc('\n', file);
+    print_title(file, "Free Disk Space");
+    print_size(file, "Low free disk space watermark", number_at(status, "disk_free_limit"), unit);
+    print_size(file, "Free disk space", number_at(status, "disk_free"), unit);
     fputc('\n', file);
 }
 
@@ -114,7 +118,7 @@ void lv_ctl_status_print(FILE *file, const json_t *status, const char *unit)
     print_title(file, "Data directory");
     fprintf(file, "Node data directory: %s\n\n", text_at(status, "data_directory"));
     print_alarms(file, json_object_get(status, "alarms"));
-    print_memory(file, status, unit);
+    print_room(file, status, unit);
     print_totals(file, status);
     print_listeners(file, json_object_get(status, "listeners"));
 }

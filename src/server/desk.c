@@ -84,12 +84,31 @@ static void put_text(struct lv_rows *rows, const char *name, const char *text)
     lv_rows_raw_text(rows, text);
 }
 
+/* By the reasons for them. */
+static void put_alarms(struct lv_rows *rows, unsigned alarms)
+{
+    static const char *const texts[] = {"", "\"memory\"", "\"disk\"", "\"memory\",\"disk\""};
+
+    assert(alarms < LV_COUNT(texts));
+    lv_rows_raw(rows, ",\"alarms\":[");
+    lv_rows_raw(rows, texts[alarms]);
+    lv_rows_raw(rows, "]");
+}
+
+/* On the main thread, which may wait for the file system. */
+static void put_disk(struct lv_rows *rows, const struct lv_space *space)
+{
+    uint64_t room = 0;
+
+    if (space->disk->ops->free_space(space->disk, &room) < 0)
+        room = 0;
+    put_number(rows, "disk_free", room);
+    put_number(rows, "disk_free_limit", space->limit);
+}
+
 static void put_memory(struct lv_rows *rows, struct lv_memory *memory)
 {
-    bool is_alarm = lv_memory_is_alarm(memory);
-
     assert(memory->high > 0);
-    lv_rows_raw(rows, is_alarm ? ",\"alarms\":[\"memory\"]" : ",\"alarms\":[]");
     lv_rows_raw(rows, ",\"memory\":{\"strategy\":\"allocated\",\"total\":{\"rss\":");
     put_plain(rows, lv_machine_resident());
     put_number(rows, "allocated", lv_memory_used(memory));
@@ -158,7 +177,9 @@ static void on_status(void *ctx, const struct lv_totals *totals, struct lv_rows 
     put_number(rows, "uptime", (*desk->config.now - desk->began) / LV_NS_PER_S);
     put_number(rows, "shards", shared->shard_count);
     put_text(rows, "data_directory", desk->config.directory);
+    put_alarms(rows, lv_alarms_now(&shared->alarms));
     put_memory(rows, &shared->memory);
+    put_disk(rows, &shared->space);
     put_files(rows);
     put_totals(rows, totals);
     put_listeners(rows, shared);

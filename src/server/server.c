@@ -351,6 +351,8 @@ static void print_start(const struct server *server)
            lv_size_text(shared->memory.high, memory));
     printf("data in %s: durable queues and their persistent messages outlive a restart\n",
            server->dir.path);
+    if (shared->settings->durability == LV_DURABILITY_OS)
+        printf("durability = os: if the machine fails, the last of what was confirmed is lost\n");
     print_login(shared);
     if (shared->listener_count > 0)
         print_next(&shared->listeners[0].address);

@@ -1,12 +1,14 @@
 """A disk without room: nothing that was confirmed is lost, and it ends by itself."""
 
 import contextlib
+import json
 import os
 import resource
 import socket
 import subprocess
 import tempfile
 
+import broker
 import client
 import harness
 import scene
@@ -176,6 +178,13 @@ def memory_and_disk_at_once_are_both_named():
     )  # fmt: skip
     eventually(lambda: "event=memory.alarm " in one.log(), "an alarm for the least connection")
     assert alarmed(one).reason == "low on memory & disk"
+    status, out, said = broker.run(
+        "ctl", "--data-dir", os.path.join(directory, "data"), "status", "--formatter", "json"
+    )
+    assert status == 0, said
+    status = json.loads(out)
+    assert status["alarms"] == ["memory", "disk"], out
+    assert status["disk_free"] < status["disk_free_limit"] == 10**9, out
 
 
 def few_files():

@@ -187,6 +187,7 @@ def what_was_committed_is_there_and_nothing_else(store):
 def a_confirm_of_the_operating_systems_survives_kill():
     for shards in (1, 3):
         store = Store(shards, "kill", "--set", "durability=os")
+        assert any("durability = os" in line for line in store.broker.lines), store.broker.lines
         chan = confirming()
         durable_queue(chan, "q")
         for body in numbers(1, 1000):
