@@ -182,6 +182,16 @@ static bool hold(struct lv_broker *broker, struct lv_queue *queue, const struct 
     return taken && rc == 0;
 }
 
+/* Until something is here that the command needs. Its channel may close meanwhile. */
+static void wait_in(struct lv_list *list, struct lv_op *op)
+{
+    lv_list_push_back(list, &op->link);
+    if (op->command.subscriber == NULL)
+        return;
+    assert(op->command.subscriber->waiting == NULL); /* a channel gives one command at a time */
+    op->command.subscriber->waiting = op;
+}
+
 /* Takes the message for the getter, so that the answer can carry it. */
 static void run_get(struct lv_broker *broker, struct lv_queue *queue, struct lv_op *op)
 {
@@ -191,7 +201,7 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, struct lv_
     assert(queue->entry->queue == queue);
     if (!lv_queue_peek(queue, &seq, &ref)) {
         if (lv_cold_want(queue))
-            lv_list_push_back(&queue->cold->getters, &op->link); /* until its front is here */
+            wait_in(&queue->cold->getters, op); /* until its front is here */
         else
             answer(broker, op, (struct lv_op_answer){.found = false}, "");
         return;
@@ -253,10 +263,14 @@ void lv_command_run(struct lv_broker *broker, struct lv_op *op)
     struct lv_queue *queue = entry == NULL || entry->queue->deleting ? NULL : entry->queue;
 
     assert(op->command.pending != NULL);
+    if (op->command.subscriber != NULL && op->command.subscriber->waiting == op)
+        op->command.subscriber->waiting = NULL;
     if (op->kind == LV_OP_CANCEL)
         run_cancel(broker, op);
+    else if (LV_UNLIKELY(op->command.is_dropped))
+        answer_counts(broker, op, 0, 0); /* to nobody but the channel's end */
     else if (LV_UNLIKELY(entry == NULL && lv_op_is_early(broker, op)))
-        lv_list_push_back(&broker->early, &op->link); /* its declare is on its way here */
+        wait_in(&broker->early, op); /* its declare is on its way here */
     else if (queue == NULL && op->kind == LV_OP_DELETE)
         answer_counts(broker, op, 0, 0); /* deleting what is gone succeeds */
     else if (queue == NULL)

@@ -80,6 +80,7 @@ struct lv_op_command {
     uint8_t name_size, vhost_size;
     bool no_ack, exclusive, if_unused, if_empty;
     bool is_hurried;  /*       QUERY: who asks is told before it is on disk */
+    bool is_dropped;  /*       its channel has closed while it waited: is to do nothing */
     int32_t priority; /*       CONSUME */
 };
 

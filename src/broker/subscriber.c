@@ -379,6 +379,11 @@ void lv_subscriber_bounce(struct lv_subscriber *subscriber, uint64_t tag)
 /* The end of a channel: its deliveries go back to where they came from. */
 void lv_subscriber_fini(struct lv_subscriber *subscriber)
 {
+    if (LV_UNLIKELY(subscriber->waiting != NULL)) {
+        subscriber->waiting->command.is_dropped = true;
+        subscriber->waiting->command.subscriber = NULL;
+        subscriber->waiting = NULL;
+    }
     LV_LIST_EACH(&subscriber->consumers, link)
     {
         struct lv_consumer *consumer = lv_container(link, struct lv_consumer, link);

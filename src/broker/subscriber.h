@@ -75,6 +75,7 @@ struct lv_subscriber {
     uint32_t front;         /*       shard of the channel */
     uint32_t window;        /*       remote: deliveries that may still leave */
     int64_t window_size;    /*       remote: their bytes */
+    struct lv_op *waiting;  /* view  the channel's command, while it waits on this shard */
     bool remote;
     bool held;                  /*       remote: its channel has no room under a global limit */
     struct lv_link remote_link; /* view  remote: in lv_broker.remotes */
