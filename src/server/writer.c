@@ -11,13 +11,23 @@
 
 /* ---- files that wait to be used ---- */
 
+/* The spare file's name is the helper's, so that no two make one at once. */
 static void run_spare(struct lv_job *job)
 {
     struct lv_writer *writer = lv_container(job, struct lv_writer, spare_job);
-    int rc = lv_logfiles_make_spare(writer->files.disk, writer->files.shard);
+    bool is_wanted;
+    int rc = 0;
 
     pthread_mutex_lock(&writer->mutex);
+    writer->is_spare_asked = false;
+    is_wanted = writer->spare == LV_SPARE_WANTED; /* an old file may have become it meanwhile */
+    pthread_mutex_unlock(&writer->mutex);
+    if (!is_wanted)
+        return;
+    rc = lv_logfiles_make_spare(writer->files.disk, writer->files.shard);
+    pthread_mutex_lock(&writer->mutex);
     writer->spare = rc == 0 ? LV_SPARE_READY : LV_SPARE_NONE;
+    writer->spare_error = rc;
     pthread_cond_signal(&writer->cond);
     pthread_mutex_unlock(&writer->mutex);
 }
@@ -28,15 +38,15 @@ struct recycling {
     uint64_t from, to;        /* numbers */
 };
 
-/* Only if no spare file is there or being made, which is the helper's business like this is. */
+/* Only if there is none yet. */
 static bool become_spare(struct lv_writer *writer, uint64_t number)
 {
-    bool is_wanted;
+    bool is_missing;
 
     pthread_mutex_lock(&writer->mutex);
-    is_wanted = writer->spare == LV_SPARE_NONE;
+    is_missing = writer->spare != LV_SPARE_READY;
     pthread_mutex_unlock(&writer->mutex);
-    if (!is_wanted || !lv_logfiles_become_spare(writer->files.disk, writer->files.shard, number))
+    if (!is_missing || !lv_logfiles_become_spare(writer->files.disk, writer->files.shard, number))
         return false;
     pthread_mutex_lock(&writer->mutex);
     writer->spare = LV_SPARE_READY;
@@ -71,29 +81,37 @@ void lv_writer_recycle(struct lv_writer *writer, uint64_t number)
     lv_helper_run(writer->helper, &recycling->job);
 }
 
+/* Unless there is one. */
 static void want_spare(struct lv_writer *writer)
 {
+    bool is_to_ask = false;
+
     pthread_mutex_lock(&writer->mutex);
-    bool wanted = writer->spare == LV_SPARE_NONE;
-    if (wanted)
+    if (writer->spare == LV_SPARE_NONE) {
         writer->spare = LV_SPARE_WANTED;
+        is_to_ask = !writer->is_spare_asked;
+        writer->is_spare_asked = true;
+    }
     pthread_mutex_unlock(&writer->mutex);
-    if (wanted)
+    if (is_to_ask)
         lv_helper_run(writer->helper, &writer->spare_job);
 }
 
-/* The spare file is being made: waits for that. False: there is none. */
-static bool take_spare(struct lv_writer *writer)
+/* Waits for it. Less than zero: why there is none. */
+static int take_spare(struct lv_writer *writer)
 {
-    bool is_ready;
+    int rc = 0;
 
+    want_spare(writer);
     pthread_mutex_lock(&writer->mutex);
     while (writer->spare == LV_SPARE_WANTED)
         pthread_cond_wait(&writer->cond, &writer->mutex);
-    is_ready = writer->spare == LV_SPARE_READY;
+    if (writer->spare == LV_SPARE_NONE)
+        rc = writer->spare_error;
     writer->spare = LV_SPARE_NONE;
     pthread_mutex_unlock(&writer->mutex);
-    return is_ready;
+    assert(rc <= 0);
+    return rc;
 }
 
 /* ---- the thread ---- */
@@ -119,8 +137,10 @@ static bool wait_for_room(struct lv_writer *writer)
 static int write_one(struct lv_writer *writer, const struct lv_log_write *write)
 {
     if (lv_logfiles_is_turn(&writer->files, write)) {
-        bool has_spare = write->file_size == LV_LOG_FILE_SIZE && take_spare(writer);
-        int rc = lv_logfiles_turn(&writer->files, write, has_spare);
+        bool is_usual = write->file_size == LV_LOG_FILE_SIZE;
+        int rc = is_usual ? take_spare(writer) : 0;
+        if (rc == 0)
+            rc = lv_logfiles_turn(&writer->files, write, is_usual);
         if (rc < 0)
             return rc;
         want_spare(writer);

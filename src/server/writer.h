@@ -33,7 +33,9 @@ struct lv_writer {
     uint32_t count, capacity;     /*       mutex */
     enum lv_spare spare;          /*       mutex */
     bool is_ending;               /*       mutex */
-    struct lv_job spare_job;      /*       the helper's while `spare` is wanted */
+    int spare_error;              /*       mutex: why the last could not be made */
+    bool is_spare_asked;          /*       mutex: the job is on its way */
+    struct lv_job spare_job;      /*       the helper's while it is */
     uint64_t oldest;              /* the shard's: number of the first file there is */
 
     struct lv_log_write *batch; /* own   the writer's */

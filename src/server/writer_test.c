@@ -239,6 +239,26 @@ static void a_full_disk_is_waited_for_and_loses_nothing(void **state)
     }
 }
 
+/* As often as both may want to make the next file ready at once. */
+static void an_old_file_is_room_enough(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    begin(&scene);
+    lv_image_disk_limit(scene.image, 40u << 20); /* two files, and half a one */
+    start(&scene, true);
+    for (uint64_t number = 2; number < 20; number++) {
+        while (lv_log_end(scene.log) <= number * LV_LOG_FILE_SIZE + LV_LOG_HEAD_SIZE)
+            (void)add(&scene, 900000);
+        await_synced(&scene, number * LV_LOG_FILE_SIZE + LV_LOG_HEAD_SIZE);
+        lv_writer_recycle(&scene.writer, number); /* the file before is no longer needed */
+    }
+    lv_image_disk_limit(scene.image, 1u << 30);
+    await_synced(&scene, lv_log_end(scene.log));
+    end(&scene);
+}
+
 static void a_writer_that_waits_for_room_can_be_stopped(void **state)
 {
     struct scene scene;
@@ -312,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_record_larger_than_a_file_has_one_of_its_own),
         cmocka_unit_test(without_syncing_only_a_new_file_is_synced),
         cmocka_unit_test(a_full_disk_is_waited_for_and_loses_nothing),
+        cmocka_unit_test(an_old_file_is_room_enough),
         cmocka_unit_test(a_writer_that_waits_for_room_can_be_stopped),
         cmocka_unit_test(any_other_error_is_the_end),
         cmocka_unit_test(a_failed_sync_is_never_tried_again),
