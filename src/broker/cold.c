@@ -68,6 +68,8 @@ static void add_to_run(struct lv_queue *queue, struct lv_segment_use *segment, u
         run->last = seq;
     run->live_count++;
     segment->live_count++;
+    if (queue->kept != NULL)
+        queue->kept->last_segment = segment->number;
 }
 
 /* The first run that has numbers at or above `seq`; count when none has. */
@@ -197,6 +199,7 @@ static void load(struct lv_queue *queue, uint64_t seq, bool one)
     cold->is_loading = true;
     cold->is_front = one;
     cold->asked = seq;
+    cold->asked_last = cold->runs[at].last;
     if (broker->config.cold->load(broker->config.log_ctx, queue->entry->id,
                                   cold->runs[at].segment->number, seq, one) < 0)
         lv_broker_exhausted();
@@ -218,7 +221,7 @@ void lv_cold_read_ahead(struct lv_queue *queue)
 {
     const struct lv_cold *cold = queue->cold;
 
-    if (cold != NULL && !cold->is_loading && cold->waiting_count > 0 &&
+    if (cold != NULL && !cold->is_loading && cold->waiting_count > 0 && queue->consumer_count > 0 &&
         queue->returned_count < AHEAD_BELOW)
         load(queue, cold->next, false);
 }
@@ -253,31 +256,47 @@ static void note_fresh(struct lv_queue *queue, uint64_t seq)
     kept->fresh_end = seq + 1;
 }
 
-static void take_entry(struct lv_queue *queue, const struct lv_segment_entry *entry, bool is_ours)
+/* Messages of the run that its segment can't give: whoever reads it has said so. They wait no
+ * longer. */
+static void lose(struct lv_queue *queue, struct lv_run *run, uint64_t count)
+{
+    assert(queue->cold->waiting_count >= count);
+    queue->cold->waiting_count -= count;
+    queue->broker->stats.ready -= count;
+    let_go(queue->broker, run, count);
+}
+
+/* The run has been read up to `next`: what wasn't shown of it is not there. */
+static void pass(struct lv_queue *queue, struct lv_run *run, uint64_t next)
+{
+    struct lv_cold *cold = queue->cold;
+    uint64_t from = cold->next > run->first ? cold->next : run->first;
+
+    if (from >= next)
+        return;
+    cold->next = next;
+    if (queue->kept != NULL)
+        lose(queue, run, lv_kept_lose(queue, from, next - 1));
+}
+
+static void take_entry(struct lv_queue *queue, struct lv_run *run,
+                       const struct lv_segment_entry *entry, bool is_ours)
 {
     struct lv_cold *cold = queue->cold;
     bool is_persistent = (entry->flags & LV_SEGMENT_TRANSIENT) == 0;
 
-    if (queue->returned_count > 0 && queue->returned[0].seq == entry->seq) {
-        struct lv_ref *ref = &queue->returned[0].ref;
-        uint32_t redelivered = ref->flags & LV_REF_REDELIVERED;
-        if (lv_broker_is_warm(queue->broker, *ref))
-            return;
-        *ref = copy(queue, entry);
-        ref->flags |= redelivered;
-        return;
-    }
     if (cold->waiting_count == 0 || entry->seq < cold->next)
         return; /* one that was delivered and waits for its answer */
     if (is_persistent ? lv_seqs_has(&queue->kept->gone, entry->seq) : !is_ours)
         return; /* settled, or spilled by a broker that is no more */
+    pass(queue, run, entry->seq);
     cold->waiting_count--;
     cold->next = entry->seq + 1;
     note_fresh(queue, entry->seq);
     queue->broker->stats.ready--; /* counted again as it comes back */
     lv_queue_return(queue, entry->seq, copy(queue, entry));
     if (!is_persistent) /* there is no restart that could bring it back */
-        let_go(queue->broker, &cold->runs[find_run(cold, entry->seq)], 1);
+        let_go(queue->broker, run, 1);
 }
 
 /* What was delivered of the first run stays; all behind it waited. */
@@ -291,54 +310,47 @@ static uint64_t waiting_in(const struct lv_cold *cold, uint32_t at)
     return cold->waiting_count - behind;
 }
 
-/* Messages of the run that its segment can't give: whoever reads it has said so. */
-static void lose(struct lv_queue *queue, struct lv_run *run, uint64_t count)
-{
-    queue->broker->stats.ready -= count;
-    if (queue->kept != NULL)
-        queue->kept->live_count -=
-            count < queue->kept->live_count ? count : queue->kept->live_count;
-    let_go(queue->broker, run, count);
-}
-
-/* The run has been read up to `next`: what was not among the messages shown is not there. */
-static void skip(struct lv_queue *queue, uint64_t segment, uint64_t next)
+/* The front of what waits has been read up to `next`. */
+static void take_run(struct lv_queue *queue, uint64_t segment,
+                     const struct lv_segment_entry *entries, uint64_t count, uint64_t next)
 {
     struct lv_cold *cold = queue->cold;
+    uint32_t at = find_run(cold, cold->next);
+    struct lv_run *run = &cold->runs[at];
 
-    for (uint32_t i = 0; cold->waiting_count > 0 && i < cold->count; i++) {
-        struct lv_run *run = &cold->runs[i];
-        uint64_t left;
+    if (cold->waiting_count == 0)
+        return; /* purged meanwhile */
+    assert(at < cold->count);
+    if (cold->asked < run->first || cold->asked > run->last)
+        return; /* and something else has come since */
+    for (uint64_t i = 0; i < count && entries[i].seq <= cold->asked_last; i++)
+        take_entry(queue, run, &entries[i], segment >= queue->broker->config.first_segment);
+    pass(queue, run, next <= cold->asked_last ? next : cold->asked_last + 1);
+    if (cold->next > run->last) /* of transient ones only their number is known */
+        lose(queue, run, waiting_in(cold, at));
+}
 
-        if (run->segment->number != segment || cold->next > run->last + 1 ||
-            (cold->next < run->first && i > 0 && cold->next <= run[-1].last))
-            continue;
-        if (next != UINT64_MAX) {
-            if (cold->next < next)
-                cold->next = next;
-            return;
-        }
-        cold->next = run->last + 1;
-        left = waiting_in(cold, i);
-        cold->waiting_count -= left;
-        lose(queue, run, left);
+/* The front of what came back is there again, or lost. */
+static void take_one(struct lv_queue *queue, const struct lv_segment_entry *entries, uint64_t count)
+{
+    struct lv_returned *first = queue->returned;
+    uint64_t seq = queue->cold->asked;
+    uint32_t at = find_run(queue->cold, seq);
+
+    if (queue->returned_count == 0 || first->seq != seq ||
+        lv_broker_is_warm(queue->broker, first->ref))
+        return; /* purged, or something older has come back meanwhile */
+    if (count > 0 && entries->seq == seq) {
+        uint32_t redelivered = first->ref.flags & LV_REF_REDELIVERED;
+        first->ref = copy(queue, entries);
+        first->ref.flags |= redelivered;
         return;
     }
-}
-
-/* The front that was asked for has not come: it is lost. */
-static void drop_front(struct lv_queue *queue, uint64_t seq)
-{
-    struct lv_cold *cold = queue->cold;
-    uint32_t at = find_run(cold, seq);
-
-    if (queue->returned_count == 0 || queue->returned[0].seq != seq ||
-        lv_broker_is_warm(queue->broker, queue->returned[0].ref))
-        return;
     lv_queue_drop_first(queue);
-    queue->broker->stats.ready++; /* lose() counts it */
-    if (at < cold->count && cold->runs[at].first <= seq)
-        lose(queue, &cold->runs[at], 1);
+    if (queue->kept != NULL)
+        (void)lv_kept_lose(queue, seq, seq);
+    if (at < queue->cold->count && queue->cold->runs[at].first <= seq)
+        let_go(queue->broker, &queue->cold->runs[at], 1);
 }
 
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
@@ -352,12 +364,10 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
     if (cold == NULL)
         return; /* deleted or purged meanwhile */
     cold->is_loading = false;
-    for (uint64_t i = 0; i < count; i++)
-        take_entry(queue, &entries[i], segment >= broker->config.first_segment);
     if (cold->is_front)
-        drop_front(queue, cold->asked);
+        take_one(queue, entries, count);
     else
-        skip(queue, segment, next);
+        take_run(queue, segment, entries, count, next);
     while ((link = lv_list_pop_front(&cold->getters)) != NULL)
         lv_list_push_back(&broker->local, link);
     lv_queue_touch(queue);
@@ -475,6 +485,7 @@ static void move_front(struct spilling *spilling, struct lv_queue *queue)
     struct lv_cold *cold = queue->cold;
     uint64_t last = cold->runs[cold->count - 1].last, seq;
 
+    lv_kept_say_transient(queue, last);
     while (queue->ready.count > 0) {
         struct lv_ref ref = lv_refs_first(&queue->ready, &seq);
         if (seq > last)
@@ -511,12 +522,12 @@ static int begin_segment(struct spilling *spilling, uint64_t capacity)
 /* Of every queue that has something to lose, before its last records go. */
 static int log_states(struct lv_broker *broker, uint64_t end)
 {
+    uint64_t oldest = lv_broker_oldest_segment(broker);
     struct lv_queue_entry *entry;
     uint32_t cursor = 0;
 
     while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL) {
-        const struct lv_kept *kept = entry->queue->kept;
-        if (kept != NULL && kept->live_count > 0 && kept->first_record < end &&
+        if (lv_kept_is_needed(entry->queue, oldest) && entry->queue->kept->first_record < end &&
             lv_kept_state(entry->queue) < 0)
             return -LV_E_NOMEM;
     }
@@ -542,12 +553,21 @@ int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
     lv_log_each(broker->config.log, end, true, spill_record, &spilling);
     while ((link = lv_list_pop_front(&spilling.touched)) != NULL)
         move_front(&spilling, lv_container(link, struct lv_queue, spill_link));
+    ret_spill->log_end = lv_log_end(broker->config.log);
     if (ret_spill->count == 0) { /* what was held are messages of queues that are gone */
         lv_link_remove(&spilling.segment->link);
         lv_free(spilling.segment);
         ret_spill->segment = NULL;
     }
     return 0;
+}
+
+/* Persistent messages older than all that wait will be spilled later: were newer ones in a segment
+ * by then, runs would not be in the order of their segments. */
+static bool has_older(const struct lv_queue *queue)
+{
+    return queue->kept != NULL && queue->kept->live_count > 0 &&
+           (queue->unacked_count > 0 || queue->returned_count > 0);
 }
 
 /* Only transient messages at the front count: what is in the log takes no memory of its own. */
@@ -561,7 +581,7 @@ static struct lv_queue *longest(const struct lv_broker *broker)
     while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL) {
         struct lv_queue *queue = entry->queue;
         if (queue->ready.count > most &&
-            (lv_refs_first(&queue->ready, &seq).flags & LV_REF_LOGGED) == 0) {
+            (lv_refs_first(&queue->ready, &seq).flags & LV_REF_LOGGED) == 0 && !has_older(queue)) {
             found = queue;
             most = queue->ready.count;
         }
@@ -646,21 +666,6 @@ static struct lv_segment_use *segment_use(struct lv_broker *broker, uint64_t num
     return segment;
 }
 
-/* All in the run that isn't gone is there: what never was counts as gone. */
-static uint64_t count_live(const struct lv_seqs *gone, uint64_t first, uint64_t last)
-{
-    uint64_t from = first < gone->low ? gone->low : first, to, live;
-
-    if (from > last)
-        return 0;
-    live = last - from + 1;
-    while (lv_seqs_next(gone, from, &from, &to) && from <= last) {
-        live -= (to > last ? last : to) - from + 1;
-        from = to + 1;
-    }
-    return live;
-}
-
 int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
                           const struct lv_segment_run *run)
 {
@@ -676,7 +681,9 @@ int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
         return -LV_E_NOMEM;
     if (lv_kept_follow(queue, run->first_seq, run->last_seq) < 0)
         return -LV_E_NOMEM;
-    live = count_live(&queue->kept->gone, run->first_seq, run->last_seq);
+    queue->kept->last_segment = number;
+    live = run->last_seq - run->first_seq + 1 -
+           lv_seqs_count(&queue->kept->gone, run->first_seq, run->last_seq);
     if (run->last_seq >= queue->next_seq)
         queue->next_seq = run->last_seq + 1;
     if (live == 0)

@@ -54,7 +54,8 @@ struct lv_cold {
     uint64_t waiting_count; /*       messages from there on, all in runs */
     bool is_loading;
     bool is_front;          /*       loading: one message, the front of `returned`, */
-    uint64_t asked;         /*       with this number */
+    uint64_t asked;         /*       with this number; else those from here on, */
+    uint64_t asked_last;    /*       to the end of the run */
     struct lv_list getters; /* own   GET operations that wait for the front */
 };
 

@@ -232,7 +232,7 @@ void lv_kept_skip(struct lv_kept *kept, uint64_t seq)
         kept->unsaid = seq;
 }
 
-void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
+uint64_t lv_kept_lose(struct lv_queue *queue, uint64_t from, uint64_t to)
 {
     struct lv_kept *kept = queue->kept;
     uint64_t added;
@@ -241,7 +241,12 @@ void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
         lv_broker_exhausted();
     assert(kept->live_count >= added);
     kept->live_count -= added;
-    if (added > 0)
+    return added;
+}
+
+void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
+{
+    if (lv_kept_lose(queue, from, to) > 0)
         log_settle(queue, from, to);
 }
 

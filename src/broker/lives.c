@@ -174,11 +174,13 @@ static int compare(const void *left, const void *right)
     return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
-static void write_segment(struct lv_lives *lives)
+void lv_lives_write_segment(struct lv_lives *lives)
 {
     const struct lv_spill *spill = &lives->spill;
     struct lv_lives_segment *segment = &lives->segments[lives->next_segment++];
 
+    assert_true(lives->is_spilling);
+    assert_true(spill->count > 0);
     assert_true(lives->next_segment < LV_LIVES_SEGMENTS);
     *segment = (struct lv_lives_segment){.count = spill->count, .covers = spill->end};
     segment->entries = malloc(spill->count * sizeof *segment->entries);
@@ -203,7 +205,7 @@ void lv_lives_spill_end(struct lv_lives *lives)
 
     assert_true(lives->is_spilling);
     if (lives->spill.count > 0)
-        write_segment(lives);
+        lv_lives_write_segment(lives);
     lv_lives_sync(lives);
     assert_true(lives->synced >= lives->spill.log_end);
     lv_broker_spilled(lives->broker, &lives->spill);
@@ -345,7 +347,11 @@ static void restore(struct lv_lives *lives, bool is_clean)
         restore_runs(lives, number);
         if (segment->covers > walk.covers)
             walk.covers = segment->covers;
-        if (segment->entries != NULL && !lv_broker_uses_segment(lives->broker, number))
+        if (segment->entries == NULL)
+            continue;
+        if (lv_broker_uses_segment(lives->broker, number))
+            lv_broker_restored_segment(lives->broker, number, segment->count, 100 * segment->count);
+        else
             free_segment(segment);
     }
     lv_log_each(lives->log, UINT64_MAX, false, restore_message, &walk);
@@ -391,7 +397,8 @@ void lv_lives_restart(struct lv_lives *lives, bool is_clean)
 
 void lv_lives_begin(struct lv_lives *lives)
 {
-    *lives = (struct lv_lives){.next_segment = 1, .load_size = 4, .next_number = 1};
+    *lives =
+        (struct lv_lives){.next_segment = 1, .load_size = 4, .next_number = 1, .damaged_from = 1};
     start(lives);
     lv_sim_client_open(&lives->a, &lives->sim, 0);
     lv_sim_declare(&lives->a, "q", "d");

@@ -58,9 +58,11 @@ void lv_lives_sync(struct lv_lives *lives);
 /* What comes next goes to another file of the log. */
 void lv_lives_turn_file(struct lv_lives *lives);
 /* What lives in all files but the newest goes to a segment, which is not durable yet; then it is,
- * and the files go. */
+ * and the files go. `spill` may also be begun otherwise. */
 void lv_lives_spill_begin(struct lv_lives *lives);
 void lv_lives_spill_end(struct lv_lives *lives);
+/* Between these: the segment is durable, and the broker has not heard of it. */
+void lv_lives_write_segment(struct lv_lives *lives);
 /* Both, with a file of its own for what comes next. */
 void lv_lives_spill(struct lv_lives *lives);
 /* Answers the oldest question about a segment. False: none is open. */
