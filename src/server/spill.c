@@ -185,15 +185,54 @@ static bool is_early(const struct load *load)
            (spiller->state == LV_SPILL_WRITING || spiller->state == LV_SPILL_FAILED);
 }
 
+/* The first entry of the queue with a number that is not below this. */
+static uint64_t find_entry(const struct lv_spill *spill, uint64_t queue_id, uint64_t seq)
+{
+    uint64_t low = 0, high = spill->count;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct lv_segment_entry *entry = &spill->entries[middle];
+        if (entry->queue_id < queue_id || (entry->queue_id == queue_id && entry->seq < seq))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Consumers go on while the disk is full: what could not be written is in memory still, sorted by
+ * the attempt. */
+static void load_from_memory(struct load *load)
+{
+    const struct lv_spill *spill = &load->spiller->spill;
+    size_t max_size = load->one ? 1 : LV_LOAD_SIZE;
+    uint64_t at = find_entry(spill, load->queue_id, load->from_seq);
+
+    assert(load->count == 0);
+    load->error = 0;
+    load->next = UINT64_MAX;
+    for (; at < spill->count && spill->entries[at].queue_id == load->queue_id; at++)
+        if (load->size >= max_size || collect(load, &spill->entries[at]) < 0) {
+            load->next = spill->entries[at].seq;
+            break;
+        }
+    point(load);
+}
+
 /* What can't be read is said and left out: the rest goes on. */
 static void load_done(struct lv_job *job)
 {
     struct load *load = lv_container(job, struct load, job);
+    struct lv_spiller *spiller = load->spiller;
 
     if (LV_UNLIKELY(is_early(load))) {
-        load->job.letter.next = load->spiller->waiting;
-        load->spiller->waiting = &load->job.letter;
-        return;
+        if (spiller->state == LV_SPILL_WRITING) { /* the helper has the entries */
+            load->job.letter.next = spiller->waiting;
+            spiller->waiting = &load->job.letter;
+            return;
+        }
+        load_from_memory(load);
     }
     if (load->error < 0 || load->damaged_count > 0)
         lv_event(LV_ERROR, "store.damaged", LV_U("messages", load->damaged_count),
@@ -332,6 +371,7 @@ static void spill_done(struct lv_job *job)
         load_waiting(spiller);
     } else if (spiller->error == -LV_E_FULL || spiller->error == -LV_E_NOMEM) {
         spiller->state = LV_SPILL_FAILED; /* the messages are in the log still */
+        load_waiting(spiller);
         lv_deadline_set(&shard->deadlines, &spiller->again, shard->now + AGAIN_NS);
     } else {
         lv_durable_fail(spiller->durable, spiller->error, spiller->diag.text);
