@@ -1,5 +1,6 @@
 /* `leveret bench`: reads the options and runs one of the modes. See cli/bench.h. */
 #include "cli/bench.h"
+#include "cli/bench_disk.h"
 #include "cli/bench_process.h"
 #include "cli/command.h"
 #include "cli/options.h"
@@ -69,7 +70,7 @@ static const char *find_conflict(const struct choice *choice)
     const struct lv_bench_options *options = &choice->options;
 
     assert(options->shape.queues > 0);
-    if (options->shape.consumers > 0 && options->shape.consumers < options->shape.queues &&
+    if (!choice->publish_only && options->shape.consumers < options->shape.queues &&
         options->shape.exchange != LV_BENCH_DEFAULT)
         return "with fewer --consumers than --queues some queues would only grow";
     if (options->ack_single && options->ack_every == 0)
@@ -84,6 +85,14 @@ static const char *find_conflict(const struct choice *choice)
         return "--idle and --churn are two different runs";
     if (options->cycle != LV_BENCH_CYCLE_CONNECTION && options->clients == 0)
         return "--cycle needs --churn";
+    if (options->drain && (choice->publish_only || options->idle > 0 || options->clients > 0))
+        return "--drain is a run of its own";
+    if (options->drain && options->shape.consumers < options->shape.queues)
+        return "--drain needs a consumer for every queue";
+    if (options->hold > 0 && (!options->ack_single || options->prefetch > 0))
+        return "--hold needs --ack-single, and no --prefetch that held messages would use up";
+    if (options->queue_type != NULL && strlen(options->queue_type) > 40)
+        return "--queue-type has at most 40 characters";
     return NULL;
 }
 
@@ -97,11 +106,14 @@ static const char details[] =
     "  leveret bench --size 1024 --duration 5\n"
     "  leveret bench --confirm 1000 --ack-every 100 --prefetch 1000 --persistent --durable\n"
     "  leveret bench --exchange fanout --queues 10 --consumers 10 --pid $(pidof leveret)\n"
+    "  leveret bench --publish-only --keep -n 100000 leaves a backlog, which may wait\n"
+    "  leveret bench --drain --ack-every 100         takes it, and checks it too\n"
     "  leveret bench --rate 10000 --size 1024        latency at a steady rate\n"
     "  leveret bench --churn 2                       connect, publish, close\n"
     "  leveret bench --churn 2 --cycle binding       bind, publish, unbind\n"
     "  leveret bench --idle 1000 --pid PID           memory of idle connections\n"
-    "  leveret bench relay --listen 127.0.0.1:5673   the thinnest relay, to compare with\n";
+    "  leveret bench relay --listen 127.0.0.1:5673   the thinnest relay, to compare with\n"
+    "  leveret bench fsync --dir DIR                 what a sync costs there\n";
 
 /* The options are complete: check them against each other and go. */
 static int run(struct choice *choice, const struct lv_usage *usage)
@@ -163,9 +175,13 @@ int lv_run_bench(int argc, char **argv)
         LV_NUMBER_OPTION("ack-every", 0, "N", &o->ack_every, 1, 65535,
                          "ack every N messages [the broker waits for no acks]"),
         LV_FLAG_OPTION("ack-single", 0, &o->ack_single, "ack each of them by itself"),
+        LV_NUMBER_OPTION("hold", 0, "N", &o->hold, 2, UINT32_MAX,
+                         "but never every N-th, which stays unacked"),
         LV_DECIMAL_OPTION("rate", 'r', "N", &o->rate, "messages per second of each producer"),
         LV_FLAG_OPTION("persistent", 0, &o->persistent, "persistent messages"),
         LV_FLAG_OPTION("durable", 0, &o->durable, "durable queues"),
+        LV_TEXT_OPTION("queue-type", 0, "TYPE", &o->queue_type,
+                       "declare queues with this x-queue-type [without]"),
         LV_FLAG_OPTION("mandatory", 0, &o->mandatory, "count unroutable messages"),
         LV_NUMBER_OPTION("messages", 'n', "N", &o->messages, 1, (uint64_t)1 << 40,
                          "send N messages and wait for them, instead of --duration"),
@@ -175,6 +191,7 @@ int lv_run_bench(int argc, char **argv)
                           "give up when nothing has moved for S seconds [30]"),
         LV_DECIMAL_OPTION("limit", 0, "S", &o->limit,
                           "end after S seconds in any case [duration + 600; --messages: none]"),
+        LV_FLAG_OPTION("drain", 0, &o->drain, "no producers: consume what --keep left"),
         LV_NUMBER_OPTION("churn", 0, "N", &o->clients, 1, 64,
                          "N clients that make something, publish one message and end it"),
         LV_CALL_OPTION("cycle", 0, "KIND", choose_cycle, &choice,
@@ -197,6 +214,8 @@ int lv_run_bench(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "relay") == 0)
         return lv_bench_relay(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "fsync") == 0)
+        return lv_bench_fsync(argc - 1, argv + 1);
     if (!lv_options_parse(&usage, &argc, argv, &exit_code))
         return exit_code;
     if (strlen(choice.options.prefix) > 40)

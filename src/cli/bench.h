@@ -35,6 +35,7 @@ struct lv_bench_options {
     uint64_t prefetch;  /* 0: no limit */
     uint64_t ack_every; /* 0: no acks, the broker forgets what it sends */
     uint64_t idle;      /* connections with a consumer that only wait; 0: another mode */
+    uint64_t hold;      /* every so many-th message stays unacked; 0: none does */
     uint64_t clients;   /* threads that connect, publish and close; 0: another mode */
     enum lv_bench_cycle cycle;
     double rate;                              /* messages/s of each producer; 0: as many as go */
@@ -43,9 +44,11 @@ struct lv_bench_options {
     bool persistent;
     bool durable;
     bool mandatory;
-    bool keep; /* the queues stay */
+    bool keep;  /* the queues stay */
+    bool drain; /* no producers: consume what an earlier run left */
     bool json;
     bool quiet;
+    const char *queue_type;      /* x-queue-type; NULL: none is asked for */
     const char *prefix;          /* of the names of queues and of the exchange */
     int pids[LV_BENCH_PIDS_MAX]; /* the broker's processes */
     size_t pid_count;
@@ -99,6 +102,10 @@ int lv_bench_connect(const struct lv_bench_options *options, const char *what,
 
 /* Declares (or deletes) the queues, exchange and bindings of the plan. */
 int lv_bench_declare(const struct lv_bench *bench, struct lv_driver *client, struct lv_diag *diag)
+    LV_MUST_CHECK;
+/* Messages that wait in all queues of the plan, and the queues' consumers. */
+int lv_bench_count_ready(const struct lv_bench *bench, struct lv_driver *client,
+                         uint64_t *ret_messages, uint64_t *ret_consumers, struct lv_diag *diag)
     LV_MUST_CHECK;
 /* Leaves everything there if the options say so. */
 int lv_bench_delete(const struct lv_bench *bench, struct lv_driver *client, struct lv_diag *diag)

@@ -164,6 +164,13 @@ static bool put_ack(struct lv_bench_consumer *consumer, uint64_t tag, bool multi
     return true;
 }
 
+/* Some messages may be left as they are, to grow old among others. */
+static bool is_held(const struct lv_bench_options *options, uint64_t tag)
+{
+    assert(tag > 0);
+    return options->hold > 0 && tag % options->hold == 0;
+}
+
 /* Acks what has come whole, when it is enough or `all` is wanted. */
 static void acknowledge(struct lv_bench_consumer *consumer, bool all)
 {
@@ -177,7 +184,8 @@ static void acknowledge(struct lv_bench_consumer *consumer, bool all)
         if (!options->ack_single && put_ack(consumer, consumer->complete, true))
             consumer->acked = consumer->complete;
         while (options->ack_single && consumer->acked < consumer->complete &&
-               put_ack(consumer, consumer->acked + 1, false))
+               (is_held(options, consumer->acked + 1) ||
+                put_ack(consumer, consumer->acked + 1, false)))
             consumer->acked++;
     }
     push(consumer);
@@ -360,12 +368,21 @@ void lv_bench_consumers_join(struct lv_bench_consumers *consumers)
     consumers->running = false;
 }
 
-void lv_bench_consumers_fini(struct lv_bench_consumers *consumers)
+void lv_bench_consumers_disconnect(struct lv_bench_consumers *consumers)
 {
     assert(!consumers->running);
     for (size_t i = 0; i < consumers->count; i++) {
         /* Without goodbye: the scanner has taken the engine's input. */
         lv_driver_free(consumers->consumers[i].client);
+        consumers->consumers[i].client = NULL;
+    }
+}
+
+void lv_bench_consumers_fini(struct lv_bench_consumers *consumers)
+{
+    assert(!consumers->running);
+    lv_bench_consumers_disconnect(consumers);
+    for (size_t i = 0; i < consumers->count; i++) {
         lv_free(consumers->consumers[i].input);
         lv_free(consumers->consumers[i].newest);
     }
@@ -396,4 +413,22 @@ void lv_bench_consumers_judge(struct lv_bench_consumers *consumers, uint64_t pro
         else /* more than were sent */
             consumers->faults.foreign += seen - expected;
     }
+}
+
+bool lv_bench_consumers_judge_all(struct lv_bench_consumers *consumers, uint64_t count)
+{
+    const struct lv_bench_shape *shape = &consumers->bench->plan.shape;
+    uint64_t seen = 0;
+    bool whole = true;
+
+    assert(!consumers->running);
+    for (uint64_t i = 0; i < shape->queues * shape->producers; i++) {
+        seen += consumers->seen[i].count;
+        whole = whole && consumers->seen[i].count == consumers->seen[i].base;
+    }
+    if (seen < count)
+        consumers->faults.lost += count - seen;
+    else
+        consumers->faults.foreign += seen - count;
+    return whole && seen == count;
 }

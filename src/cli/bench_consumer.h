@@ -37,9 +37,14 @@ int lv_bench_consumers_start(struct lv_bench_consumers *consumers, struct lv_dia
     LV_MUST_CHECK;
 /* Waits for the thread, which ends when told by `stop_consuming`. */
 void lv_bench_consumers_join(struct lv_bench_consumers *consumers);
+/* Drops the connections, so that what they have not acked goes back. The thread must have ended. */
+void lv_bench_consumers_disconnect(struct lv_bench_consumers *consumers);
 /* Drops the connections; the thread must have ended. */
 void lv_bench_consumers_fini(struct lv_bench_consumers *consumers);
 
+/* A backlog of `count` messages whose producers are long gone: adds what did not come of it. True
+ * when each producer's messages came from its first to its last one. After the end only. */
+bool lv_bench_consumers_judge_all(struct lv_bench_consumers *consumers, uint64_t count);
 /* Adds what is missing of the `sent` messages of a producer. After the end only. */
 void lv_bench_consumers_judge(struct lv_bench_consumers *consumers, uint64_t producer,
                               uint64_t sent);

@@ -32,6 +32,10 @@ struct load {
     struct lv_bench_consumers consumers;
     struct snapshot idle, begin, end, done; /* before all; the window; when nothing was left */
     struct snapshot line;                   /* what the last progress line said */
+    struct snapshot tenth, rest; /* with --messages and --drain: a tenth was done, was left */
+    uint64_t backlog, left;      /* messages that waited before a drain, and after the run */
+    uint64_t first_delivery_ns;  /* from the consumers' connecting; 0: none came */
+    bool whole;                  /* of a drain: nothing is missing before its last message */
 };
 
 /* For people and rates. */
@@ -64,6 +68,30 @@ static void take_snapshot(struct load *load, struct snapshot *snapshot)
         lv_bench_fail(&load->bench, "%s", diag.text);
 }
 
+/* What the run is about: deliveries, or without consumers what the broker has taken. */
+static uint64_t work_of(const struct load *load, const struct snapshot *snapshot)
+{
+    assert(snapshot->published >= snapshot->confirmed);
+    if (load->bench.plan.shape.consumers > 0)
+        return snapshot->delivered;
+    return load->bench.options->window > 0 ? snapshot->confirmed : snapshot->published;
+}
+
+/* Of a run over a known number of messages: the moments after the first and before the last tenth,
+ * as what grows in between must not make a broker slower. */
+static void note_tenths(struct load *load, uint64_t total)
+{
+    const struct snapshot now = {.published = lv_bench_read(&load->bench.published),
+                                 .confirmed = lv_bench_read(&load->bench.confirmed),
+                                 .delivered = lv_bench_read(&load->bench.delivered)};
+
+    assert(load->rest.at == 0 || load->tenth.at > 0);
+    if (load->tenth.at == 0 && work_of(load, &now) >= total / 10)
+        take_snapshot(load, &load->tenth);
+    if (load->rest.at == 0 && work_of(load, &now) >= total - total / 10)
+        take_snapshot(load, &load->rest);
+}
+
 /* Once a second, for a person who watches. */
 static void show_progress(struct load *load)
 {
@@ -89,6 +117,8 @@ static uint64_t expected_deliveries(const struct load *load)
     const struct lv_bench_plan *plan = &load->bench.plan;
     uint64_t expected = 0;
 
+    if (load->bench.options->drain)
+        return load->backlog;
     for (uint64_t queue = 0; queue < plan->shape.queues; queue++)
         for (uint64_t i = 0; i < plan->shape.producers; i++)
             if (lv_bench_plan_is_consumed(plan, queue))
@@ -122,6 +152,8 @@ static void await_producers(struct load *load)
         }
         sleep_ns(TICK_NS);
         show_progress(load);
+        if (load->bench.options->messages > 0)
+            note_tenths(load, load->bench.options->messages);
     }
     lv_bench_producers_join(&load->producers);
 }
@@ -137,6 +169,10 @@ static void await_deliveries(struct load *load)
     while (load->bench.plan.shape.consumers > 0 && !atomic_load(&load->bench.failed)) {
         uint64_t delivered = lv_bench_read(&load->bench.delivered);
 
+        if (delivered > 0 && load->first_delivery_ns == 0)
+            load->first_delivery_ns = lv_clock_now() - load->idle.at;
+        if (load->bench.options->drain)
+            note_tenths(load, expected);
         if (delivered >= expected)
             break;
         if (delivered != last) {
@@ -171,6 +207,24 @@ static void watch_window(struct load *load)
     atomic_store(&load->bench.measuring, false);
 }
 
+/* The queues: new ones, or those which an earlier run has filled. */
+static int prepare(struct load *load, struct lv_diag *diag)
+{
+    struct lv_bench *bench = &load->bench;
+    const struct lv_bench_options *options = bench->options;
+    int rc = lv_bench_connect(options, "leveret bench", &load->control, diag);
+    uint64_t consumers;
+
+    assert(bench->plan.shape.queues > 0);
+    if (rc < 0 || !options->drain)
+        return rc < 0 ? rc : lv_bench_declare(bench, load->control, diag);
+    rc = lv_bench_count_ready(bench, load->control, &load->backlog, &consumers, diag);
+    if (rc == 0 && options->messages > 0 && options->messages != load->backlog)
+        rc = lv_fail(diag, -LV_E_NOT_FOUND, "%llu messages wait there, not %llu",
+                     (unsigned long long)load->backlog, (unsigned long long)options->messages);
+    return rc;
+}
+
 /* Consumers before producers, so that no message waits for somebody to come. */
 static int start(struct load *load, struct lv_diag *diag)
 {
@@ -180,39 +234,42 @@ static int start(struct load *load, struct lv_diag *diag)
 
     if (rc < 0)
         return lv_fail(diag, rc, "out of memory");
-    rc = lv_bench_connect(options, "leveret bench", &load->control, diag);
-    if (rc == 0)
-        rc = lv_bench_declare(bench, load->control, diag);
+    rc = prepare(load, diag);
     if (rc < 0)
         return rc;
     take_snapshot(load, &load->idle);
     lv_process_reset_peak(options->pids, options->pid_count);
     if (options->shape.consumers > 0)
         rc = lv_bench_consumers_init(&load->consumers, bench, diag);
-    if (rc == 0)
+    if (rc == 0 && !options->drain)
         rc = lv_bench_producers_init(&load->producers, bench, diag);
     if (rc < 0)
         return rc;
-    take_snapshot(load, &load->begin); /* for a run that is measured as a whole */
+    /* For a run that is measured as a whole. A drain has begun with the first consumer. */
+    load->begin = load->idle;
+    if (!options->drain)
+        take_snapshot(load, &load->begin);
     load->line = load->begin;
-    atomic_store(&bench->measuring, options->messages > 0);
+    atomic_store(&bench->measuring, options->messages > 0 && !options->drain);
     if (options->shape.consumers > 0)
         rc = lv_bench_consumers_start(&load->consumers, diag);
-    return rc < 0 ? rc : lv_bench_producers_start(&load->producers, diag);
+    return rc < 0 || options->drain ? rc : lv_bench_producers_start(&load->producers, diag);
 }
 
 /* The load itself: for a time, or until all messages have gone through. */
 static void run(struct load *load)
 {
     struct lv_bench *bench = &load->bench;
+    bool whole = bench->options->messages > 0 || bench->options->drain;
 
-    if (bench->options->messages == 0) {
+    if (!whole) {
         watch_window(load);
         atomic_store(&bench->stop_publishing, true);
     }
-    await_producers(load);
+    if (!bench->options->drain)
+        await_producers(load);
     await_deliveries(load);
-    if (bench->options->messages > 0)
+    if (whole)
         take_snapshot(load, &load->end);
     assert(!load->producers.running);
     sleep_ns(LINGER_NS);
@@ -229,13 +286,37 @@ static void stop(struct load *load)
     lv_bench_consumers_join(&load->consumers);
 }
 
+/* What is there when nobody consumes any more and all that was not acked has gone back. */
+static void count_left(struct load *load)
+{
+    uint64_t patience = (uint64_t)(load->bench.options->patience * (double)LV_NS_PER_S);
+    uint64_t end = lv_clock_now() + patience, consumers = 1;
+    struct lv_diag diag = {.text = ""};
+
+    if (load->consumers.bench == NULL || load->bench.options->ack_every == 0)
+        return;
+    lv_bench_phase("waits until the broker has forgotten the consumers");
+    assert(!load->consumers.running);
+    lv_bench_consumers_disconnect(&load->consumers);
+    while (consumers > 0 && !atomic_load(&load->bench.failed)) {
+        if (lv_bench_count_ready(&load->bench, load->control, &load->left, &consumers, &diag) < 0)
+            lv_bench_fail(&load->bench, "%s", diag.text);
+        else if (consumers > 0 && lv_clock_now() > end)
+            lv_bench_fail(&load->bench, "the broker does not forget its consumers");
+        sleep_ns(TICK_NS);
+    }
+}
+
 /* What was measured, so that a result can be read without its command. */
 static void report_setting(struct load *load, struct lv_report *report)
 {
     const struct lv_bench_options *options = load->bench.options;
     const struct lv_bench_shape *shape = &load->bench.plan.shape;
 
-    lv_report_text(report, "mode", shape->consumers > 0 ? "load" : "publish");
+    lv_report_text(report, "mode",
+                   options->drain         ? "drain"
+                   : shape->consumers > 0 ? "load"
+                                          : "publish");
     lv_report_text(report, "broker", lv_engine_server(lv_driver_engine(load->control)));
     lv_report_text(report, "exchange", exchange_names[shape->exchange]);
     lv_report_count(report, "producers", shape->producers);
@@ -278,6 +359,45 @@ static void report_rates(struct load *load, struct lv_report *report)
     lv_report_number(report, "messages_per_bench_cpu_s", own_cpu > 0 ? work / own_cpu : 0, "");
 }
 
+/* Rates of the first and of the last tenth. */
+static void report_tenths(struct load *load, struct lv_report *report)
+{
+    const struct snapshot *from[] = {&load->begin, &load->rest};
+    const struct snapshot *to[] = {&load->tenth, &load->end};
+    static const char *const names[][2] = {
+        {"first_tenth_per_s", "first_tenth_per_broker_cpu_s"},
+        {"last_tenth_per_s", "last_tenth_per_broker_cpu_s"},
+    };
+
+    if (load->tenth.at == 0 || load->rest.at == 0)
+        return;
+    for (size_t i = 0; i < LV_COUNT(from); i++) {
+        double work = (double)(work_of(load, to[i]) - work_of(load, from[i]));
+        double elapsed = seconds(to[i]->at - from[i]->at);
+        double cpu = seconds(to[i]->broker.cpu_ns - from[i]->broker.cpu_ns);
+
+        assert(elapsed >= 0);
+        lv_report_number(report, names[i][0], elapsed > 0 ? work / elapsed : 0, "");
+        if (load->bench.options->pid_count > 0)
+            lv_report_number(report, names[i][1], cpu > 0 ? work / cpu : 0, "");
+    }
+}
+
+/* What else is known of messages that waited. */
+static void report_backlog(struct load *load, struct lv_report *report)
+{
+    const struct lv_bench_options *options = load->bench.options;
+
+    if (options->drain) {
+        lv_report_count(report, "backlog", load->backlog);
+        lv_report_number(report, "first_delivery_s", seconds(load->first_delivery_ns), "");
+        lv_report_bool(report, "whole", load->whole);
+    }
+    assert(options->ack_every > 0 || load->left == 0);
+    if (load->consumers.bench != NULL && options->ack_every > 0)
+        lv_report_count(report, "left", load->left);
+}
+
 /* Returns true when nothing is wrong. */
 static bool report_verdict(struct load *load, struct lv_report *report)
 {
@@ -313,7 +433,9 @@ static bool report(struct load *load)
     bool good;
 
     assert(load->control != NULL);
-    if (load->consumers.bench != NULL && !atomic_load(&load->bench.failed))
+    if (load->bench.options->drain && !atomic_load(&load->bench.failed))
+        load->whole = lv_bench_consumers_judge_all(&load->consumers, load->backlog);
+    else if (load->consumers.bench != NULL && !atomic_load(&load->bench.failed))
         for (uint64_t i = 0; i < load->bench.plan.shape.producers; i++)
             lv_bench_consumers_judge(&load->consumers, i,
                                      lv_bench_producers_sent(&load->producers, i));
@@ -322,9 +444,12 @@ static bool report(struct load *load)
     lv_report_begin(&out, stdout, load->bench.options->json);
     report_setting(load, &out);
     report_rates(load, &out);
+    report_tenths(load, &out);
+    report_backlog(load, &out);
     if (load->consumers.latencies != NULL)
         lv_report_latencies(&out, "latency", load->consumers.latencies);
-    lv_report_latencies(&out, "confirm", load->producers.latencies);
+    if (load->producers.latencies != NULL)
+        lv_report_latencies(&out, "confirm", load->producers.latencies);
     good = report_verdict(load, &out);
     lv_report_end(&out);
     return good;
@@ -360,6 +485,7 @@ int lv_bench_run_load(const struct lv_bench_options *options)
     if (rc == 0) {
         run(&load);
         stop(&load);
+        count_left(&load);
         good = report(&load);
     } else {
         stop(&load);

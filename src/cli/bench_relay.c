@@ -3,14 +3,17 @@
  *
  * It answers the handshake and declarations, and passes every publish on to the queue's consumer as
  * a delivery: no queue, no storage, no acks, no limits on a peer that means harm. Publishes to a
- * queue without a consumer are forgotten. Confirms are one basic.ack for all that was read at once.
- * So it shows how fast a broker could be on a machine. One thread.
+ * queue without a consumer are forgotten. Confirms are one basic.ack for all that was read at once;
+ * with --log what is persistent in it was written to a file and synced before, as it came. So it
+ * shows how fast a broker could be on a machine. One thread.
  */
 #include "base/alloc.h"
 #include "cli/bench.h"
+#include "cli/bench_disk.h"
 #include "cli/bench_route.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "codec/amqp091/content.h"
 #include "codec/amqp091/frame.h"
 #include "io/address.h"
 #include "io/socket.h"
@@ -63,6 +66,9 @@ struct relay {
     struct lv_relay_table *routes; /* own */
     uint8_t *spare;                /* own   a buffer that nobody uses now */
     struct connection *dirty;      /* view  consumers with output */
+    struct lv_bench_disk disk;
+    struct iovec kept[VECTORS_MAX]; /* what was read and has to be on the disk, in a buffer */
+    size_t kept_count;
 };
 
 /* Sends all of it, however long the peer takes. */
@@ -178,6 +184,54 @@ static void deliver(struct relay *relay, struct connection *to, struct lv_bytes 
         to->output->next_dirty = relay->dirty;
         relay->dirty = to;
     }
+}
+
+/* Is delivery-mode 2? `content` begins with a header frame. */
+static bool is_persistent(struct lv_bytes content)
+{
+    size_t size = lv_get32(content.data + 3), head = LV_AMQP091_CONTENT_HEAD_SIZE;
+    const uint8_t *raw = content.data + LV_AMQP091_FRAME_HEAD_SIZE + head;
+    struct lv_bytes mode;
+
+    assert(size < content.size);
+    return size > head &&
+           lv_amqp091_property_find(lv_bytes(raw, size - head), LV_AMQP091_PROPERTY_DELIVERY_MODE,
+                                    &mode) &&
+           mode.data[0] == 2;
+}
+
+/* Writes what is to be kept, from where it was read. */
+static int append(struct relay *relay)
+{
+    int rc = 0;
+
+    if (relay->kept_count > 0)
+        rc = lv_bench_disk_append(&relay->disk, relay->kept, relay->kept_count);
+    relay->kept_count = 0;
+    if (rc < 0)
+        perror("leveret bench relay: --log");
+    assert(rc <= 0);
+    return rc;
+}
+
+/* Publishes mostly lie one behind the other, and then are written as one piece. */
+static int keep(struct relay *relay, struct lv_bytes message)
+{
+    struct iovec *last = relay->kept_count > 0 ? &relay->kept[relay->kept_count - 1] : NULL;
+    union {
+        const uint8_t *bytes;
+        void *base; /* POSIX has no const here, though writing changes nothing */
+    } cast = {.bytes = message.data};
+
+    assert(message.size > 0);
+    if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == message.data) {
+        last->iov_len += message.size;
+        return 0;
+    }
+    if (relay->kept_count == VECTORS_MAX && append(relay) < 0)
+        return -LV_E_IO;
+    relay->kept[relay->kept_count++] = (struct iovec){cast.base, message.size};
+    return 0;
 }
 
 /* Set-up only: one write per answer. */
@@ -382,6 +436,9 @@ static ssize_t publish(struct connection *connection, struct lv_bytes input, siz
         if (route->targets[i]->consumer != NULL)
             deliver(relay, route->targets[i]->consumer, key, content);
     assert(method_size + content.size <= input.size);
+    if (relay->disk.fd >= 0 && is_persistent(content) &&
+        keep(relay, lv_bytes(input.data, method_size + content.size)) < 0)
+        return -LV_E_IO;
     return (ssize_t)(method_size + content.size);
 }
 
@@ -478,6 +535,21 @@ static void give_back(struct connection *connection)
     connection->buffer = NULL;
 }
 
+/* Everything that was read at once and is persistent, with one sync if somebody waits for it. */
+static int settle_disk(struct connection *connection)
+{
+    struct relay *relay = connection->relay;
+    bool wanted = relay->kept_count > 0 && connection->confirming;
+    int rc = append(relay);
+
+    assert(relay->kept_count == 0);
+    if (rc == 0 && wanted && lv_bench_disk_sync(&relay->disk) < 0) {
+        perror("leveret bench relay: --log");
+        return -LV_E_IO;
+    }
+    return rc;
+}
+
 /* Reads once and passes on; negative when the connection is over. */
 static int serve(struct connection *connection)
 {
@@ -493,6 +565,8 @@ static int serve(struct connection *connection)
     connection->end += (size_t)got;
     rc = digest(connection);
     flush_dirty(connection->relay); /* the pieces lie in this buffer */
+    if (settle_disk(connection) < 0)
+        return -LV_E_IO;
     if (rc < 0)
         return rc;
     if (connection->confirming)
@@ -592,9 +666,11 @@ static const char details[] = "It ends with Ctrl-C. Measure it as if it were a b
 
 int lv_bench_relay(int argc, char **argv)
 {
-    const char *listen = "127.0.0.1:5673";
+    const char *listen = "127.0.0.1:5673", *log = NULL;
     const struct lv_option options[] = {
         LV_TEXT_OPTION("listen", 'l', "HOST:PORT", &listen, "where it listens [127.0.0.1:5673]"),
+        LV_TEXT_OPTION("log", 0, "DIR", &log,
+                       "write persistent messages to a file there and sync before confirms"),
         LV_OPTION_END,
     };
     const struct lv_usage usage = {
@@ -604,7 +680,8 @@ int lv_bench_relay(int argc, char **argv)
             "passes publishes on to consumers, as thinly as possible: the ceiling for brokers",
         .options = options,
         .details = details};
-    struct relay relay = {.poller = epoll_create1(EPOLL_CLOEXEC), .listener = -1};
+    struct relay relay = {
+        .poller = epoll_create1(EPOLL_CLOEXEC), .listener = -1, .disk = {.fd = -1}};
     struct lv_diag diag = {.text = "out of memory"};
     int exit_code;
 
@@ -612,10 +689,12 @@ int lv_bench_relay(int argc, char **argv)
         return exit_code;
     relay.routes = lv_relay_new();
     assert(relay.dirty == NULL);
-    if (relay.routes == NULL || relay.poller < 0 || listen_at(&relay, listen, &diag) < 0 ||
-        run(&relay) < 0) {
+    if (relay.routes == NULL || relay.poller < 0 ||
+        (log != NULL && lv_bench_disk_open(log, &relay.disk, &diag) < 0) ||
+        listen_at(&relay, listen, &diag) < 0 || run(&relay) < 0) {
         fprintf(stderr, "leveret bench relay: %s\n", diag.text);
         lv_relay_free(relay.routes);
+        lv_bench_disk_close(&relay.disk);
         return LV_EXIT_FAILED;
     }
     return LV_EXIT_OK;

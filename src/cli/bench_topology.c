@@ -58,17 +58,35 @@ static struct lv_bytes queue_name(const struct lv_bench *bench, uint64_t number,
     return lv_bytes(name, (size_t)size);
 }
 
+/* 0-9-1 §4.2.5.5: one field, a long string, or nothing. */
+static struct lv_bytes queue_arguments(const struct lv_bench *bench, uint8_t bytes[NAME_SIZE])
+{
+    struct lv_bytes name = lv_text("x-queue-type"), type;
+    uint8_t *end = bytes;
+
+    if (bench->options->queue_type == NULL)
+        return lv_bytes(bytes, 0);
+    type = lv_text(bench->options->queue_type);
+    assert(type.size + name.size + 6 <= NAME_SIZE);
+    end = lv_put_bytes(lv_put8(end, (uint8_t)name.size), name);
+    end = lv_put_bytes(lv_put32(lv_put8(end, 'S'), (uint32_t)type.size), type);
+    return lv_bytes(bytes, (size_t)(end - bytes));
+}
+
 /* Old queues of the name go first: they may be of another kind, or hold messages. */
 static int declare_queue(const struct lv_bench *bench, struct lv_driver *client, uint64_t number,
                          struct lv_diag *diag)
 {
     char name[NAME_SIZE];
+    uint8_t arguments[NAME_SIZE];
     struct lv_bytes queue = queue_name(bench, number, name);
     const struct lv_amqp091_method remove = {.id = LV_AMQP091_QUEUE_DELETE,
                                              .queue_delete = {.queue = queue}};
     const struct lv_amqp091_method declare = {
         .id = LV_AMQP091_QUEUE_DECLARE,
-        .queue_declare = {.queue = queue, .durable = bench->options->durable}};
+        .queue_declare = {.queue = queue,
+                          .durable = bench->options->durable,
+                          .arguments = queue_arguments(bench, arguments)}};
     int rc = lv_driver_call(client, 1, &remove, NULL, diag);
 
     assert(queue.size > 0);
@@ -125,6 +143,30 @@ int lv_bench_declare(const struct lv_bench *bench, struct lv_driver *client, str
         return rc;
     rc = declare_exchange(bench, client, diag);
     return rc < 0 ? rc : bind_queues(bench, client, diag);
+}
+
+int lv_bench_count_ready(const struct lv_bench *bench, struct lv_driver *client,
+                         uint64_t *ret_messages, uint64_t *ret_consumers, struct lv_diag *diag)
+{
+    uint64_t messages = 0, consumers = 0;
+
+    assert(bench->plan.shape.queues > 0);
+    for (uint64_t i = 0; i < bench->plan.shape.queues; i++) {
+        char name[NAME_SIZE];
+        const struct lv_amqp091_method declare = {
+            .id = LV_AMQP091_QUEUE_DECLARE,
+            .queue_declare = {.queue = queue_name(bench, i, name), .passive = true}};
+        struct lv_amqp091_method reply;
+        int rc = lv_driver_call(client, 1, &declare, &reply, diag);
+
+        if (rc < 0)
+            return rc;
+        messages += reply.queue_declare_ok.message_count;
+        consumers += reply.queue_declare_ok.consumer_count;
+    }
+    *ret_messages = messages;
+    *ret_consumers = consumers;
+    return 0;
 }
 
 int lv_bench_delete(const struct lv_bench *bench, struct lv_driver *client, struct lv_diag *diag)

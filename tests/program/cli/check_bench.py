@@ -55,6 +55,64 @@ def producers_consumers_and_queues_may_be_many():
 
 
 @check
+def the_relay_writes_what_is_persistent():
+    url, process = relay_and_process("--log", ".")
+    load = ("-n", "500", "--confirm", "1", "--size", "1024")
+
+    def written():
+        with open(f"/proc/{process.pid}/io", encoding="ascii") as file:
+            return int(dict(line.split(": ") for line in file.read().splitlines())["wchar"])
+
+    before = written()
+    assert_complete(bench(*load, url=url), 500)
+    transient = written()
+    assert transient - before < 1024, (before, transient)
+    assert_complete(bench(*load, "--persistent", url=url), 500)
+    assert written() - transient >= 500 * 1024, (transient, written())
+
+
+@check
+def a_backlog_is_drained_and_checked():
+    name = unique("b")[:40]
+    cleanup(delete, f"{name}-0")
+    fill = bench("-n", "3000", "--publish-only", "--keep", "--durable", "--persistent",
+                 "--prefix", name, "--confirm", "100")  # fmt: skip
+    assert fill["good"] and fill["first_tenth_per_s"] > 0, fill
+    result = bench("--drain", "-n", "3000", "--prefix", name, "--ack-every", "1", "--ack-single")
+    assert result["good"] and result["whole"] and result["delivered"] == 3000, result
+    assert result["left"] == 0 and result["first_delivery_s"] > 0, result
+
+
+@check
+def held_messages_go_back_and_are_drained():
+    name = unique("b")[:40]
+    cleanup(delete, f"{name}-0")
+    result = bench("-n", "3000", "--ack-every", "1", "--ack-single", "--hold", "100", "--keep",
+                   "--prefix", name)  # fmt: skip
+    assert result["good"] and result["left"] == 30, result
+    result = bench("--drain", "--prefix", name, "--ack-every", "1", "--ack-single")
+    assert result["good"] and not result["whole"] and result["redelivered"] == 30, result
+
+
+@check
+def a_drain_of_less_than_was_meant_is_no_run():
+    name = unique("b")[:40]
+    cleanup(delete, f"{name}-0")
+    bench("-n", "10", "--publish-only", "--keep", "--prefix", name)
+    _, errors = leveret("bench", "--drain", "-n", "11", "--prefix", name, code=1)
+    assert "10 messages wait there, not 11" in errors, errors
+
+
+@check
+def a_sync_of_the_disk_is_measured():
+    out, _ = leveret("bench", "fsync", "--json", "--dir", ".", "--duration", "0.1")
+    result = json.loads(out)
+    assert result["good"] and 0 < result["fsync_p50_us"] <= result["fsync_p99_us"], result
+    _, errors = leveret("bench", "fsync", "--dir", "/no/such/place", code=1)
+    assert "/no/such/place" in errors, errors
+
+
+@check
 def a_fanout_reaches_all_queues():
     assert_complete(bench("-n", "3000", "-x", "fanout", "-q", "4", "-c", "4"), 3000, copies=4)
 
@@ -143,10 +201,11 @@ def contradictions_are_usage_errors():
     refused("bench", "--churn", "1", "--cycle", "exchange", word="binding")
 
 
-def relay_and_process():
+def relay_and_process(*arguments):
     """The URL of a relay that has just started, and its process."""
     process = subprocess.Popen(
-        [PROGRAM, "bench", "relay", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+        [PROGRAM, "bench", "relay", "--listen", "127.0.0.1:0", *arguments],
+        stdout=subprocess.PIPE, text=True,
     )
     cleanup(process.wait)
     cleanup(process.kill)
