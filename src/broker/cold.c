@@ -319,10 +319,8 @@ static void take_run(struct lv_queue *queue, uint64_t segment,
     struct lv_run *run = &cold->runs[at];
 
     if (cold->waiting_count == 0)
-        return; /* purged meanwhile */
+        return; /* purged meanwhile; what has come since begins behind `asked_last` */
     assert(at < cold->count);
-    if (cold->asked < run->first || cold->asked > run->last)
-        return; /* and something else has come since */
     for (uint64_t i = 0; i < count && entries[i].seq <= cold->asked_last; i++)
         take_entry(queue, run, &entries[i], segment >= queue->broker->config.first_segment);
     pass(queue, run, next <= cold->asked_last ? next : cold->asked_last + 1);
