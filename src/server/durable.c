@@ -235,8 +235,14 @@ int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
 
 void lv_durable_end_topology(struct lv_shared *shared)
 {
+    bool is_clean = shared->is_keeping;
+
     if (shared->is_keeping)
         lv_keeper_stop(&shared->keeper);
+    for (uint32_t i = 0; is_clean && i < shared->shard_count; i++)
+        is_clean = shared->shards[i]->durable.is_clean;
+    if (is_clean && lv_recovery_end(shared->disk) < 0)
+        lv_event(LV_WARN, "disk.failed", LV_S("effect", "the next start takes this for a crash"));
     shared->is_keeping = false;
     lv_metadata_close(shared->metadata);
     shared->metadata = NULL;
@@ -289,6 +295,7 @@ void lv_durable_stop(struct lv_durable *durable)
         hand_over(durable);
     }
     lv_writer_stop(&durable->writer);
+    durable->is_clean = lv_writer_synced(&durable->writer) == lv_log_end(durable->log);
     if (durable->shard->number == 0)
         lv_keeper_synced(&durable->shard->shared->keeper, lv_writer_synced(&durable->writer));
     lv_merger_stop(&durable->merger);

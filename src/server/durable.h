@@ -31,6 +31,7 @@ struct lv_durable {
     uint64_t topology_synced; /*      as the broker was told */
     bool is_full;             /*      as the main thread was told */
     bool is_started;          /*      its threads run */
+    bool is_clean;            /*      ended, and all of it is on disk */
 };
 
 /* Before the shard's broker is made: an empty log. */

@@ -326,23 +326,66 @@ static int restore_queues(struct walk *walk, struct lv_diag *diag)
     return lv_broker_restored(walk->shard->broker, walk->shard->end.is_clean);
 }
 
+/* ---- running ---- */
+
+/* There while a broker runs. A log that was ended in good order says who had been delivered before
+ * then; what the next broker delivers is in the log only later, so until that one has ended in
+ * good order too its log's end must not be believed. */
+#define RUNNING "running"
+
+static int was_running(struct lv_disk *disk, bool *ret_was)
+{
+    int file, rc = disk->ops->open(disk, RUNNING, false, &file);
+
+    if (rc < 0 && rc != -LV_E_NOT_FOUND)
+        return rc;
+    if (rc == 0)
+        disk->ops->close(disk, file);
+    *ret_was = rc == 0;
+    return 0;
+}
+
+/* On a full disk it goes without: a crash then may keep a mark of redelivery from a message. */
+static int begin_running(struct lv_disk *disk)
+{
+    int file, rc = disk->ops->open(disk, RUNNING, true, &file);
+
+    if (rc == 0)
+        disk->ops->close(disk, file);
+    if (rc == 0)
+        rc = disk->ops->sync_directory(disk);
+    return rc == -LV_E_FULL ? 0 : rc;
+}
+
+int lv_recovery_end(struct lv_disk *disk)
+{
+    int rc = disk->ops->remove(disk, RUNNING);
+
+    return rc < 0 ? rc : disk->ops->sync_directory(disk);
+}
+
 /* All shards' topology comes first, as messages name queues. */
 int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
 {
     struct walk walk = {.recovery = recovery};
-    int rc = 0;
+    bool was = false;
+    int rc = was_running(recovery->disk, &was);
 
     assert(recovery->shard_count <= LV_RECOVERY_SHARDS_MAX);
     lv_arena_init(&walk.arena, CHANGE_MAX);
     for (walk.number = 0; rc == 0 && walk.number < recovery->shard_count; walk.number++) {
         walk.shard = &recovery->shards[walk.number];
         rc = scan(&walk, diag);
+        if (rc == 0 && was)
+            walk.shard->end.is_clean = false;
     }
     for (walk.number = 0; rc == 0 && walk.number < recovery->shard_count; walk.number++) {
         walk.shard = &recovery->shards[walk.number];
         rc = restore_queues(&walk, diag);
     }
     lv_arena_fini(&walk.arena);
+    if (rc == 0)
+        rc = begin_running(recovery->disk);
     return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory for what is in the data directory")
                              : rc;
 }

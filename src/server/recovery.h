@@ -43,5 +43,8 @@ int lv_recovery_next_segment(struct lv_disk *disk, uint32_t shard, uint64_t *ret
 int lv_recovery_apply(void *ctx, const struct lv_change *change) LV_MUST_CHECK;
 
 /* When the metadata has been applied: all else. When it returns 0, all that it has found is on
- * disk. Segments that nobody wants are removed. */
+ * disk. Segments that nobody wants are removed. From here on the broker runs, as far as the next
+ * start is concerned. */
 int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag) LV_MUST_CHECK;
+/* All logs are on disk and end with LV_RECORD_CLEAN: the broker has ended in good order. */
+int lv_recovery_end(struct lv_disk *disk) LV_MUST_CHECK;
