@@ -306,6 +306,18 @@ static size_t fitting(const struct lv_image_disk *image, const struct lv_image_f
     return offset < end ? (size_t)(end - offset) : 0;
 }
 
+/* What a write that fails has done: some of its sectors. */
+static size_t part_of(struct lv_image_disk *image, uint64_t offset, size_t size)
+{
+    uint64_t end = offset + lv_random_below(&image->random, size + LV_IMAGE_SECTOR_SIZE);
+
+    end = end / LV_IMAGE_SECTOR_SIZE * LV_IMAGE_SECTOR_SIZE;
+    if (end < offset)
+        return 0;
+    assert(size > 0 || end == offset);
+    return end - offset < size ? (size_t)(end - offset) : size;
+}
+
 static int disk_write(struct lv_disk *disk, int handle, uint64_t offset, struct lv_bytes bytes)
 {
     struct lv_image_disk *image = image_of(disk);
@@ -315,7 +327,7 @@ static int disk_write(struct lv_disk *disk, int handle, uint64_t offset, struct 
 
     assert(size <= bytes.size);
     if (rc < 0)
-        size = (size_t)lv_random_below(&image->random, size + 1);
+        size = part_of(image, offset, size);
     else if (size < bytes.size)
         rc = -LV_E_FULL;
     lv_image_file_write(file, offset, lv_bytes(bytes.data, size));
