@@ -483,7 +483,6 @@ static void move_front(struct spilling *spilling, struct lv_queue *queue)
     struct lv_cold *cold = queue->cold;
     uint64_t last = cold->runs[cold->count - 1].last, seq;
 
-    lv_kept_say_transient(queue, last);
     while (queue->ready.count > 0) {
         struct lv_ref ref = lv_refs_first(&queue->ready, &seq);
         if (seq > last)
@@ -517,7 +516,8 @@ static int begin_segment(struct spilling *spilling, uint64_t capacity)
     return 0;
 }
 
-/* Of every queue that has something to lose, before its last records go. */
+/* Of every queue that has something to lose, before its last records go. The state is newer than
+ * all that is spilled: so it also says which numbers between were those of transient messages. */
 static int log_states(struct lv_broker *broker, uint64_t end)
 {
     uint64_t oldest = lv_broker_oldest_segment(broker);
@@ -525,7 +525,7 @@ static int log_states(struct lv_broker *broker, uint64_t end)
     uint32_t cursor = 0;
 
     while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL) {
-        if (lv_kept_is_needed(entry->queue, oldest) && entry->queue->kept->first_record < end &&
+        if (lv_kept_is_needed(entry->queue, oldest) && entry->queue->kept->state_lsn < end &&
             lv_kept_state(entry->queue) < 0)
             return -LV_E_NOMEM;
     }
@@ -551,7 +551,6 @@ int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
     lv_log_each(broker->config.log, end, true, spill_record, &spilling);
     while ((link = lv_list_pop_front(&spilling.touched)) != NULL)
         move_front(&spilling, lv_container(link, struct lv_queue, spill_link));
-    ret_spill->log_end = lv_log_end(broker->config.log);
     if (ret_spill->count == 0) { /* what was held are messages of queues that are gone */
         lv_link_remove(&spilling.segment->link);
         lv_free(spilling.segment);

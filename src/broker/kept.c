@@ -22,7 +22,6 @@ struct lv_kept *lv_queue_kept(struct lv_queue *queue)
     if (queue->kept == NULL)
         return NULL;
     lv_seqs_init(&queue->kept->gone, queue->next_seq);
-    queue->kept->unsaid = UINT64_MAX;
     return queue->kept;
 }
 
@@ -150,8 +149,8 @@ static struct lv_record_queue *new_record(struct lv_queue *queue, enum lv_record
         return NULL;
     *(struct lv_record_queue *)payload = say(queue);
     kept->delivered = lv_queue_delivered(queue);
-    if (kind == LV_RECORD_STATE || kept->first_record == 0)
-        kept->first_record = lsn;
+    if (kind == LV_RECORD_STATE)
+        kept->state_lsn = lsn;
     kept->record = lsn;
     kept->open = payload;
     return payload;
@@ -228,8 +227,6 @@ void lv_kept_skip(struct lv_kept *kept, uint64_t seq)
     assert(seq >= kept->gone.low);
     if (lv_seqs_add(&kept->gone, seq) < 0)
         lv_broker_exhausted();
-    if (seq < kept->unsaid)
-        kept->unsaid = seq;
 }
 
 uint64_t lv_kept_lose(struct lv_queue *queue, uint64_t from, uint64_t to)
@@ -266,26 +263,20 @@ void lv_kept_note(struct lv_queue *queue)
         queue->kept->delivered = lv_queue_delivered(queue);
 }
 
-/* Ranges of the set from *from on and up to `to`, as many as one record takes; *from: where to go
- * on.
- */
-static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from,
-                        uint64_t to)
+/* Ranges of the set from *from on, as many as one record takes; *from: where to go on. */
+static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from)
 {
     const struct lv_seqs *gone = &queue->kept->gone;
     uint64_t at = *from, first, last;
     uint32_t count = 0;
     struct lv_record_queue *record;
 
-    for (; count < STATE_RANGES_MAX && lv_seqs_next(gone, at, &first, &last) && first <= to;
-         at = last + 1)
+    for (; count < STATE_RANGES_MAX && lv_seqs_next(gone, at, &first, &last); at = last + 1)
         count++;
     record = new_record(queue, kind, count);
     if (record == NULL)
         return -LV_E_NOMEM;
     for (uint32_t i = 0; i < count && lv_seqs_next(gone, *from, &first, &last); i++) {
-        if (last > to)
-            last = to;
         ranges_of(record)[i] = (struct lv_record_range){.from = first, .to = last};
         *from = last + 1;
     }
@@ -319,31 +310,14 @@ bool lv_kept_is_needed(const struct lv_queue *queue, uint64_t oldest_segment)
 int lv_kept_state(struct lv_queue *queue)
 {
     struct lv_kept *kept = queue->kept;
-    uint64_t from = kept->gone.low, before = kept->first_record, first, last;
-    int rc = state_record(queue, LV_RECORD_STATE, &from, UINT64_MAX);
+    uint64_t from = kept->gone.low, before = kept->state_lsn, first, last;
+    int rc = state_record(queue, LV_RECORD_STATE, &from);
 
     while (rc == 0 && lv_seqs_next(&kept->gone, from, &first, &last))
-        rc = state_record(queue, LV_RECORD_SETTLE, &from, UINT64_MAX);
+        rc = state_record(queue, LV_RECORD_SETTLE, &from);
     if (rc < 0)
-        kept->first_record = before;
-    else
-        kept->unsaid = UINT64_MAX;
+        kept->state_lsn = before;
     return rc;
-}
-
-/* Without memory a restart counts them until it has looked for them. */
-void lv_kept_say_transient(struct lv_queue *queue, uint64_t last)
-{
-    struct lv_kept *kept = queue->kept;
-    uint64_t from = kept->unsaid, first, to;
-
-    if (LV_LIKELY(from > last))
-        return;
-    do {
-        if (state_record(queue, LV_RECORD_SETTLE, &from, last) < 0)
-            return;
-    } while (from <= last && lv_seqs_next(&kept->gone, from, &first, &to) && first <= last);
-    kept->unsaid = last + 1;
 }
 
 /* ---- start-up ---- */

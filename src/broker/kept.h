@@ -22,10 +22,8 @@ struct lv_kept {
     struct lv_record_queue *open; /* view  its payload, as long as it may be changed */
     uint64_t delivered;           /*       as that record says, see struct lv_record_queue */
     uint64_t live_count;          /*       messages that would be there after a restart */
-    uint64_t first_record;        /* LSN of the oldest record that is needed, 0: none */
+    uint64_t state_lsn;           /* LSN of its last LV_RECORD_STATE, 0: none since the start */
     uint64_t last_segment;        /* number of the last one that got any of its messages, 0: none */
-    uint64_t unsaid;              /* numbers from here on may be gone without a record: of transient
-                                     messages; UINT64_MAX: none */
     uint64_t old; /* numbers below were delivered before the restart, or might have been */
     uint64_t fresh, fresh_end; /* numbers of loaded messages that were never delivered */
 };
@@ -62,9 +60,6 @@ uint64_t lv_broker_oldest_segment(const struct lv_broker *broker);
 bool lv_kept_is_needed(const struct lv_queue *queue, uint64_t oldest_segment);
 /* All that the log has to know of the queue. -LV_E_NOMEM: not all was said. */
 int lv_kept_state(struct lv_queue *queue) LV_MUST_CHECK;
-/* The transient messages with numbers up to `last` are gone after a restart: says so, unless the
- * log knows. */
-void lv_kept_say_transient(struct lv_queue *queue, uint64_t last);
 /* Start-up, in the order of numbers: what is there of the queue next. Numbers between that and what
  * came before are gone. */
 int lv_kept_follow(struct lv_queue *queue, uint64_t first, uint64_t last) LV_MUST_CHECK;

@@ -105,7 +105,6 @@ static int finish(struct lv_queue *queue, bool is_clean)
 
     kept->fresh = kept->fresh_end = 0;
     kept->old = is_clean ? kept->delivered : queue->next_seq;
-    kept->first_record = 1; /* somewhere in what there is of the log */
     return rc;
 }
 
