@@ -10,6 +10,7 @@ Kinds, in the order in which they run:
                       and with three, or, with --peer rabbitmq, against Debian's RabbitMQ and,
                       if LEVERET_TRIXIE names a tree of Debian trixie, against that one's too
                       (tools/rabbitmq.sh says what belongs in it)
+  long                tests/long/*/run, like those of `program`; what they do with --long takes hours
 
 A `run` prints `ok NAME` or `not ok NAME reason` for each check (`skip NAME reason` for one that
 cannot be made here) and ends with `N passed, N failed`. Saying less than that is a failure too.
@@ -31,7 +32,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MESON_KINDS = ('unit', 'sim', 'corpus')
-KINDS = MESON_KINDS + ('program', 'clients')
+KINDS = MESON_KINDS + ('program', 'clients', 'long')
 SHARDS = (1, 3)
 READY_SECONDS = 30
 STOP_SECONDS = 30
@@ -315,14 +316,14 @@ def main():
     parser.add_argument('--only', help='kinds, separated by commas: ' + ' '.join(KINDS))
     parser.add_argument('--peer', choices=['rabbitmq'], help='test the client suites on a peer')
     parser.add_argument('--long', action='store_true', help='the sizes that take hours')
-    parser.add_argument('suite', nargs='*', help='only these program and client suites')
+    parser.add_argument('suite', nargs='*', help='only these suites that are a `run`')
     args = parser.parse_args()
     build = args.build.resolve()
     logs = build / 'test-logs'
     logs.mkdir(parents=True, exist_ok=True)
     kinds = args.only.split(',') if args.only else ('clients',) if args.peer else KINDS
     if args.suite and not args.only and not args.peer:
-        kinds = ('program', 'clients')
+        kinds = ('program', 'clients', 'long')
     # It cuts print() in two, and the lines of two writers to one pipe mix.
     os.environ.pop('PYTHONUNBUFFERED', None)
     # Debian's Python packages belong to Debian's interpreter; a version manager may hide it.
@@ -339,9 +340,9 @@ def main():
     for kind in kinds:
         if kind in MESON_KINDS:
             run_meson(results, build, kind, env, patience)
-        elif kind == 'program':
+        elif kind in ('program', 'long'):
             for script in suite_scripts(kind, args.suite):
-                run_suite(results, f'program/{script.parent.name}', script, env, logs, timeout)
+                run_suite(results, f'{kind}/{script.parent.name}', script, env, logs, timeout)
         elif kind == 'clients':
             for script in suite_scripts(kind, args.suite):
                 for make_broker in broker_makers(args.peer, build):

@@ -175,7 +175,7 @@ int lv_run_bench(int argc, char **argv)
         LV_NUMBER_OPTION("ack-every", 0, "N", &o->ack_every, 1, 65535,
                          "ack every N messages [the broker waits for no acks]"),
         LV_FLAG_OPTION("ack-single", 0, &o->ack_single, "ack each of them by itself"),
-        LV_NUMBER_OPTION("hold", 0, "N", &o->hold, 2, UINT32_MAX,
+        LV_NUMBER_OPTION("hold", 0, "N", &o->hold, 1, UINT32_MAX,
                          "but never every N-th, which stays unacked"),
         LV_DECIMAL_OPTION("rate", 'r', "N", &o->rate, "messages per second of each producer"),
         LV_FLAG_OPTION("persistent", 0, &o->persistent, "persistent messages"),

@@ -79,13 +79,17 @@ static uint64_t work_of(const struct load *load, const struct snapshot *snapshot
 
 /* Of a run over a known number of messages: the moments after the first and before the last tenth,
  * as what grows in between must not make a broker slower. */
-static void note_tenths(struct load *load, uint64_t total)
+static void note_tenths(struct load *load)
 {
+    const struct lv_bench_options *options = load->bench.options;
+    uint64_t total = options->drain ? load->backlog : options->messages;
     const struct snapshot now = {.published = lv_bench_read(&load->bench.published),
                                  .confirmed = lv_bench_read(&load->bench.confirmed),
                                  .delivered = lv_bench_read(&load->bench.delivered)};
 
     assert(load->rest.at == 0 || load->tenth.at > 0);
+    if (total == 0 || (!options->drain && load->bench.plan.shape.queues > 1))
+        return; /* no known number, or a message may be delivered more than once, or never */
     if (load->tenth.at == 0 && work_of(load, &now) >= total / 10)
         take_snapshot(load, &load->tenth);
     if (load->rest.at == 0 && work_of(load, &now) >= total - total / 10)
@@ -152,8 +156,7 @@ static void await_producers(struct load *load)
         }
         sleep_ns(TICK_NS);
         show_progress(load);
-        if (load->bench.options->messages > 0)
-            note_tenths(load, load->bench.options->messages);
+        note_tenths(load);
     }
     lv_bench_producers_join(&load->producers);
 }
@@ -171,8 +174,7 @@ static void await_deliveries(struct load *load)
 
         if (delivered > 0 && load->first_delivery_ns == 0)
             load->first_delivery_ns = lv_clock_now() - load->idle.at;
-        if (load->bench.options->drain)
-            note_tenths(load, expected);
+        note_tenths(load);
         if (delivered >= expected)
             break;
         if (delivered != last) {
@@ -369,8 +371,8 @@ static void report_tenths(struct load *load, struct lv_report *report)
         {"last_tenth_per_s", "last_tenth_per_broker_cpu_s"},
     };
 
-    if (load->tenth.at == 0 || load->rest.at == 0)
-        return;
+    if (load->tenth.at == 0 || work_of(load, &load->rest) == work_of(load, &load->end))
+        return; /* over before anybody looked */
     for (size_t i = 0; i < LV_COUNT(from); i++) {
         double work = (double)(work_of(load, to[i]) - work_of(load, from[i]));
         double elapsed = seconds(to[i]->at - from[i]->at);
