@@ -170,6 +170,25 @@ static void a_message_is_confirmed_when_its_queue_is_on_disk_too(void **state)
     on_each(hold_confirm_for_queue);
 }
 
+static void confirm_unkept(struct scene *scene)
+{
+    declared(scene);
+    lv_sim_declare(&scene->a, "transient", "");
+    assert_hears(&scene->a, "declare-ok transient 0 0");
+    lv_channel_confirm_select(lv_sim_channel(&scene->a, 1)->core);
+    lv_channel_confirm_select(lv_sim_channel(&scene->b, 1)->core);
+    publish_persistent(&scene->a, "transient");
+    assert_hears(&scene->a, "confirm 1");
+    publish_persistent(&scene->b, "transient");
+    assert_hears(&scene->b, "confirm 1");
+}
+
+static void what_no_queue_keeps_is_confirmed_at_once(void **state)
+{
+    (void)state;
+    on_each(confirm_unkept);
+}
+
 static void refuse(struct scene *scene)
 {
     declared(scene);
@@ -228,6 +247,7 @@ int main(void)
         cmocka_unit_test(consuming_waits_for_no_disk),
         cmocka_unit_test(a_persistent_message_is_confirmed_when_it_is_on_disk),
         cmocka_unit_test(a_message_is_confirmed_when_its_queue_is_on_disk_too),
+        cmocka_unit_test(what_no_queue_keeps_is_confirmed_at_once),
         cmocka_unit_test(what_is_not_confirmed_is_refused_when_the_log_fails),
         cmocka_unit_test(what_is_due_is_confirmed_even_then),
     };

@@ -300,6 +300,16 @@ int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message
     return lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
 }
 
+/* Is there a queue on this shard that keeps persistent messages? Else nothing is logged, and no
+ * confirm may wait for the log. */
+static bool is_keeping(const struct lv_targets *targets)
+{
+    for (uint32_t i = 0; i < targets->local_count; i++)
+        if (lv_queue_is_keeping(targets->entries[i]->queue))
+            return true;
+    return false;
+}
+
 /* The route is known; now the message goes along it. */
 static int publish_to(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                       const struct lv_targets *targets, struct lv_diag *diag)
@@ -314,8 +324,7 @@ static int publish_to(struct lv_channel *channel, const struct lv_message *messa
         return rc < 0 ? lv_fail(diag, rc, "out of memory for a message") : 0;
     }
     uint64_t homes = other_homes(targets);
-    bool is_logged = (message->flags & LV_MESSAGE_PERSISTENT) != 0 && targets->local_count > 0 &&
-                     channel->broker->config.log != NULL;
+    bool is_logged = (message->flags & LV_MESSAGE_PERSISTENT) != 0 && is_keeping(targets);
     if (LV_UNLIKELY(is_logged))
         rc = publish_kept(channel, message, targets);
     else if (targets->local_count > 0)
