@@ -18,6 +18,7 @@ BYTES_PER_QUEUE = 1536 + BINDINGS * 200
 CHUNK = 1000
 
 LOAD = ("--size", "100", "--persistent", "--durable", "--confirm", "10000")
+ACKED = ("--ack-every", "100", "--prefetch", "1000")
 SINGLE = ("--ack-every", "1", "--ack-single")
 
 
@@ -65,16 +66,16 @@ def check_drained(wrong, what, result, count, redelivered):
 
 
 def backlog(options):
-    """First delivery counts from the start of the process: nothing else is what a user waits for."""
+    """First delivery counts from the start of the process, as a user waits from then on."""
     count, wrong = options.messages, []
     with Measured("backlog") as broker:
         result = broker.bench(*LOAD, "--messages", count, "--publish-only", "--keep")
         check(wrong, result["good"] and result["confirmed"] == count, f"publishing: {result}")
         check_tenths(wrong, broker, "publish", result)
         broker.kill_and_restart()
-        drained = broker.bench("--drain", "--messages", count, "--ack-every", 100, "--prefetch", 1000)
+        drained = broker.bench("--drain", "--messages", count, *ACKED)
         seconds = broker.ready_seconds + drained["first_delivery_s"]
-        broker.say(f"first delivery {seconds:.2f} s after the restart, ready {broker.ready_seconds:.2f} s")
+        broker.say(f"first delivery {seconds:.2f} s after the restart began")
         check_tenths(wrong, broker, "drain", drained)
         # After a crash nobody knows any more what had been delivered, so all are marked.
         check_drained(wrong, "drain", drained, count, count)
@@ -105,15 +106,14 @@ def beside_a_stream(options, name, old_options, redelivered):
     """A second client that publishes its messages one by one for as long as the stream takes."""
     wrong = []
     with Measured(name) as broker:
-        acked = ("--ack-every", "100", "--prefetch", "1000")
-        sample = broker.bench(*LOAD, *acked, "--messages", max(options.stream // 20, 1))
+        sample = broker.bench(*LOAD, *ACKED, "--messages", max(options.stream // 20, 1))
         seconds = options.stream / sample["delivered_per_s"]
         rate = OLD / (1.2 * seconds)
         command = ("--size", "100", "--messages", OLD, "--rate", f"{rate:.3f}", "--keep",
                    "--prefix", "old", "--durable", *old_options)  # fmt: skip
         old = spawn(bench_command(broker, *command))
         try:
-            result = broker.bench(*LOAD, *acked, "--messages", options.stream)
+            result = broker.bench(*LOAD, *ACKED, "--messages", options.stream)
             check(wrong, old.poll() is None, "the old messages were there before the stream ended")
             fill = finish(old)
         finally:
@@ -157,7 +157,7 @@ def declarations(first, count):
 
 
 def declare_all(count):
-    """Seconds until the broker says of one more durable queue that it is on the disk, and so all are."""
+    """Seconds until one more durable queue is said to be on the disk, and so all before it are."""
     chunks = [
         declarations(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)
     ]  # encoded before: the client's time is not what counts
