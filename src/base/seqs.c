@@ -13,16 +13,21 @@
 static uint64_t full_mark;
 #define FULL (&full_mark)
 
+/* Where the piece of a number is, or would be. */
 static uint64_t **slot(const struct lv_seqs *seqs, uint64_t seq)
 {
+    assert(seqs->capacity > 0);
     return &seqs->pieces[seq / LV_SEQS_PIECE & (seqs->capacity - 1)];
 }
 
+/* A set in which nothing is out of order has no memory of its own. */
 void lv_seqs_init(struct lv_seqs *seqs, uint64_t low)
 {
+    assert(seqs != NULL);
     *seqs = (struct lv_seqs){.low = low, .top = low};
 }
 
+/* The mark of a full piece is everybody's. */
 static void free_piece(struct lv_seqs *seqs, uint64_t **piece)
 {
     if (*piece != NULL && *piece != FULL) {
@@ -33,8 +38,10 @@ static void free_piece(struct lv_seqs *seqs, uint64_t **piece)
     *piece = NULL;
 }
 
+/* Pieces that low has passed are NULL already. */
 void lv_seqs_fini(struct lv_seqs *seqs)
 {
+    assert(seqs->low <= seqs->top);
     for (uint32_t i = 0; i < seqs->capacity; i++)
         free_piece(seqs, &seqs->pieces[i]);
     lv_free(seqs->pieces);
@@ -61,6 +68,7 @@ static int grow(struct lv_seqs *seqs, uint64_t seq)
     uint64_t capacity = seqs->capacity == 0 ? RING_MIN : seqs->capacity;
     uint64_t **pieces;
 
+    assert(last >= first);
     if (last - first > UINT32_MAX / 2)
         return -LV_E_NOMEM;
     while (last - first >= capacity)
@@ -79,6 +87,7 @@ static int grow(struct lv_seqs *seqs, uint64_t seq)
     return 0;
 }
 
+/* A piece that becomes full gives its bits back, which is what keeps a long set small. */
 int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
 {
     uint64_t **piece;
@@ -109,6 +118,7 @@ int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
     return 0;
 }
 
+/* What is not below low is looked up in its piece. */
 bool lv_seqs_has_above(const struct lv_seqs *seqs, uint64_t seq)
 {
     const uint64_t *piece;
@@ -126,6 +136,7 @@ bool lv_seqs_has_above(const struct lv_seqs *seqs, uint64_t seq)
 /* The first number from `seq` on that is (not) in the set, or `top`. */
 static uint64_t seek(const struct lv_seqs *seqs, uint64_t seq, bool in)
 {
+    assert(seq >= seqs->low);
     while (seq < seqs->top) {
         const uint64_t *piece = *slot(seqs, seq);
         uint64_t word;
@@ -145,10 +156,12 @@ static uint64_t seek(const struct lv_seqs *seqs, uint64_t seq, bool in)
     return seqs->top;
 }
 
+/* Pieces behind low are given back as it passes them. */
 void lv_seqs_advance(struct lv_seqs *seqs)
 {
     uint64_t before = seqs->low;
 
+    assert(before > 0);
     if (seqs->capacity == 0)
         return;
     seqs->low = seek(seqs, seqs->low, false);
@@ -164,10 +177,12 @@ void lv_seqs_advance(struct lv_seqs *seqs)
     drop_ring(seqs);
 }
 
+/* Whatever was known of the numbers below is all the same now. */
 void lv_seqs_raise(struct lv_seqs *seqs, uint64_t low)
 {
     uint64_t end = low < seqs->top ? low : seqs->top;
 
+    assert(seqs->low <= seqs->top);
     if (low <= seqs->low)
         return;
     for (uint64_t seq = seqs->low / LV_SEQS_PIECE * LV_SEQS_PIECE; seqs->capacity > 0 && seq < end;
@@ -183,10 +198,13 @@ void lv_seqs_raise(struct lv_seqs *seqs, uint64_t low)
     }
 }
 
+/* Ranges are maximal: where one ends a number is missing. */
 bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from, uint64_t *ret_to)
 {
     uint64_t first;
 
+    assert(ret_from != NULL);
+    assert(ret_to != NULL);
     if (from < seqs->low)
         from = seqs->low;
     if (seqs->capacity == 0 || from >= seqs->top)
@@ -201,6 +219,7 @@ bool lv_seqs_next(const struct lv_seqs *seqs, uint64_t from, uint64_t *ret_from,
     return true;
 }
 
+/* By ranges, so a long set costs what its gaps do. */
 uint64_t lv_seqs_count(const struct lv_seqs *seqs, uint64_t from, uint64_t to)
 {
     uint64_t count = 0, first, last;
@@ -232,8 +251,11 @@ static int fill_piece(struct lv_seqs *seqs, uint64_t first)
     return 0;
 }
 
+/* What begins at low moves it; the rest goes piece by piece, and number by number at its ends. */
 int lv_seqs_add_range(struct lv_seqs *seqs, uint64_t from, uint64_t to, uint64_t *ret_added)
 {
+    assert(from <= to);
+    assert(to < UINT64_MAX);
     *ret_added = to - from + 1 - lv_seqs_count(seqs, from, to);
     if (to < seqs->low)
         return 0;

@@ -8,11 +8,14 @@
 #define STATE_RANGES_MAX 4096u
 #endif
 
+/* A transient queue is gone with its messages at a restart, so nothing of it is logged. */
 bool lv_queue_is_keeping(const struct lv_queue *queue)
 {
+    assert(queue->entry != NULL);
     return queue->entry->durable && queue->broker->config.log != NULL;
 }
 
+/* All numbers so far were of transient messages: gone, as far as the log is concerned. */
 struct lv_kept *lv_queue_kept(struct lv_queue *queue)
 {
     assert(lv_queue_is_keeping(queue));
@@ -25,6 +28,7 @@ struct lv_kept *lv_queue_kept(struct lv_queue *queue)
     return queue->kept;
 }
 
+/* Nothing is logged: that the queue is gone says it all. */
 void lv_kept_free(struct lv_kept *kept)
 {
     if (kept == NULL)
@@ -41,6 +45,7 @@ static int reserve(struct lv_broker *broker, struct lv_queue_entry *const *entri
 {
     uint32_t keeping = 0;
 
+    assert(count > 0);
     for (uint32_t i = 0; i < count; i++) {
         int rc = lv_refs_reserve(&entries[i]->queue->ready, &broker->refs_pool,
                                  entries[i]->queue->next_seq);
@@ -93,12 +98,15 @@ static int append_copy(struct lv_broker *broker, uint32_t holders, uint32_t size
     return rc;
 }
 
+/* What fails does so before any queue has the message, so there is nothing to take back. */
 int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
                    uint32_t size, void *ret_records[2])
 {
     struct lv_ref logged = {.size = 0}, copied = {.size = 0};
     uint32_t keeping;
 
+    assert(broker->config.log != NULL);
+    assert(size > 0);
     ret_records[0] = ret_records[1] = NULL;
     if (reserve(broker, entries, count, &keeping) < 0)
         return -LV_E_NOMEM;
@@ -126,6 +134,7 @@ int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entri
 /* What of the queue is said with every record. */
 static struct lv_record_queue say(const struct lv_queue *queue)
 {
+    assert(queue->kept->gone.low <= queue->next_seq);
     return (struct lv_record_queue){
         .queue_id = queue->entry->id,
         .low = queue->kept->gone.low,
@@ -143,6 +152,7 @@ static struct lv_record_queue *new_record(struct lv_queue *queue, enum lv_record
     void *payload;
     uint64_t lsn;
 
+    assert(count <= STATE_RANGES_MAX);
     if (lv_log_append(queue->broker->config.log, kind, (uint16_t)count,
                       sizeof(struct lv_record_queue) + count * sizeof(struct lv_record_range), &lsn,
                       &payload) < 0)
@@ -156,8 +166,10 @@ static struct lv_record_queue *new_record(struct lv_queue *queue, enum lv_record
     return payload;
 }
 
+/* They follow the head of the payload. */
 static struct lv_record_range *ranges_of(struct lv_record_queue *record)
 {
+    assert(record != NULL);
     return (struct lv_record_range *)(void *)(record + 1);
 }
 
@@ -169,8 +181,10 @@ static inline struct lv_record_queue *open_record(const struct lv_queue *queue)
     return lv_log_is_open(queue->broker->config.log, kept->record) ? kept->open : NULL;
 }
 
+/* The record's own head lies before its payload, in the same page. */
 static uint32_t count_of(const struct lv_record_queue *record)
 {
+    assert(record != NULL);
     return ((const struct lv_record_head *)(const void *)record)[-1].count;
 }
 
@@ -180,6 +194,7 @@ static void log_settle(struct lv_queue *queue, uint64_t from, uint64_t to)
     struct lv_record_queue *record = open_record(queue);
     struct lv_record_range *range = NULL;
 
+    assert(from <= to);
     if (LV_LIKELY(record != NULL)) {
         uint32_t count = count_of(record);
         range = ranges_of(record) + count;
@@ -201,6 +216,7 @@ static void log_settle(struct lv_queue *queue, uint64_t from, uint64_t to)
     *range = (struct lv_record_range){.from = from, .to = to};
 }
 
+/* First the bytes, wherever they lie; then the number, in the log and in its segment. */
 void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t seq,
                      struct lv_ref ref)
 {
@@ -222,6 +238,7 @@ void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t 
         lv_cold_settled(queue, seq);
 }
 
+/* Its number is one that the log has no message for. */
 void lv_kept_skip(struct lv_kept *kept, uint64_t seq)
 {
     assert(seq >= kept->gone.low);
@@ -229,11 +246,13 @@ void lv_kept_skip(struct lv_kept *kept, uint64_t seq)
         lv_broker_exhausted();
 }
 
+/* live_count stays the number of those that are not gone. */
 uint64_t lv_kept_lose(struct lv_queue *queue, uint64_t from, uint64_t to)
 {
     struct lv_kept *kept = queue->kept;
     uint64_t added;
 
+    assert(to < queue->next_seq);
     if (lv_seqs_add_range(&kept->gone, from, to, &added) < 0)
         lv_broker_exhausted();
     assert(kept->live_count >= added);
@@ -241,16 +260,20 @@ uint64_t lv_kept_lose(struct lv_queue *queue, uint64_t from, uint64_t to)
     return added;
 }
 
+/* One range in the log, however many of its numbers were gone before. */
 void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
 {
+    assert(from <= to);
     if (lv_kept_lose(queue, from, to) > 0)
         log_settle(queue, from, to);
 }
 
+/* Once a turn at most, and mostly in a record that acknowledgements have made anyway. */
 void lv_kept_note(struct lv_queue *queue)
 {
     struct lv_record_queue *record;
 
+    assert(queue->entry != NULL);
     if (queue->kept == NULL || queue->kept->live_count == 0 ||
         lv_queue_delivered(queue) == queue->kept->delivered)
         return;
@@ -271,6 +294,7 @@ static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64
     uint32_t count = 0;
     struct lv_record_queue *record;
 
+    assert(*from >= gone->low);
     for (; count < STATE_RANGES_MAX && lv_seqs_next(gone, at, &first, &last); at = last + 1)
         count++;
     record = new_record(queue, kind, count);
@@ -283,11 +307,13 @@ static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64
     return 0;
 }
 
+/* Dead ones count: their files are there until it is on disk that they are dead. */
 uint64_t lv_broker_oldest_segment(const struct lv_broker *broker)
 {
     const struct lv_list *const lists[] = {&broker->segments, &broker->dead_segments};
     uint64_t oldest = UINT64_MAX;
 
+    assert(broker->config.log != NULL);
     for (size_t i = 0; i < LV_COUNT(lists); i++)
         LV_LIST_EACH(lists[i], link)
         {
@@ -313,6 +339,7 @@ int lv_kept_state(struct lv_queue *queue)
     uint64_t from = kept->gone.low, before = kept->state_lsn, first, last;
     int rc = state_record(queue, LV_RECORD_STATE, &from);
 
+    assert(kept->state_lsn >= before);
     while (rc == 0 && lv_seqs_next(&kept->gone, from, &first, &last))
         rc = state_record(queue, LV_RECORD_SETTLE, &from);
     if (rc < 0)
@@ -322,6 +349,8 @@ int lv_kept_state(struct lv_queue *queue)
 
 /* ---- start-up ---- */
 
+/* What is missing is known by what comes behind it: nothing is logged of a message that never was
+ * persistent. */
 int lv_kept_follow(struct lv_queue *queue, uint64_t first, uint64_t last)
 {
     struct lv_kept *kept = queue->kept;

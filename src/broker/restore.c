@@ -3,17 +3,21 @@
 #include "base/alloc.h"
 #include "broker/core.h"
 
+/* Also of queues that are gone: what the disk still has of them must never be a new one's. */
 void lv_broker_restore_last_id(struct lv_broker *broker, uint64_t queue_id)
 {
+    assert(!broker->restoring);
     if (queue_id / LV_SHARDS_MAX > broker->last_queue_id)
         broker->last_queue_id = queue_id / LV_SHARDS_MAX;
 }
 
+/* As any change, but for what it would log and promise. */
 int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *change,
                              struct lv_diag *diag)
 {
     int rc;
 
+    assert(change != NULL);
     broker->restoring = true;
     rc = lv_topology_apply(broker, change, diag, NULL);
     broker->restoring = false;
@@ -26,9 +30,11 @@ static struct lv_queue *find(const struct lv_broker *broker, uint64_t queue_id)
 {
     struct lv_queue_entry *entry = lv_broker_home(broker, queue_id);
 
+    assert(entry == NULL || entry->queue != NULL);
     return entry == NULL || !lv_queue_is_keeping(entry->queue) ? NULL : entry->queue;
 }
 
+/* What is gone only grows, so records may come in any order and more than once. */
 int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
                            const uint8_t *payload)
 {
@@ -38,6 +44,7 @@ int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head
     struct lv_kept *kept;
     uint64_t added;
 
+    assert(head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE);
     if (queue == NULL)
         return 0;
     kept = lv_queue_kept(queue);
@@ -55,12 +62,14 @@ int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head
     return 0;
 }
 
+/* One more holder of the message, unless the queue is done with it. */
 static int restore_place(struct lv_broker *broker, const struct lv_record_place *place,
                          struct lv_ref ref, bool is_clean)
 {
     struct lv_queue *queue = find(broker, place->queue_id);
     int rc;
 
+    assert((ref.flags & LV_REF_LOGGED) != 0);
     if (queue == NULL)
         return 0;
     if (lv_queue_kept(queue) == NULL)
@@ -82,6 +91,7 @@ static int restore_place(struct lv_broker *broker, const struct lv_record_place 
     return 0;
 }
 
+/* It stays where it is: the log's window was filled with what the disk has. */
 int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
                               const struct lv_record_head *head, const uint8_t *payload,
                               bool is_clean)
@@ -92,6 +102,7 @@ int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
         .lsn = lsn + places_size, .size = head->size - places_size, .flags = LV_REF_LOGGED};
     int rc = 0;
 
+    assert(head->kind == LV_RECORD_MESSAGE);
     for (uint32_t i = 0; rc == 0 && i < head->count; i++)
         rc = restore_place(broker, &places[i], ref, is_clean);
     return rc;
@@ -108,17 +119,20 @@ static int finish(struct lv_queue *queue, bool is_clean)
     return rc;
 }
 
+/* From here on numbers that are not gone are messages. */
 int lv_broker_restored(struct lv_broker *broker, bool is_clean)
 {
     uint32_t cursor = 0;
     struct lv_queue_entry *entry;
 
+    assert(broker->config.log != NULL);
     while ((entry = lv_map_next(&broker->homes, &cursor)) != NULL)
         if (entry->queue->kept != NULL && finish(entry->queue, is_clean) < 0)
             return -LV_E_NOMEM;
     return 0;
 }
 
+/* Who was delivered is known only if all of this reaches the disk. */
 int lv_broker_log_clean(struct lv_broker *broker)
 {
     uint32_t cursor = 0;

@@ -7,6 +7,7 @@ static struct lv_job *next_job(struct lv_helper *helper)
 {
     struct lv_job *job;
 
+    assert(helper != NULL);
     pthread_mutex_lock(&helper->mutex);
     while (helper->first == NULL && !helper->is_ending)
         pthread_cond_wait(&helper->cond, &helper->mutex);
@@ -19,6 +20,7 @@ static struct lv_job *next_job(struct lv_helper *helper)
     return job;
 }
 
+/* The helper's thread. */
 static void run(void *ctx)
 {
     struct lv_helper *helper = ctx;
@@ -33,6 +35,7 @@ static void run(void *ctx)
     }
 }
 
+/* The row is empty, so the thread sleeps at once. */
 int lv_helper_start(struct lv_helper *helper, const char *name, lv_helper_wake_fn *wake,
                     void *wake_ctx)
 {
@@ -45,6 +48,7 @@ int lv_helper_start(struct lv_helper *helper, const char *name, lv_helper_wake_f
     return lv_thread_start(&helper->thread, name, run, helper);
 }
 
+/* At the end of the row; one that runs already is in no row and may be given again. */
 void lv_helper_run(struct lv_helper *helper, struct lv_job *job)
 {
     assert(job->run != NULL);
@@ -59,6 +63,7 @@ void lv_helper_run(struct lv_helper *helper, struct lv_job *job)
     pthread_mutex_unlock(&helper->mutex);
 }
 
+/* `done` may free the job, so the next one is looked up before. */
 void lv_helper_take(struct lv_helper *helper)
 {
     struct lv_letter *letter = lv_mailbox_take(&helper->done);
@@ -71,8 +76,10 @@ void lv_helper_take(struct lv_helper *helper)
     }
 }
 
+/* What is in the row is done first: files that were asked for may be waited for. */
 void lv_helper_stop(struct lv_helper *helper)
 {
+    assert(!helper->is_ending);
     pthread_mutex_lock(&helper->mutex);
     helper->is_ending = true;
     pthread_cond_signal(&helper->cond);
