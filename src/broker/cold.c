@@ -15,8 +15,10 @@
 
 /* ---- runs ---- */
 
+/* Made with the queue's first run. */
 static struct lv_cold *cold_of(struct lv_queue *queue)
 {
+    assert(queue->broker->config.cold != NULL);
     if (queue->cold != NULL)
         return queue->cold;
     queue->cold = lv_calloc(1, sizeof *queue->cold);
@@ -28,6 +30,7 @@ static struct lv_cold *cold_of(struct lv_queue *queue)
     return queue->cold;
 }
 
+/* A queue without anything in segments is as small as one that never had. */
 static void free_cold(struct lv_queue *queue)
 {
     struct lv_cold *cold = queue->cold;
@@ -40,6 +43,7 @@ static void free_cold(struct lv_queue *queue)
     queue->cold = NULL;
 }
 
+/* Behind all others. */
 static struct lv_run *add_run(struct lv_cold *cold, struct lv_segment_use *segment, uint64_t seq)
 {
     if (cold->count == cold->capacity) {
@@ -50,11 +54,12 @@ static struct lv_run *add_run(struct lv_cold *cold, struct lv_segment_use *segme
         cold->runs = runs;
         cold->capacity = capacity;
     }
+    assert(cold->count == 0 || seq > cold->runs[cold->count - 1].last);
     cold->runs[cold->count] = (struct lv_run){.segment = segment, .first = seq, .last = seq};
     return &cold->runs[cold->count++];
 }
 
-/* The segment getters one message more of the queue. */
+/* The segment gets one message more of the queue. */
 static void add_to_run(struct lv_queue *queue, struct lv_segment_use *segment, uint64_t seq)
 {
     struct lv_cold *cold = cold_of(queue);
@@ -77,6 +82,7 @@ static uint32_t find_run(const struct lv_cold *cold, uint64_t seq)
 {
     uint32_t low = 0, high = cold->count;
 
+    assert(high <= cold->capacity);
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (cold->runs[middle].last < seq)
@@ -98,8 +104,10 @@ static void bury(struct lv_broker *broker, struct lv_segment_use *segment)
     lv_list_push_back(&broker->dead_segments, &segment->link);
 }
 
+/* Whenever something in it is settled, and when who was busy with it is done. */
 void lv_cold_review(struct lv_broker *broker, struct lv_segment_use *segment)
 {
+    assert(lv_link_is_linked(&segment->link));
     if (segment->is_busy)
         return; /* and looked at again afterwards */
     if (segment->live_count == 0)
@@ -108,6 +116,7 @@ void lv_cold_review(struct lv_broker *broker, struct lv_segment_use *segment)
         lv_merge_note(broker, segment);
 }
 
+/* So many of the run are wanted no longer. */
 static void let_go(struct lv_broker *broker, struct lv_run *run, uint64_t count)
 {
     assert(run->live_count >= count);
@@ -133,11 +142,13 @@ static void sweep(struct lv_queue *queue)
         free_cold(queue);
 }
 
+/* Also of messages in the window: that it has no run tells them apart. */
 void lv_cold_settled(struct lv_queue *queue, uint64_t seq)
 {
     struct lv_cold *cold = queue->cold;
     uint32_t at = find_run(cold, seq);
 
+    assert(seq < queue->next_seq);
     if (at == cold->count || cold->runs[at].first > seq)
         return; /* in the window still */
     let_go(queue->broker, &cold->runs[at], 1);
@@ -145,11 +156,13 @@ void lv_cold_settled(struct lv_queue *queue, uint64_t seq)
         sweep(queue);
 }
 
+/* What is being loaded for it will find no queue. */
 void lv_cold_free(struct lv_queue *queue)
 {
     struct lv_cold *cold = queue->cold;
     struct lv_link *link;
 
+    assert(queue->deleting);
     if (cold == NULL)
         return;
     for (uint32_t i = 0; i < cold->count; i++)
@@ -159,8 +172,10 @@ void lv_cold_free(struct lv_queue *queue)
     free_cold(queue);
 }
 
+/* Before that a crash could bring back what the segment has and the log does not say is gone. */
 void lv_cold_drop_dead(struct lv_broker *broker)
 {
+    assert(broker->config.log != NULL);
     LV_LIST_EACH(&broker->dead_segments, link)
     {
         struct lv_segment_use *segment = lv_container(link, struct lv_segment_use, link);
@@ -178,6 +193,7 @@ void lv_cold_drop_dead(struct lv_broker *broker)
 /* The number of the front, when it has to be loaded. False: it is in memory, or there is none. */
 static bool is_away(const struct lv_queue *queue, uint64_t *ret_seq, bool *ret_one)
 {
+    assert(queue->cold != NULL);
     *ret_one = queue->returned_count > 0;
     if (queue->returned_count > 0) {
         *ret_seq = queue->returned[0].seq;
@@ -187,12 +203,14 @@ static bool is_away(const struct lv_queue *queue, uint64_t *ret_seq, bool *ret_o
     return queue->cold->waiting_count > 0;
 }
 
+/* One question of a queue is under way at a time. */
 static void load(struct lv_queue *queue, uint64_t seq, bool one)
 {
     struct lv_broker *broker = queue->broker;
     struct lv_cold *cold = queue->cold;
     uint32_t at = find_run(cold, seq);
 
+    assert(!cold->is_loading);
     assert(at < cold->count);
     if (seq < cold->runs[at].first)
         seq = cold->runs[at].first; /* what waits begins there */
@@ -205,11 +223,13 @@ static void load(struct lv_queue *queue, uint64_t seq, bool one)
         lv_broker_exhausted();
 }
 
+/* Asked by whoever found that the front can't be seen. */
 bool lv_cold_want(struct lv_queue *queue)
 {
     uint64_t seq;
     bool one;
 
+    assert(queue->entry != NULL);
     if (queue->cold == NULL || (!queue->cold->is_loading && !is_away(queue, &seq, &one)))
         return false;
     if (!queue->cold->is_loading)
@@ -217,10 +237,12 @@ bool lv_cold_want(struct lv_queue *queue)
     return true;
 }
 
+/* A queue that nobody consumes from keeps its backlog where it is. */
 void lv_cold_read_ahead(struct lv_queue *queue)
 {
     const struct lv_cold *cold = queue->cold;
 
+    assert(queue->entry != NULL);
     if (cold != NULL && !cold->is_loading && cold->waiting_count > 0 && queue->consumer_count > 0 &&
         queue->returned_count < AHEAD_BELOW)
         load(queue, cold->next, false);
@@ -233,6 +255,7 @@ static struct lv_ref copy(struct lv_queue *queue, const struct lv_segment_entry 
     struct lv_ref ref;
     void *data;
 
+    assert(entry->size > 0);
     if (lv_store_append(broker->config.store, entry->size, &ref, &data) < 0)
         lv_broker_exhausted();
     memcpy(data, entry->data, entry->size);
@@ -249,6 +272,7 @@ static void note_fresh(struct lv_queue *queue, uint64_t seq)
 {
     struct lv_kept *kept = queue->kept;
 
+    assert(seq < queue->next_seq);
     if (kept == NULL)
         return;
     if (kept->fresh >= kept->fresh_end)
@@ -272,6 +296,7 @@ static void pass(struct lv_queue *queue, struct lv_run *run, uint64_t next)
     struct lv_cold *cold = queue->cold;
     uint64_t from = cold->next > run->first ? cold->next : run->first;
 
+    assert(next <= run->last + 1);
     if (from >= next)
         return;
     cold->next = next;
@@ -279,6 +304,7 @@ static void pass(struct lv_queue *queue, struct lv_run *run, uint64_t next)
         lose(queue, run, lv_kept_lose(queue, from, next - 1));
 }
 
+/* The next of those that wait, if that is what it is. */
 static void take_entry(struct lv_queue *queue, struct lv_run *run,
                        const struct lv_segment_entry *entry, bool is_ours)
 {
@@ -304,6 +330,7 @@ static uint64_t waiting_in(const struct lv_cold *cold, uint32_t at)
 {
     uint64_t behind = 0;
 
+    assert(at < cold->count);
     for (uint32_t i = at + 1; i < cold->count; i++)
         behind += cold->runs[i].live_count;
     assert(cold->waiting_count >= behind);
@@ -335,6 +362,7 @@ static void take_one(struct lv_queue *queue, const struct lv_segment_entry *entr
     uint64_t seq = queue->cold->asked;
     uint32_t at = find_run(queue->cold, seq);
 
+    assert(queue->cold->is_front);
     if (queue->returned_count == 0 || first->seq != seq ||
         lv_broker_is_warm(queue->broker, first->ref))
         return; /* purged, or something older has come back meanwhile */
@@ -351,6 +379,7 @@ static void take_one(struct lv_queue *queue, const struct lv_segment_entry *entr
         let_go(queue->broker, &queue->cold->runs[at], 1);
 }
 
+/* The queue may have been purged meanwhile, or be gone: what comes is looked at anew. */
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
                       const struct lv_segment_entry *entries, uint64_t count, uint64_t next)
 {
@@ -361,6 +390,7 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
 
     if (cold == NULL)
         return; /* deleted or purged meanwhile */
+    assert(cold->is_loading);
     cold->is_loading = false;
     if (cold->is_front)
         take_one(queue, entries, count);
@@ -375,6 +405,7 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
 
 /* ---- purging ---- */
 
+/* Nothing is read for it: a range in the log says that all of a run is gone. */
 uint64_t lv_cold_clear(struct lv_queue *queue)
 {
     struct lv_cold *cold = queue->cold;
@@ -415,6 +446,7 @@ static void add_entry(struct spilling *spilling, struct lv_queue *queue, uint64_
 {
     struct lv_spill *spill = spilling->spill;
 
+    assert(spill->count <= spilling->capacity);
     if (spill->count == spilling->capacity) {
         uint64_t capacity = 2 * spilling->capacity;
         struct lv_segment_entry *entries = lv_realloc(spill->entries, capacity * sizeof *entries);
@@ -433,6 +465,7 @@ static void add_entry(struct spilling *spilling, struct lv_queue *queue, uint64_
     add_to_run(queue, spilling->segment, seq);
 }
 
+/* All that lives of a log file goes, whether it waits, is out with a consumer or has come back. */
 static void spill_record(void *ctx, uint64_t lsn, const struct lv_record_head *head,
                          const uint8_t *payload)
 {
@@ -463,6 +496,7 @@ static void spill_transient(struct spilling *spilling, struct lv_queue *queue, u
     struct lv_store *store = spilling->broker->config.store;
     struct lv_spill *spill = spilling->spill;
 
+    assert((ref.flags & LV_REF_LOGGED) == 0);
     if ((spill->ref_count & (spill->ref_count - 1)) == 0) { /* a power of two: twice as many */
         uint64_t capacity = spill->ref_count == 0 ? 1 : 2 * spill->ref_count;
         struct lv_spilled_ref *refs = lv_realloc(spill->refs, capacity * sizeof *refs);
@@ -532,6 +566,7 @@ static int log_states(struct lv_broker *broker, uint64_t end)
     return 0;
 }
 
+/* The states come first: without memory for them nothing has happened yet. */
 int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
                     struct lv_spill *ret_spill)
 {
@@ -606,6 +641,7 @@ static void move_transient(struct spilling *spilling, struct lv_queue *queue, ui
     }
 }
 
+/* Only what no restart brings back, so the log needs to hear nothing. */
 int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t max_size,
                             struct lv_spill *ret_spill)
 {
@@ -621,8 +657,10 @@ int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t 
     return 0;
 }
 
+/* From here on the log's files below `end` may be used again. */
 void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill)
 {
+    assert(lv_log_synced_lsn(broker->config.log) >= spill->log_end);
     for (uint64_t i = 0; i < spill->ref_count; i++) {
         lv_store_unpin(spill->refs[i].page);
         lv_store_release(broker->config.store, spill->refs[i].ref);
@@ -649,6 +687,7 @@ static struct lv_segment_use *last_segment(const struct lv_broker *broker, uint6
     return segment->number == number ? segment : NULL;
 }
 
+/* Runs of one segment come together. */
 static struct lv_segment_use *segment_use(struct lv_broker *broker, uint64_t number)
 {
     struct lv_segment_use *segment = last_segment(broker, number);
@@ -663,6 +702,7 @@ static struct lv_segment_use *segment_use(struct lv_broker *broker, uint64_t num
     return segment;
 }
 
+/* Whatever is in the run and not gone waits; who had got it before is known by `old`. */
 int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
                           const struct lv_segment_run *run)
 {
@@ -672,6 +712,7 @@ int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
     struct lv_run *added;
     uint64_t live;
 
+    assert(run->first_seq <= run->last_seq);
     if (queue == NULL || !lv_queue_is_keeping(queue))
         return 0;
     if (lv_queue_kept(queue) == NULL)
@@ -699,11 +740,14 @@ int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
     return 0;
 }
 
+/* Right behind its runs. */
 bool lv_broker_uses_segment(const struct lv_broker *broker, uint64_t number)
 {
+    assert(number > 0);
     return last_segment(broker, number) != NULL;
 }
 
+/* Its size tells later whether it is worth merging. */
 void lv_broker_restored_segment(struct lv_broker *broker, uint64_t number, uint64_t count,
                                 uint64_t size)
 {
