@@ -47,7 +47,7 @@ def check_tenths(wrong, broker, what, result):
     broker.say(
         f"{what}: {first:,.0f}/s in the first tenth, {last:,.0f}/s in the last one "
         f"({last / max(first, 1):.2f}); per broker-CPU-second {busy[0]:,.0f} and {busy[1]:,.0f} "
-        f"({busy[1] / max(busy[0], 1):.2f})"
+        f"({busy[1] / max(busy[0], 1):.2f}); {result['broker_resident_peak'] >> 20} MiB at most"
     )
     if broker.is_plain and result["published"] + result["delivered"] >= LARGE_MESSAGES:
         check(wrong, last >= RATE_KEPT * first, f"{what}: {last / first:.2f} of its rate is left")
