@@ -12,6 +12,13 @@ static void spare_name(uint32_t shard, char name[LV_DISK_NAME_SIZE])
     snprintf(name, LV_DISK_NAME_SIZE, "spare-%02x", shard);
 }
 
+/* Where a file that the log has left waits until a spare one is needed. */
+static void used_name(uint32_t shard, char name[LV_DISK_NAME_SIZE])
+{
+    assert(shard < 256);
+    snprintf(name, LV_DISK_NAME_SIZE, "used-%02x", shard);
+}
+
 void lv_logfiles_init(struct lv_logfiles *files, struct lv_disk *disk, uint32_t shard,
                       bool is_syncing)
 {
@@ -54,14 +61,24 @@ static int fill(struct lv_disk *disk, int file, uint64_t size)
     return disk->ops->sync(disk, file);
 }
 
-/* Under the name of a spare file until it is whole. */
-int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard)
+/* Is there a whole file of this name? */
+static bool is_whole(struct lv_disk *disk, const char *name)
 {
-    char name[LV_DISK_NAME_SIZE];
-    int file, rc;
+    uint64_t size = 0;
+    int file;
 
-    spare_name(shard, name);
-    rc = disk->ops->open(disk, name, true, &file);
+    if (disk->ops->open(disk, name, false, &file) < 0)
+        return false;
+    (void)disk->ops->size(disk, file, &size);
+    disk->ops->close(disk, file);
+    return size == LV_LOG_FILE_SIZE;
+}
+
+/* Under the name of a spare file until it is whole. */
+static int make_file(struct lv_disk *disk, const char *name)
+{
+    int file, rc = disk->ops->open(disk, name, true, &file);
+
     if (rc < 0)
         return rc;
     rc = fill(disk, file, LV_LOG_FILE_SIZE);
@@ -71,19 +88,28 @@ int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard)
     return rc;
 }
 
-bool lv_logfiles_become_spare(struct lv_disk *disk, uint32_t shard, uint64_t number)
+/* What is in a file doesn't matter, as nothing can be taken for a block of its next life; that all
+ * of it is on the disk does. */
+int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard)
 {
-    char name[LV_DISK_NAME_SIZE], spare[LV_DISK_NAME_SIZE];
-    uint64_t size = 0;
-    int file;
+    char name[LV_DISK_NAME_SIZE], used[LV_DISK_NAME_SIZE];
+
+    spare_name(shard, name);
+    used_name(shard, used);
+    if (is_whole(disk, name))
+        return 0; /* an earlier run's */
+    if (is_whole(disk, used) && disk->ops->rename(disk, used, name) == 0)
+        return 0;
+    return make_file(disk, name);
+}
+
+bool lv_logfiles_keep(struct lv_disk *disk, uint32_t shard, uint64_t number)
+{
+    char name[LV_DISK_NAME_SIZE], used[LV_DISK_NAME_SIZE];
 
     lv_logfile_name(shard, number, name);
-    if (disk->ops->open(disk, name, false, &file) < 0)
-        return false;
-    (void)disk->ops->size(disk, file, &size);
-    disk->ops->close(disk, file);
-    spare_name(shard, spare);
-    return size == LV_LOG_FILE_SIZE && disk->ops->rename(disk, name, spare) == 0;
+    used_name(shard, used);
+    return is_whole(disk, name) && disk->ops->rename(disk, name, used) == 0;
 }
 
 void lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number)
@@ -150,12 +176,13 @@ int lv_logfiles_turn(struct lv_logfiles *files, const struct lv_log_write *write
         return rc == -LV_E_FULL ? -LV_E_IO : rc;
     close_file(files);
     rc = create(files, write, has_spare);
+    /* Its name comes first: were only the head to last, an older file's name would lead to it. */
+    if (rc == 0)
+        rc = disk->ops->sync_directory(disk);
     if (rc == 0)
         rc = write_head(files, write);
     if (rc == 0)
         rc = disk->ops->sync(disk, files->file);
-    if (rc == 0)
-        rc = disk->ops->sync_directory(disk);
     if (rc < 0)
         close_file(files);
     else

@@ -182,7 +182,8 @@ static bool is_early(const struct load *load)
     const struct lv_spiller *spiller = load->spiller;
 
     return load->error == -LV_E_NOT_FOUND && load->segment == spiller->spill.number &&
-           (spiller->state == LV_SPILL_WRITING || spiller->state == LV_SPILL_FAILED);
+           (spiller->state == LV_SPILL_SYNCING || spiller->state == LV_SPILL_WRITING ||
+            spiller->state == LV_SPILL_FAILED);
 }
 
 /* The first entry of the queue with a number that is not below this. */
@@ -392,13 +393,14 @@ static void begin(struct lv_spiller *spiller, uint64_t end)
         return;
     }
     spiller->next_number++;
-    write_spill(spiller);
+    spiller->state = LV_SPILL_SYNCING;
+    lv_log_seal(spiller->durable->log);
 }
 
 /* The window's oldest file has been written whole, and another one after it. */
 static bool is_due(const struct lv_log *log, uint64_t *ret_end)
 {
-    if (lv_log_memory_size(log) <= LV_WINDOW_SIZE)
+    if (lv_log_window_size(log) <= LV_WINDOW_SIZE)
         return false;
     *ret_end = lv_log_next_file(log, lv_log_begin(log));
     return *ret_end < lv_log_synced_lsn(log);
@@ -422,6 +424,10 @@ void lv_spiller_turn(struct lv_spiller *spiller)
     uint64_t end;
 
     lv_cold_drop_dead(durable->shard->broker);
+    /* Numbers between those of a run are messages for a restart unless the log says otherwise. */
+    if (LV_UNLIKELY(spiller->state == LV_SPILL_SYNCING) &&
+        lv_log_synced_lsn(durable->log) >= spiller->spill.log_end)
+        write_spill(spiller);
     if (LV_UNLIKELY(spiller->state == LV_SPILL_WRITTEN) &&
         lv_log_synced_lsn(durable->log) >= spiller->spill.log_end &&
         lv_durable_may_forget(durable, spiller->spill.end)) {
@@ -444,8 +450,9 @@ bool lv_spiller_is_behind(const struct lv_spiller *spiller)
 {
     struct lv_memory *memory = &spiller->durable->shard->shared->memory;
 
-    return lv_log_memory_size(spiller->durable->log) > LV_WINDOW_MAX ||
-           (spiller->state == LV_SPILL_WRITING && lv_memory_used(memory) > memory->high / 8 * 7);
+    return lv_log_window_size(spiller->durable->log) > LV_WINDOW_MAX ||
+           ((spiller->state == LV_SPILL_SYNCING || spiller->state == LV_SPILL_WRITING) &&
+            lv_memory_used(memory) > memory->high / 8 * 7);
 }
 
 /* ---- making and ending ---- */

@@ -38,23 +38,6 @@ struct recycling {
     uint64_t from, to;        /* numbers */
 };
 
-/* Only if there is none yet. */
-static bool become_spare(struct lv_writer *writer, uint64_t number)
-{
-    bool is_missing;
-
-    pthread_mutex_lock(&writer->mutex);
-    is_missing = writer->spare != LV_SPARE_READY;
-    pthread_mutex_unlock(&writer->mutex);
-    if (!is_missing || !lv_logfiles_become_spare(writer->files.disk, writer->files.shard, number))
-        return false;
-    pthread_mutex_lock(&writer->mutex);
-    writer->spare = LV_SPARE_READY;
-    pthread_cond_signal(&writer->cond);
-    pthread_mutex_unlock(&writer->mutex);
-    return true;
-}
-
 /* Oldest first: what a crash leaves of this is a log that begins later. */
 static void run_recycling(struct lv_job *job)
 {
@@ -62,7 +45,7 @@ static void run_recycling(struct lv_job *job)
     struct lv_writer *writer = recycling->writer;
 
     for (uint64_t number = recycling->from; number < recycling->to; number++)
-        if (!become_spare(writer, number))
+        if (!lv_logfiles_keep(writer->files.disk, writer->files.shard, number))
             lv_logfiles_remove(writer->files.disk, writer->files.shard, number);
     lv_free(recycling);
 }

@@ -230,7 +230,7 @@ static void a_full_disk_is_waited_for_and_loses_nothing(void **state)
         uint64_t synced = lv_writer_synced(&scene.writer);
         assert_true(synced < lsn);
         unsigned before = count_lasting(&scene);
-        assert_true((synced == 0) == (before == 0));
+        assert_true(synced == 0 || before > 0);
         lv_image_disk_limit(scene.image, 1u << 30);
         await_synced(&scene, lsn);
         assert_false(atomic_load(&scene.writer.is_full));

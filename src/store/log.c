@@ -12,7 +12,7 @@
  */
 
 #define ALIGNMENT  4096u
-#define SPARE_MAX  4u  /* free pages that are kept for the next ones */
+#define SPARE_MAX  16u /* free pages that are kept for the next ones: those of one file */
 #define RING_MIN   64u /* pointers */
 #define FILE_PAGES (LV_LOG_FILE_SIZE / LV_PAGE_SIZE)
 
@@ -413,6 +413,12 @@ void lv_log_unpin(void *pin)
 uint64_t lv_log_begin(const struct lv_log *log)
 {
     return log->oldest == NULL ? log->next_number * LV_LOG_FILE_SIZE : log->oldest->lsn;
+}
+
+uint64_t lv_log_window_size(const struct lv_log *log)
+{
+    assert(log->memory_size >= (uint64_t)log->spare_count * LV_PAGE_SIZE);
+    return log->memory_size - (uint64_t)log->spare_count * LV_PAGE_SIZE;
 }
 
 uint64_t lv_log_memory_size(const struct lv_log *log)

@@ -76,6 +76,9 @@ void *lv_log_pin(struct lv_log *log, uint64_t lsn);
 void lv_log_unpin(void *pin);
 /* First LSN of the window. */
 uint64_t lv_log_begin(const struct lv_log *log);
+/* Bytes of memory of what is in the window. */
+uint64_t lv_log_window_size(const struct lv_log *log);
+/* The same with pages that wait to be used again. */
 uint64_t lv_log_memory_size(const struct lv_log *log);
 /* Everything below `lsn`, the beginning of a file that is synced, leaves the window. */
 void lv_log_forget(struct lv_log *log, uint64_t lsn);
