@@ -14,7 +14,7 @@ T ?= 10m
 RUNTEST := /usr/bin/python3 tools/test.py
 WERROR := -Dwerror=true
 
-.PHONY: run build test test-peers test-long all asan tsan msan install uninstall fuzz tidy check \
+.PHONY: run build test test-peers test-long crash all asan tsan msan install uninstall fuzz tidy check \
 	cover bench fmt hooks clean
 
 run:
@@ -52,6 +52,13 @@ test-long:
 	$(MAKE) $(BUILD)/with-tests
 	ninja -C $(BUILD)
 	$(RUNTEST) --build $(BUILD) --long
+
+# Crashes by seed: `make crash SEED=7` repeats one, `make crash COUNT=100000` looks for new ones.
+crash:
+	tools/install.sh build test
+	$(MAKE) $(BUILD)/with-tests
+	ninja -C $(BUILD) tests/crash/crash_test
+	$(BUILD)/tests/crash/crash_test $(or $(SEED),$$(date +%s)) $(or $(COUNT),$(if $(SEED),1,1000))
 
 all:
 	tools/install.sh build test clang

@@ -4,7 +4,8 @@
   tools/test.py --build DIR [--only KIND,...] [--peer rabbitmq] [--long] [SUITE...]
 
 Kinds, in the order in which they run:
-  unit, sim, corpus   tests that meson knows, by their suite; each cmocka test counts as one
+  unit, sim, crash, corpus
+                      tests that meson knows, by their suite; each cmocka test counts as one
   program             tests/program/*/run, with the program in LEVERET_BIN; they start what they need
   clients             tests/clients/*/run against a broker that is started here, with one shard
                       and with three, or, with --peer rabbitmq, against Debian's RabbitMQ and,
@@ -31,7 +32,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MESON_KINDS = ('unit', 'sim', 'corpus')
+MESON_KINDS = ('unit', 'sim', 'crash', 'corpus')
 KINDS = MESON_KINDS + ('program', 'clients', 'long')
 SHARDS = (1, 3)
 READY_SECONDS = 30
