@@ -21,7 +21,7 @@
  */
 #define LV_TRANSIENT_SIZE (16u << 20)
 /* The shard reads nothing more while the log is that far ahead of the disk. */
-#define LV_WINDOW_MAX (96u << 20)
+#define LV_WINDOW_MAX (56u << 20)
 
 struct lv_durable;
 struct lv_open_segment;
