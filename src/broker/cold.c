@@ -280,17 +280,16 @@ static void note_fresh(struct lv_queue *queue, uint64_t seq)
     kept->fresh_end = seq + 1;
 }
 
-/* Messages of the run that its segment can't give: whoever reads it has said so. They wait no
- * longer. */
-static void lose(struct lv_queue *queue, struct lv_run *run, uint64_t count)
+/* So many wait no longer, as they can't be read: whoever tried has said so. */
+static void lose(struct lv_queue *queue, uint64_t count)
 {
     assert(queue->cold->waiting_count >= count);
     queue->cold->waiting_count -= count;
     queue->broker->stats.ready -= count;
-    let_go(queue->broker, run, count);
 }
 
-/* The run has been read up to `next`: what wasn't shown of it is not there. */
+/* The run has been read up to `next`: persistent messages that weren't shown stay in the segment,
+ * which stays for them, and are tried again after a restart. */
 static void pass(struct lv_queue *queue, struct lv_run *run, uint64_t next)
 {
     struct lv_cold *cold = queue->cold;
@@ -301,7 +300,7 @@ static void pass(struct lv_queue *queue, struct lv_run *run, uint64_t next)
         return;
     cold->next = next;
     if (queue->kept != NULL)
-        lose(queue, run, lv_kept_lose(queue, from, next - 1));
+        lose(queue, next - from - lv_seqs_count(&queue->kept->gone, from, next - 1));
 }
 
 /* The next of those that wait, if that is what it is. */
@@ -351,8 +350,11 @@ static void take_run(struct lv_queue *queue, uint64_t segment,
     for (uint64_t i = 0; i < count && entries[i].seq <= cold->asked_last; i++)
         take_entry(queue, run, &entries[i], segment >= queue->broker->config.first_segment);
     pass(queue, run, next <= cold->asked_last ? next : cold->asked_last + 1);
-    if (cold->next > run->last) /* of transient ones only their number is known */
-        lose(queue, run, waiting_in(cold, at));
+    if (cold->next > run->last) { /* of transient ones only their number is known */
+        uint64_t left = waiting_in(cold, at);
+        lose(queue, left);
+        let_go(queue->broker, run, left);
+    }
 }
 
 /* The front of what came back is there again, or lost. */
@@ -360,7 +362,6 @@ static void take_one(struct lv_queue *queue, const struct lv_segment_entry *entr
 {
     struct lv_returned *first = queue->returned;
     uint64_t seq = queue->cold->asked;
-    uint32_t at = find_run(queue->cold, seq);
 
     assert(queue->cold->is_front);
     if (queue->returned_count == 0 || first->seq != seq ||
@@ -373,10 +374,6 @@ static void take_one(struct lv_queue *queue, const struct lv_segment_entry *entr
         return;
     }
     lv_queue_drop_first(queue);
-    if (queue->kept != NULL)
-        (void)lv_kept_lose(queue, seq, seq);
-    if (at < queue->cold->count && queue->cold->runs[at].first <= seq)
-        let_go(queue->broker, &queue->cold->runs[at], 1);
 }
 
 /* The queue may have been purged meanwhile, or be gone: what comes is looked at anew. */

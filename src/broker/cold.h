@@ -110,8 +110,8 @@ int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t 
 /* The segment is durable, or there was nothing to write: the window moves. Frees what the spill
  * owns. */
 void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill);
-/* What lv_cold_ops.load asked for; `next`: the number to go on with in the run, UINT64_MAX behind
- * its last. Entries are copied. */
+/* What lv_cold_ops.load asked for, of which any may be missing that could not be read; `next`: the
+ * number to go on with in the run, UINT64_MAX behind its last. Entries are copied. */
 void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segment,
                       const struct lv_segment_entry *entries, uint64_t count, uint64_t next);
 /* What becomes of the segment with what is left of it: nothing, it goes, or it may be merged. */

@@ -246,25 +246,20 @@ void lv_kept_skip(struct lv_kept *kept, uint64_t seq)
         lv_broker_exhausted();
 }
 
-/* live_count stays the number of those that are not gone. */
-uint64_t lv_kept_lose(struct lv_queue *queue, uint64_t from, uint64_t to)
+/* One range in the log, however many of its numbers were gone before. live_count stays the number
+ * of those that are not. */
+void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
 {
     struct lv_kept *kept = queue->kept;
     uint64_t added;
 
+    assert(from <= to);
     assert(to < queue->next_seq);
     if (lv_seqs_add_range(&kept->gone, from, to, &added) < 0)
         lv_broker_exhausted();
     assert(kept->live_count >= added);
     kept->live_count -= added;
-    return added;
-}
-
-/* One range in the log, however many of its numbers were gone before. */
-void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to)
-{
-    assert(from <= to);
-    if (lv_kept_lose(queue, from, to) > 0)
+    if (added > 0)
         log_settle(queue, from, to);
 }
 

@@ -48,9 +48,6 @@ void lv_kept_release(struct lv_broker *broker, struct lv_queue *queue, uint64_t 
 void lv_kept_skip(struct lv_kept *kept, uint64_t seq);
 /* All numbers of the range that are not gone yet are, whatever has their messages. */
 void lv_kept_settle_range(struct lv_queue *queue, uint64_t from, uint64_t to);
-/* Of the numbers of the range those that are not gone can't be had any more, which the log need not
- * know: a restart tries again, if it can. Returns how many they are. */
-uint64_t lv_kept_lose(struct lv_queue *queue, uint64_t from, uint64_t to);
 /* More has been delivered: says so in the log. */
 void lv_kept_note(struct lv_queue *queue);
 /* Number of the oldest segment that may be on the disk, UINT64_MAX: there is none. */

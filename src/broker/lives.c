@@ -181,6 +181,8 @@ void lv_lives_write_segment(struct lv_lives *lives)
 
     assert_true(lives->is_spilling);
     assert_true(spill->count > 0);
+    lv_lives_sync(lives); /* the log says first what is missing in its runs */
+    assert_true(lives->synced >= spill->log_end);
     assert_true(lives->next_segment < LV_LIVES_SEGMENTS);
     *segment = (struct lv_lives_segment){.count = spill->count, .covers = spill->end};
     segment->entries = malloc(spill->count * sizeof *segment->entries);
