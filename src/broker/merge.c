@@ -50,6 +50,18 @@ bool lv_merge_is_worth_a_look(const struct lv_broker *broker)
     return !lv_list_is_empty(&broker->sparse_segments);
 }
 
+bool lv_merge_is_behind(const struct lv_broker *broker)
+{
+    uint32_t count = 0;
+
+    LV_LIST_EACH(&broker->sparse_segments, link)
+    {
+        if (++count == FILES_MIN)
+            return true;
+    }
+    return false;
+}
+
 /* Transient messages in a segment of before the restart are gone, those in one of after it may not
  * be: after a merge nobody could tell. */
 static bool is_ours(const struct lv_broker *broker, const struct lv_segment_use *segment)

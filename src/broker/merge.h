@@ -21,7 +21,7 @@
 #include "broker/cold.h"
 
 /* Segments that are merged at once. */
-#define LV_MERGE_SOURCES_MAX 64u
+#define LV_MERGE_SOURCES_MAX 32u
 
 /* What is left of a queue in the sources. */
 struct lv_merge_queue {
@@ -49,6 +49,8 @@ struct lv_merge {
 
 /* Is there any segment that may be worth it? */
 bool lv_merge_is_worth_a_look(const struct lv_broker *broker);
+/* Are there many? Then it is not only that one is just becoming empty. */
+bool lv_merge_is_behind(const struct lv_broker *broker);
 /* Picks segments. False: none are worth it at the moment. */
 bool lv_merge_begin(struct lv_broker *broker, struct lv_merge *merge);
 /* 1: all queues are noted; 0: not yet; -LV_E_NOMEM: end it. */

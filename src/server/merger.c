@@ -91,14 +91,18 @@ static void remove_sources(struct lv_job *job)
     struct lv_merger *merger = lv_container(job, struct lv_merger, removal);
     struct lv_disk *disk = shard_of(merger)->shared->disk;
     char name[LV_DISK_NAME_SIZE];
+    int error = 0;
 
     for (uint32_t i = 0; i < merger->number_count; i++) {
+        int rc;
         lv_spiller_close_segment(&merger->durable->spiller, merger->numbers[i]);
         lv_segment_name(shard_of(merger)->number, merger->numbers[i], name);
-        (void)disk->ops->remove(disk, name); /* the new one says that it is no more */
+        rc = disk->ops->remove(disk, name);
+        if (rc < 0 && rc != -LV_E_NOT_FOUND)
+            error = rc;
     }
-    /* They go for good before the new one may. */
-    merger->error = disk->ops->sync_directory(disk);
+    /* They go for good before the new one may, which says that they are no more. */
+    merger->error = error < 0 ? error : disk->ops->sync_directory(disk);
 }
 
 static void removed(struct lv_job *job)
@@ -107,8 +111,9 @@ static void removed(struct lv_job *job)
 
     assert(merger->state == LV_MERGER_REMOVING);
     merger->state = LV_MERGER_IDLE;
+    look_in(merger, lv_merge_is_behind(shard_of(merger)->broker) ? 0 : LOOK_NS);
     if (merger->error < 0)
-        lv_durable_fail(merger->durable, merger->error, "a directory can't be synced");
+        lv_durable_fail(merger->durable, merger->error, "merged segments can't be removed");
 }
 
 static void close_target(struct lv_job *job)

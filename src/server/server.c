@@ -21,7 +21,7 @@
 #define HOST_MAX      8u  /* of one name */
 #define USUAL_PORT    5672
 /* Descriptors that connections leave free: for each shard, and for all else. */
-#define FILES_SHARD 72u
+#define FILES_SHARD 104u
 #define FILES_BASE  48u
 /* How long clients have to answer connection.close, and then the shards to let go of them. */
 #define GRACE_NS (3 * LV_NS_PER_S)
