@@ -165,6 +165,8 @@ static void run_load(struct lv_job *job)
 
     load->next = UINT64_MAX;
     load->error = open_segment(load->spiller, load->segment, &segment, &load->diag);
+    if (load->error == -LV_E_NOMEM)
+        load->next = load->from_seq; /* it is there, and asked for again */
     if (load->error < 0)
         return;
     run = find_run(segment, load->queue_id);
@@ -202,15 +204,20 @@ static uint64_t find_entry(const struct lv_spill *spill, uint64_t queue_id, uint
     return low;
 }
 
-/* Consumers go on while the disk is full: what could not be written is in memory still, sorted by
- * the attempt. */
+/* Consumers go on while the disk is full: what could not be written is in memory still. */
 static void load_from_memory(struct load *load)
 {
-    const struct lv_spill *spill = &load->spiller->spill;
+    struct lv_spiller *spiller = load->spiller;
+    const struct lv_spill *spill = &spiller->spill;
     size_t max_size = load->one ? 1 : LV_LOAD_SIZE;
-    uint64_t at = find_entry(spill, load->queue_id, load->from_seq);
+    uint64_t at;
 
     assert(load->count == 0);
+    assert(spiller->state == LV_SPILL_SYNCING || spiller->state == LV_SPILL_FAILED);
+    if (!spiller->is_sorted)
+        lv_segment_sort(spill->entries, spill->count);
+    spiller->is_sorted = true;
+    at = find_entry(spill, load->queue_id, load->from_seq);
     load->error = 0;
     load->next = UINT64_MAX;
     for (; at < spill->count && spill->entries[at].queue_id == load->queue_id; at++)
@@ -393,6 +400,7 @@ static void begin(struct lv_spiller *spiller, uint64_t end)
         return;
     }
     spiller->next_number++;
+    spiller->is_sorted = false;
     spiller->state = LV_SPILL_SYNCING;
     lv_log_seal(spiller->durable->log);
 }

@@ -38,6 +38,7 @@ struct lv_spiller {
     struct lv_durable *durable; /* view */
     enum lv_spill_state state;
     struct lv_spill spill; /*       while not idle */
+    bool is_sorted;        /*       its entries, by queue and number */
     struct lv_job job;     /*       the helper's while writing */
     int error;             /*       of the job */
     struct lv_diag diag;   /*       its sentence */

@@ -118,7 +118,7 @@ static void group(struct lv_segment_entry *entries, size_t count)
 /* What comes from one queue's backlog is in order already. In what comes from several the numbers
  * of each ascend, so that there is nothing to do but to group them, for a tenth of what comparing
  * them costs. */
-static void sort(struct lv_segment_entry *entries, size_t count)
+void lv_segment_sort(struct lv_segment_entry *entries, size_t count)
 {
     if (is_sorted(entries, count))
         return;
@@ -134,7 +134,7 @@ int lv_segment_write(struct lv_disk *disk, const struct lv_segment_info *info,
     int rc;
 
     assert(count > 0);
-    sort(entries, count);
+    lv_segment_sort(entries, count);
     rc = lv_segment_writer_init(&writer, disk, info, diag);
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = lv_segment_writer_append(&writer, &entries[i], diag);

@@ -63,6 +63,8 @@ void lv_segment_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZ
 bool lv_segment_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_number)
     LV_MUST_CHECK;
 
+/* By queue and number, as they are written. */
+void lv_segment_sort(struct lv_segment_entry *entries, size_t count);
 /* Sorts the entries in place and writes them (count ≥ 1; no queue has a number twice). When it
  * returns 0 the segment survives a power loss. On an error nothing is left behind but perhaps a
  * `.tmp`. */
