@@ -575,6 +575,7 @@ int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
     if (log_states(broker, end) < 0)
         return -LV_E_NOMEM;
     ret_spill->log_end = lv_log_end(broker->config.log);
+    ret_spill->topology_lsn = broker->topology_lsn;
     if (live == 0)
         return 0;
     if (begin_segment(&spilling, live) < 0)
@@ -655,6 +656,12 @@ int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t 
 }
 
 /* From here on the log's files below `end` may be used again. */
+bool lv_broker_spill_is_due(const struct lv_broker *broker, const struct lv_spill *spill)
+{
+    return lv_log_synced_lsn(broker->config.log) >= spill->log_end &&
+           broker->topology_synced_lsn >= spill->topology_lsn;
+}
+
 void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill)
 {
     assert(lv_log_synced_lsn(broker->config.log) >= spill->log_end);

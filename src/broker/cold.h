@@ -70,9 +70,10 @@ struct lv_spill {
     struct lv_segment_use *segment;   /* view  NULL: nothing is to be written */
     struct lv_segment_entry *entries; /* own   point into pages that stay until then */
     uint64_t count;
-    uint64_t number;  /* of the segment */
-    uint64_t end;     /* LSN: all that lives of the log below it is in here */
-    uint64_t log_end; /* the log must be synced up to here before what is below `end` may go */
+    uint64_t number;             /* of the segment */
+    uint64_t end;                /* LSN: all that lives of the log below it is in here */
+    uint64_t log_end;            /* LSNs: what it leaves out is gone when this shard's log */
+    uint64_t topology_lsn;       /* and shard 0's are synced up to here */
     struct lv_spilled_ref *refs; /* own   transient messages in it */
     uint64_t ref_count;
 };
@@ -107,6 +108,9 @@ int lv_broker_spill(struct lv_broker *broker, uint64_t end, uint64_t number,
  * lv_broker_spill() otherwise; `end` is 0, as the log has nothing to do with it. */
 int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t max_size,
                             struct lv_spill *ret_spill) LV_MUST_CHECK;
+/* Is what the spill leaves out gone for the disk, too: settled messages and deleted queues? Before
+ * that its segment may not be written. */
+bool lv_broker_spill_is_due(const struct lv_broker *broker, const struct lv_spill *spill);
 /* The segment is durable, or there was nothing to write: the window moves. Frees what the spill
  * owns. */
 void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill);

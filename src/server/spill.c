@@ -434,10 +434,10 @@ void lv_spiller_turn(struct lv_spiller *spiller)
     lv_cold_drop_dead(durable->shard->broker);
     /* Numbers between those of a run are messages for a restart unless the log says otherwise. */
     if (LV_UNLIKELY(spiller->state == LV_SPILL_SYNCING) &&
-        lv_log_synced_lsn(durable->log) >= spiller->spill.log_end)
+        lv_broker_spill_is_due(durable->shard->broker, &spiller->spill))
         write_spill(spiller);
     if (LV_UNLIKELY(spiller->state == LV_SPILL_WRITTEN) &&
-        lv_log_synced_lsn(durable->log) >= spiller->spill.log_end &&
+        lv_broker_spill_is_due(durable->shard->broker, &spiller->spill) &&
         lv_durable_may_forget(durable, spiller->spill.end)) {
         end = spiller->spill.end;
         lv_broker_spilled(durable->shard->broker, &spiller->spill);

@@ -28,7 +28,7 @@ struct lv_open_segment;
 
 enum lv_spill_state {
     LV_SPILL_IDLE,
-    LV_SPILL_SYNCING, /* waits for the log */
+    LV_SPILL_SYNCING, /* waits for the logs */
     LV_SPILL_WRITING, /* the helper's */
     LV_SPILL_FAILED,  /* full disk: to be tried again */
     LV_SPILL_WRITTEN  /* waits for the log, if nothing was to be written, and the metadata */

@@ -439,13 +439,13 @@ static bool spill_step(struct crash_shard *shard)
     lv_cold_drop_dead(broker);
     if (shard->spill_state == CRASH_SPILL_FAILED ||
         (shard->spill_state == CRASH_SPILL_SYNCING &&
-         lv_log_synced_lsn(log) >= shard->spill.log_end)) {
+         lv_broker_spill_is_due(broker, &shard->spill))) {
         shard->spill_state = CRASH_SPILL_WRITING;
         add_job(shard, &(struct crash_job){.kind = CRASH_JOB_SPILL});
         return true;
     }
     if (shard->spill_state == CRASH_SPILL_WRITTEN &&
-        lv_log_synced_lsn(log) >= shard->spill.log_end && may_forget(shard, shard->spill.end)) {
+        lv_broker_spill_is_due(broker, &shard->spill) && may_forget(shard, shard->spill.end)) {
         end = shard->spill.end / LV_LOG_FILE_SIZE;
         lv_broker_spilled(broker, &shard->spill);
         shard->spill_state = CRASH_SPILL_IDLE;
