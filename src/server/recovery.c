@@ -18,8 +18,16 @@ struct walk {
     uint32_t number;                 /*       of the shard */
     struct lv_arena arena;           /*       for one change */
     uint64_t covers;                 /*       LSN: segments have the messages of the log below it */
+    uint64_t last_queue_id;          /*       that is named anywhere */
     int error;
 };
+
+/* A queue whose declare was lost may have messages that were not. */
+static void note_queue(struct walk *walk, uint64_t queue_id)
+{
+    if (queue_id > walk->last_queue_id)
+        walk->last_queue_id = queue_id;
+}
 
 /* ---- segments ---- */
 
@@ -106,6 +114,7 @@ static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *d
     runs = lv_segment_runs(segment, &count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         messages += runs[i].count;
+        note_queue(walk, runs[i].queue_id);
         if (runs[i].count > runs[i].transient_count)
             rc = lv_broker_restore_run(walk->shard->broker, number, &runs[i]);
     }
@@ -241,6 +250,9 @@ static void restore_gone(void *ctx, uint64_t lsn, const struct lv_record_head *h
     struct walk *walk = ctx;
 
     (void)lsn;
+    if (walk->error == 0 && head->kind == LV_RECORD_MESSAGE)
+        for (uint32_t i = 0; i < head->count; i++)
+            note_queue(walk, ((const struct lv_record_place *)(const void *)payload)[i].queue_id);
     if (walk->error == 0 && (head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE))
         walk->error = lv_broker_restore_gone(walk->shard->broker, head, payload);
 }
@@ -383,6 +395,8 @@ int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
         walk.shard = &recovery->shards[walk.number];
         rc = restore_queues(&walk, diag);
     }
+    for (uint32_t i = 0; i < recovery->shard_count; i++)
+        lv_broker_restore_last_id(recovery->shards[i].broker, walk.last_queue_id);
     lv_arena_fini(&walk.arena);
     if (rc == 0)
         rc = begin_running(recovery->disk);
