@@ -655,13 +655,13 @@ int lv_broker_spill_longest(struct lv_broker *broker, uint64_t number, uint64_t 
     return 0;
 }
 
-/* From here on the log's files below `end` may be used again. */
 bool lv_broker_spill_is_due(const struct lv_broker *broker, const struct lv_spill *spill)
 {
     return lv_log_synced_lsn(broker->config.log) >= spill->log_end &&
            broker->topology_synced_lsn >= spill->topology_lsn;
 }
 
+/* From here on the log's files below `end` may be used again. */
 void lv_broker_spilled(struct lv_broker *broker, struct lv_spill *spill)
 {
     assert(lv_log_synced_lsn(broker->config.log) >= spill->log_end);

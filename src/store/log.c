@@ -63,6 +63,7 @@ static inline uint64_t file_of(uint64_t lsn)
     return lsn / LV_LOG_FILE_SIZE;
 }
 
+/* Where the ring has the page's region, or NULL. */
 static struct lv_region **slot(const struct lv_log *log, uint64_t page)
 {
     assert(log->ring_size > 0);
@@ -81,6 +82,7 @@ static inline struct lv_region *find(const struct lv_log *log, uint64_t lsn)
 
 /* ---- regions ---- */
 
+/* Pages of one size mostly, so the spare ones serve. */
 static uint8_t *take_memory(struct lv_log *log, uint64_t size)
 {
     uint8_t *data;
@@ -93,6 +95,7 @@ static uint8_t *take_memory(struct lv_log *log, uint64_t size)
     return data;
 }
 
+/* The window moves at the speed of the log: what leaves it is what comes next. */
 static void give_memory(struct lv_log *log, uint8_t *data, uint64_t size)
 {
     assert(log->memory_size >= size);
@@ -163,6 +166,7 @@ static struct lv_region *add_region(struct lv_log *log, uint64_t lsn, uint64_t s
     return region;
 }
 
+/* By the log, or by the last who had pinned it. */
 static void free_region(struct lv_region *region)
 {
     assert(region->pin_count == 0);
@@ -222,6 +226,7 @@ static int turn_region(struct lv_log *log, uint64_t need)
     return 0;
 }
 
+/* One offset moves; once a page, a region is made. */
 int lv_log_append(struct lv_log *log, enum lv_record_kind kind, uint16_t count,
                   uint64_t payload_size, uint64_t *ret_lsn, void **ret_payload)
 {
@@ -254,11 +259,13 @@ int lv_log_append(struct lv_log *log, enum lv_record_kind kind, uint16_t count,
     return 0;
 }
 
+/* All that is behind the last block's end is in the one that is open. */
 bool lv_log_is_open(const struct lv_log *log, uint64_t payload_lsn)
 {
     return payload_lsn > log->sealed_end;
 }
 
+/* Behind the last record is room that nobody has yet. */
 void *lv_log_extend(struct lv_log *log, uint64_t payload_lsn, uint32_t size)
 {
     struct lv_region *region = log->newest;
@@ -266,6 +273,7 @@ void *lv_log_extend(struct lv_log *log, uint64_t payload_lsn, uint32_t size)
     uint8_t *p;
 
     assert(size % 8 == 0);
+    assert(size > 0);
     if (payload_lsn != log->last_payload || region->size - region->used < size)
         return NULL;
     p = region->data + (payload_lsn - region->lsn) - sizeof *head;
@@ -280,11 +288,13 @@ void *lv_log_extend(struct lv_log *log, uint64_t payload_lsn, uint32_t size)
     return p;
 }
 
+/* Before the first record there is no place yet. */
 uint64_t lv_log_end(const struct lv_log *log)
 {
     return log->newest == NULL ? 0 : log->newest->lsn + log->newest->used;
 }
 
+/* What a loss of the process would take, as the kernel has the rest. */
 uint64_t lv_log_open_size(const struct lv_log *log)
 {
     return log->block_count == 0 ? 0 : log->newest->used - log->block;
@@ -322,6 +332,7 @@ void lv_log_seal(struct lv_log *log)
     log->last_payload = 0;
 }
 
+/* Regions in their order, each from where it was left. */
 bool lv_log_next_write(struct lv_log *log, struct lv_log_write *ret_write)
 {
     struct lv_region *region = log->writing;
@@ -343,6 +354,7 @@ bool lv_log_next_write(struct lv_log *log, struct lv_log_write *ret_write)
     return true;
 }
 
+/* Said by the writer, for what was handed over. */
 void lv_log_synced(struct lv_log *log, uint64_t lsn)
 {
     assert(lsn >= log->synced);
@@ -357,6 +369,7 @@ uint64_t lv_log_synced_lsn(const struct lv_log *log)
 
 /* ---- the window ---- */
 
+/* A look at the ring and two comparisons, for every delivery. */
 const void *lv_log_view(const struct lv_log *log, uint64_t lsn)
 {
     const struct lv_region *region = find(log, lsn);
@@ -364,6 +377,7 @@ const void *lv_log_view(const struct lv_log *log, uint64_t lsn)
     return LV_UNLIKELY(region == NULL) ? NULL : region->data + (lsn - region->lsn);
 }
 
+/* Holders are counted by region: a region without any has nothing to be spilled. */
 void lv_log_hold(struct lv_log *log, uint64_t lsn, uint32_t count)
 {
     struct lv_region *region = find(log, lsn);
@@ -382,6 +396,7 @@ void lv_log_release(struct lv_log *log, uint64_t lsn)
     region->live--;
 }
 
+/* A walk over the window's regions, which are few. */
 uint64_t lv_log_held(const struct lv_log *log, uint64_t end)
 {
     uint64_t held = 0;
@@ -392,6 +407,7 @@ uint64_t lv_log_held(const struct lv_log *log, uint64_t end)
     return held;
 }
 
+/* For an output that is sent from the page itself. */
 void *lv_log_pin(struct lv_log *log, uint64_t lsn)
 {
     struct lv_region *region = find(log, lsn);
@@ -401,6 +417,7 @@ void *lv_log_pin(struct lv_log *log, uint64_t lsn)
     return region;
 }
 
+/* The window may have left the region meanwhile, and the log may be gone. */
 void lv_log_unpin(void *pin)
 {
     struct lv_region *region = pin;
@@ -426,6 +443,7 @@ uint64_t lv_log_memory_size(const struct lv_log *log)
     return log->memory_size;
 }
 
+/* A large record's file has several numbers. */
 uint64_t lv_log_next_file(const struct lv_log *log, uint64_t lsn)
 {
     const struct lv_region *region = find(log, lsn);
@@ -454,6 +472,7 @@ static void drop_oldest(struct lv_log *log)
     region->log = NULL;
 }
 
+/* Nothing is written there any more: what is below has been synced. */
 void lv_log_forget(struct lv_log *log, uint64_t lsn)
 {
     assert(lsn <= log->synced);
@@ -461,6 +480,7 @@ void lv_log_forget(struct lv_log *log, uint64_t lsn)
         drop_oldest(log);
 }
 
+/* Records lie one behind the other up to the block's end. */
 static void each_in_block(const struct lv_region *region, uint64_t at, lv_log_each_fn *each,
                           void *ctx)
 {
@@ -468,6 +488,7 @@ static void each_in_block(const struct lv_region *region, uint64_t at, lv_log_ea
         (const struct lv_block_head *)(const void *)(region->data + at);
     uint64_t end = at + block->size;
 
+    assert(end <= region->sealed);
     at += sizeof *block;
     while (at < end) {
         struct lv_record_head head;
@@ -477,6 +498,7 @@ static void each_in_block(const struct lv_region *region, uint64_t at, lv_log_ea
     }
 }
 
+/* Sealed blocks only: what is open may still change. */
 void lv_log_each(const struct lv_log *log, uint64_t end, bool held, lv_log_each_fn *each, void *ctx)
 {
     for (const struct lv_region *region = log->oldest; region != NULL && region->lsn < end;
@@ -494,6 +516,7 @@ void lv_log_each(const struct lv_log *log, uint64_t end, bool held, lv_log_each_
 
 /* ---- start-up ---- */
 
+/* As it lay in the file, so the region begins where that of the earlier life did. */
 int lv_log_restore(struct lv_log *log, const struct lv_log_head *file, uint64_t lsn,
                    struct lv_bytes block)
 {
@@ -518,6 +541,7 @@ int lv_log_restore(struct lv_log *log, const struct lv_log_head *file, uint64_t 
     return 0;
 }
 
+/* A file that was written before is never written again, whatever room is left in it. */
 void lv_log_start(struct lv_log *log, uint64_t number)
 {
     assert(number >= log->next_number);
@@ -526,6 +550,7 @@ void lv_log_start(struct lv_log *log, uint64_t number)
         log->newest->is_closed = true;
 }
 
+/* No page is taken before the first record. */
 struct lv_log *lv_log_new(uint32_t shard, uint64_t first_number, uint64_t seed)
 {
     struct lv_log *log = lv_calloc(1, sizeof *log);
