@@ -24,7 +24,7 @@ files() {
 }
 
 # Of these, what goes into the program. Tests and what only they use may count allocations by themselves.
-sources() { files 'src/*.c' | grep -v -E '(_test|/harness|/testing|/image_[a-z]*)\.c$'; }
+sources() { files 'src/*.c' | grep -v -E '(_test|/harness|/lives|/testing|/image_[a-z]*)\.c$'; }
 
 quietly() { "$@" >"$work/quiet" 2>&1 || { tail -n 60 "$work/quiet"; return 1; }; }
 
@@ -60,7 +60,7 @@ check_symbols() {
 	awk '$2 ~ /^[TDBRCVW]$/ && $3 !~ /^(lv_|LLVMFuzzer|main$)/ {
 			print $1 " exports " $3 ", which lacks lv_"; bad = 1
 		}
-		NF >= 3 && $(NF - 1) == "U" && $1 !~ /(libbase\.a.*[\/:]alloc|harness|testing|image_[a-z]*)\.c\.o:/ &&
+		NF >= 3 && $(NF - 1) == "U" && $1 !~ /(libbase\.a.*[\/:]alloc|harness|lives|testing|image_[a-z]*)\.c\.o:/ &&
 		$NF ~ /^(malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|getline|getdelim|open_memstream|aligned_alloc|posix_memalign)$/ {
 			print $1 " calls " $NF ", which goes around base/alloc.h"; bad = 1
 		}

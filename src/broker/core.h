@@ -31,19 +31,19 @@ struct lv_broker {
     struct lv_topology topology;
     struct lv_router router;
     struct lv_refs_pool refs_pool;
-    struct lv_map homes;          /* view  by queue id: entries whose home is here */
-    struct lv_list dirty;         /* view  of lv_queue.dirty_link */
-    struct lv_list confirming;    /* view  of lv_channel.confirm_link */
-    struct lv_list local;         /* own   operations to this shard itself */
-    struct lv_list waiting;       /* own   ENQUEUE operations that found no memory */
-    struct lv_list early;         /* own   operations about queues whose declare is to come */
-    struct lv_list leaving;       /* own   closed channels that late confirms still name */
-    struct lv_list redeclaring;   /* view  of lv_pending.link: wait until a namesake is gone */
-    struct lv_map clients;        /* own   by id */
-    struct lv_map reply_tos;      /* view  struct lv_reply_to by name, of channels here */
-    struct lv_list remotes;       /* own   subscribers of channels of other shards */
-    struct lv_list segments;      /* own   of lv_segment_use.link */
-    struct lv_list dead_segments; /* own   go when the log is on disk */
+    struct lv_map homes;            /* view  by queue id: entries whose home is here */
+    struct lv_list dirty;           /* view  of lv_queue.dirty_link */
+    struct lv_list confirming;      /* view  of lv_channel.confirm_link */
+    struct lv_list local;           /* own   operations to this shard itself */
+    struct lv_list waiting;         /* own   ENQUEUE operations that found no memory */
+    struct lv_list early;           /* own   operations about queues whose declare is to come */
+    struct lv_list leaving;         /* own   closed channels that late confirms still name */
+    struct lv_list redeclaring;     /* view  of lv_pending.link: wait until a namesake is gone */
+    struct lv_map clients;          /* own   by id */
+    struct lv_map reply_tos;        /* view  struct lv_reply_to by name, of channels here */
+    struct lv_list remotes;         /* own   subscribers of channels of other shards */
+    struct lv_list segments;        /* own   of lv_segment_use.link */
+    struct lv_list dead_segments;   /* own   go when the log is on disk */
     struct lv_list sparse_segments; /* view  of lv_segment_use.sparse_link: worth a look */
     struct lv_list cold_queues;     /* view  of lv_cold.link */
     struct lv_link *merge_cursor;   /* view  in cold_queues: a merge goes on there; NULL: none */

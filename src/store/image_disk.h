@@ -49,7 +49,8 @@ void lv_image_disk_watch(struct lv_image_disk *image, lv_image_watch_fn *watch, 
 /* How many of these were asked for so far, successful or not. */
 uint64_t lv_image_disk_count(struct lv_image_disk *image, enum lv_image_op op);
 /* The `after`-th from now on (1: the next) fails with `error`, and with `forever` all after it. A
- * write that fails leaves any sectors of itself, a sync that fails lets any part last. 0: none fails.
+ * write that fails leaves any sectors of itself, a sync that fails lets any part last. 0: none
+ * fails.
  */
 void lv_image_disk_fail(struct lv_image_disk *image, enum lv_image_op op, uint64_t after, int error,
                         bool forever);

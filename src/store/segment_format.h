@@ -20,7 +20,7 @@
 #include "base/hash.h"
 #include "store/segment.h"
 
-#define LV_SEGMENT_MAGIC     "LVSEG\r\n\032"
+#define LV_SEGMENT_MAGIC "LVSEG\r\n\032"
 #ifndef LV_SEGMENT_MARK_SIZE /* tests make it small */
 #define LV_SEGMENT_MARK_SIZE (64u << 10)
 #endif

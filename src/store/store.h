@@ -13,12 +13,12 @@
 #include "base/bytes.h"
 #include "base/defs.h"
 
-#ifndef LV_PAGE_SIZE /* tests make it small */
+#ifndef LV_PAGE_SIZE            /* tests make it small */
 #define LV_PAGE_SIZE (1u << 20) /* bytes; a larger message gets a page of its own */
 #endif
 
 enum lv_ref_flag {
-    LV_REF_SHARED = 1u << 0,     /* several holders: the count stands in the record */
+    LV_REF_SHARED = 1u << 0,      /* several holders: the count stands in the record */
     LV_REF_REDELIVERED = 1u << 1, /* its holder's: has been delivered before */
     LV_REF_LOGGED = 1u << 2,      /* lies in the durable log, where `lsn` is a position */
     LV_REF_KEPT = 1u << 3,        /* a copy of what is kept elsewhere: settling has to be logged */

@@ -119,10 +119,10 @@ struct lv_session {
     const char *mechanism;                /* view  from start-ok on */
     uint8_t *properties;                  /* own   the client's, as they came; NULL: not kept */
     uint32_t properties_size;
-    struct lv_broker *broker;             /* view */
-    uint64_t origin, alias;               /*       as in struct lv_client_config */
-    const char *version;                  /* view */
-    const char *information;              /* view */
+    struct lv_broker *broker; /* view */
+    uint64_t origin, alias;   /*       as in struct lv_client_config */
+    const char *version;      /* view */
+    const char *information;  /* view */
 };
 
 /* ---- session.c: life ---- */
