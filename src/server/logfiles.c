@@ -127,6 +127,20 @@ bool lv_logfiles_is_turn(const struct lv_logfiles *files, const struct lv_log_wr
     return files->file < 0 || files->number != write->number;
 }
 
+/* Its length is on disk before its head is, so that one that is shorter has lost something. */
+static int create_large(struct lv_logfiles *files, const char *name, uint64_t size)
+{
+    static const uint8_t zeros[8];
+    struct lv_disk *disk = files->disk;
+    int rc = disk->ops->open(disk, name, true, &files->file);
+
+    assert(size > LV_LOG_FILE_SIZE);
+    if (rc == 0)
+        rc =
+            disk->ops->write(disk, files->file, size - sizeof zeros, lv_bytes(zeros, sizeof zeros));
+    return rc < 0 ? rc : disk->ops->sync(disk, files->file);
+}
+
 /* A file of the usual size is a spare one under its new name, others are made on the spot. */
 static int create(struct lv_logfiles *files, const struct lv_log_write *write, bool has_spare)
 {
@@ -136,7 +150,7 @@ static int create(struct lv_logfiles *files, const struct lv_log_write *write, b
 
     lv_logfile_name(files->shard, write->number, name);
     if (write->file_size != LV_LOG_FILE_SIZE)
-        return disk->ops->open(disk, name, true, &files->file);
+        return create_large(files, name, write->file_size);
     if (!has_spare)
         rc = lv_logfiles_make_spare(disk, files->shard);
     if (rc < 0)

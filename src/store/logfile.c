@@ -134,18 +134,21 @@ static int check_unused(struct lv_disk *disk, int file, const char *name, uint64
                         struct lv_diag *diag)
 {
     struct lv_logfile_view view = {.lsn = number * LV_LOG_FILE_SIZE};
-    uint8_t *data = lv_alloc(LV_LOG_FILE_SIZE);
     struct lv_block_head head;
+    uint8_t *data = NULL;
+    uint64_t whole = 0;
     size_t size = 0;
-    int rc = -LV_E_NOMEM;
+    int rc = disk->ops->size(disk, file, &whole);
 
-    if (data != NULL)
-        rc = disk->ops->read(disk, file, 0, data, LV_LOG_FILE_SIZE, &size);
+    if (rc == 0)
+        data = lv_alloc(whole + 1);
+    if (rc == 0)
+        rc = data == NULL ? -LV_E_NOMEM : disk->ops->read(disk, file, 0, data, whole, &size);
     if (rc < 0) {
         lv_free(data);
         return fail_read(diag, rc, name);
     }
-    assert(size <= LV_LOG_FILE_SIZE);
+    assert(size <= whole);
     view.data = data;
     view.size = size;
     rc = lv_fail(diag, -LV_E_NOT_FOUND, "%s is not used yet", name);

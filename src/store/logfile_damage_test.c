@@ -504,6 +504,31 @@ static void damage_is_never_passed_over(void **state)
     assert_true(found > 10);
 }
 
+/* Files of one large record have their length before their head, like all others. */
+static void a_large_file_that_was_cut_is_damaged(void **state)
+{
+    (void)state;
+    lv_logset_begin_file(LV_LOGSET_FIRST + 1, 2 * LV_LOG_FILE_SIZE);
+    (void)lv_logset_write(1, 100);
+    assert_int_equal(lv_logset_scan(), 0);
+    cut(LV_LOGSET_FIRST + 1, LV_LOG_FILE_SIZE);
+    assert_int_equal(lv_logset_scan(), -LV_E_CORRUPT);
+    lv_logset_assert_said("log-03-0000001b is damaged");
+}
+
+/* Its blocks may lie beyond what a file of the usual size has. */
+static void a_large_file_that_lost_its_head_is_damaged(void **state)
+{
+    (void)state;
+    lv_logset_begin_file(LV_LOGSET_FIRST + 1, 2 * LV_LOG_FILE_SIZE);
+    (void)lv_logset_write_synced(1, 100);
+    lv_logset.lsn += LV_LOG_FILE_SIZE;
+    (void)lv_logset_write(2, 100);
+    wipe(LV_LOGSET_FIRST + 1, 0, 8192);
+    assert_int_equal(lv_logset_scan(), -LV_E_CORRUPT);
+    lv_logset_assert_said("its head is gone");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -514,6 +539,8 @@ int main(void)
         LOG_TEST(a_wiped_block_before_a_page_or_a_file_is_damage),
         LOG_TEST(a_missing_file_is_named),
         LOG_TEST(a_file_that_is_too_short_is_damage),
+        LOG_TEST(a_large_file_that_was_cut_is_damaged),
+        LOG_TEST(a_large_file_that_lost_its_head_is_damaged),
         LOG_TEST(every_byte_of_a_block_counts),
         LOG_TEST(every_bit_of_a_block_is_hashed),
         LOG_TEST(blocks_of_an_earlier_life_are_nothing),

@@ -242,8 +242,7 @@ static int report_gap(struct scan *scan, const struct gap *gap)
 }
 
 /* Files are as long as they will ever be before the first block is written to them, so what is
- * shorter has lost its end. One that holds a single large record may have been given its length
- * late. */
+ * shorter has lost its end. */
 static int check_lengths(struct scan *scan)
 {
     char text[400];
@@ -257,7 +256,7 @@ static int check_lengths(struct scan *scan)
         if (rc < 0)
             return rc;
         assert(scan->view.size <= file->head.file_size);
-        if (scan->view.size == file->head.file_size || file->head.file_size > LV_LOG_FILE_SIZE)
+        if (scan->view.size == file->head.file_size)
             continue;
         damage.offset = i == scan->index ? position(scan) : scan->view.size;
         if (damage.offset > scan->view.size)
