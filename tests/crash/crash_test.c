@@ -7,6 +7,7 @@
  * states goes on as the next generation. Without arguments LEVERET_TEST_SIZE says how many seeds.
  */
 #include "client.h"
+#include "damage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ struct run {
 };
 
 static struct {
-    unsigned long long states, messages, clean, full, io, segments;
+    unsigned long long states, messages, clean, full, io, refused, damaged;
 } total;
 
 static uint64_t below(struct run *run, uint64_t bound)
@@ -54,7 +55,7 @@ static void recover(struct run *run, struct lv_image_disk *image,
     for (uint32_t i = 0; end == CRASH_END_CLEAN && i < run->shard_count; i++)
         CRASH_RULE(world->ends[i].is_clean, "shard %u was stopped in good order", i);
     crash_drain(world, &run->model, &run->random, &run->findings);
-    CRASH_RULE(world->damaged_count == 0, "damage: %s", world->damage.text);
+    CRASH_RULE(world->damaged_count == 0 && !world->is_cut, "damage: %s", world->damage.text);
     crash_model_check(&run->model, &run->findings, end, 0);
     for (uint32_t i = 0; i < CRASH_QUEUES; i++)
         total.messages += run->findings.queues[i].count;
@@ -168,7 +169,7 @@ static void step(struct run *run)
         crash_world_settle(&run->world);
     } else {
         for (uint64_t acts = 1 + below(run, 4); acts > 0; acts--)
-            crash_client_act(&run->clients[below(run, CLIENTS)], below(run, 6) == 0 && false);
+            crash_client_act(&run->clients[1 + below(run, CLIENTS - 1)], false);
         crash_client_act(&run->clients[0], true);
     }
     for (uint64_t steps = below(run, 12); steps > 0; steps--)
@@ -183,6 +184,48 @@ static void part(struct run *run)
 {
     for (uint32_t i = 0; i < CLIENTS; i++)
         crash_client_lose(&run->clients[i]);
+}
+
+/* Something happens to one of the files of a broker that does not run: either the next one refuses
+ * to start and says why, or it says what it can't read, or nothing is missing. */
+static void damage(struct run *run)
+{
+    struct crash_damage what;
+    struct lv_image_disk *image = lv_image_disk_copy(run->world.image);
+    struct crash_world *world = calloc(1, sizeof *world);
+    struct lv_diag diag = {.text = ""};
+    int rc;
+
+    if (world == NULL)
+        abort();
+    if (!crash_damage_draw(&what, image, &run->random)) {
+        lv_image_disk_free(image);
+        free(world);
+        return;
+    }
+    crash_moment = what.text;
+    crash_trace("-- %s", what.text);
+    rc = crash_world_open(world, run->shard_count, below(run, 1u << 30), image,
+                          &run->world.metadata, &diag);
+    if (rc < 0) {
+        /* Of a log it is the last good block that is named, which may be in the file before. */
+        CRASH_RULE(strstr(diag.text, what.is_segment ? what.name : "log-") != NULL,
+                   "it is said: %s", diag.text);
+        total.refused++;
+    } else {
+        crash_drain(world, &run->model, &run->random, &run->findings);
+        CRASH_RULE(what.is_segment || (world->damaged_count == 0 && !world->is_cut),
+                   "a segment is called damaged: %s", world->damage.text);
+        CRASH_RULE((world->damaged_count == 0 && !world->is_cut) ||
+                       strstr(world->damage.text, what.name) != NULL,
+                   "it is said: %s", world->damage.text);
+        crash_model_check(&run->model, &run->findings, CRASH_END_DAMAGED,
+                          world->is_cut ? UINT64_MAX : world->damaged_count);
+        total.damaged += world->damaged_count > 0;
+        crash_world_close(world);
+    }
+    crash_trace("--");
+    free(world);
 }
 
 /* Takes what is left of the world to the next one. */
@@ -225,6 +268,8 @@ static void generation(struct run *run)
         step(run);
     total.io += run->world.error < 0;
     is_clean = below(run, 3) == 0 && stop(run);
+    for (uint32_t i = 0; is_clean && i < 12; i++)
+        damage(run);
     crash_moment = is_clean ? "a stop in good order" : "a crash at the end";
     left = is_clean ? lv_image_disk_copy(run->world.image)
                     : lv_image_disk_crash(run->world.image, below(run, 1u << 30));
@@ -262,19 +307,31 @@ static uint64_t default_count(void)
     return size != NULL && strcmp(size, "long") == 0 ? 20000 : 60;
 }
 
+/* Seeds that failed once, beyond those that always run. */
+static const uint64_t failed_once[] = {2371, 3193};
+
+static void both(uint64_t seed)
+{
+    for (uint32_t shards = 1; shards <= 3; shards += 2) {
+        /* on a line of its own: after an assert it is the last one but the reason */
+        fprintf(stderr, "seed %llu, shards %u\n", (unsigned long long)seed, shards);
+        simulate(seed, shards);
+    }
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1 ? 1 : default_count();
 
+    for (size_t i = 0; argc == 1 && i < sizeof failed_once / sizeof *failed_once; i++)
+        both(failed_once[i]);
     for (uint64_t i = 0; i < count; i++)
-        for (uint32_t shards = 1; shards <= 3; shards += 2) {
-            /* on a line of its own: after an assert it is the last one but the reason */
-            fprintf(stderr, "seed %llu, shards %u\n", (unsigned long long)(seed + i), shards);
-            simulate(seed + i, shards);
-        }
-    printf("%llu seeds, %llu states, %llu messages, %llu clean stops, %llu full, %llu broken\n",
-           (unsigned long long)count, total.states, total.messages, total.clean, total.full,
-           total.io);
+        both(seed + i);
+    printf(
+        "%llu seeds, %llu states, %llu messages, %llu clean stops, %llu full disks, %llu broken; "
+        "of damaged ones %llu were refused, %llu named\n",
+        (unsigned long long)count, total.states, total.messages, total.clean, total.full, total.io,
+        total.refused, total.damaged);
     return 0;
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 
 uint64_t crash_seed;
-uint32_t crash_shards;
 const char *crash_moment = "";
 
 void crash_fail(const char *file, int line, const char *fmt, ...)
@@ -188,7 +187,7 @@ static void check_found(const struct crash_model *model, uint32_t queue, uint32_
     CRASH_RULE(is_redelivered || !(copy->delivered || copy->redelivered),
                "queue %s: %u was delivered and is not marked so", name, id);
     CRASH_RULE(end == CRASH_END_CRASH || !copy->settled, "queue %s: settled %u is there", name, id);
-    CRASH_RULE(end == CRASH_END_CRASH || !model->is_exact || !is_redelivered || copy->delivered ||
+    CRASH_RULE(end != CRASH_END_CLEAN || !model->is_exact || !is_redelivered || copy->delivered ||
                    copy->redelivered,
                "queue %s: %u is marked and was never delivered", name, id);
 }

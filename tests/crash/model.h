@@ -75,8 +75,7 @@ _Noreturn void crash_fail(const char *file, int line, const char *fmt, ...)
     } while (0)
 /* What happens, a line each, when LEVERET_TRACE is set: for who looks into a failed seed. */
 void crash_trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-extern uint64_t crash_seed; /* that is running */
-extern uint32_t crash_shards;
+extern uint64_t crash_seed;      /* that is running */
 extern const char *crash_moment; /* what the last crash interrupted */
 
 void crash_model_init(struct crash_model *model);

@@ -262,7 +262,8 @@ static void load(struct crash_shard *shard, const struct crash_job *job)
     crash_trace("shard %u: loads from %llu of queue %llu in segment %llu: %llu messages, %d",
                 shard->number, (unsigned long long)job->from, (unsigned long long)job->queue_id,
                 (unsigned long long)job->segment, (unsigned long long)loaded->count, rc);
-    world->damaged_count += reading.damaged_count + (rc < 0);
+    world->damaged_count += reading.damaged_count;
+    world->is_cut |= rc < 0;
     lv_broker_loaded(world->sim.shards[shard->number].broker, job->queue_id, job->segment,
                      loaded->entries, loaded->count, reading.next_seq);
     for (uint64_t i = 0; i < loaded->count; i++)

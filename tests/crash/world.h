@@ -98,6 +98,7 @@ struct crash_world {
     uint64_t wanted;              /* LSN: the metadata should reach it */
     int error;                    /* what the broker would have stopped for */
     bool is_ending;               /* nothing reaches the disk any more */
+    bool is_cut;                  /* a segment can't be read to its end */
     uint64_t damaged_count;       /* messages that could not be loaded, as it was said */
     struct lv_diag damage;        /* the sentence */
     struct lv_logfile_end ends[LV_SIM_SHARDS_MAX]; /* of what was recovered */
