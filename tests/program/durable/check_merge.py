@@ -185,7 +185,8 @@ def kill_around_merges(shards, seed):
     seen = {}
     drain(queues, seen)
     left = wanted["q0"] | wanted["q1"]
-    assert left <= seen.keys() <= left | acked
+    assert left <= seen.keys(), f"lost: {sorted(left - seen.keys())[:10]}"
+    assert seen.keys() <= left | acked, f"strange: {sorted(seen.keys() - left - acked)[:10]}"
     eventually(lambda: segments_size(store) == 0, "the segments' end", 30)
     store.broker.stop()
 
