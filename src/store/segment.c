@@ -446,6 +446,8 @@ int lv_segment_read(struct lv_segment *segment, const struct lv_segment_run *run
     else
         lv_segment_reader_start(&reader, &source, reading->from_seq);
     rc = show(&reader, reading, diag);
+    if (rc > 0)
+        lv_segment_reader_pause(&reader, diag);
     segment->last_run = own;
     segment->last_place = reader.place;
     reading->next_seq = rc == 0 ? UINT64_MAX : reader.place.low_seq;

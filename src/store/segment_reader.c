@@ -274,6 +274,15 @@ void lv_segment_reader_start(struct lv_segment_reader *reader,
     reader->from_seq = from_seq;
 }
 
+void lv_segment_reader_pause(struct lv_segment_reader *reader, struct lv_diag *diag)
+{
+    struct stretch stretch = stretch_at(reader);
+
+    assert(reader->source.run != NULL);
+    if (reader->place.offset == stretch.end && reader->place.index < stretch.index)
+        (void)next_stretch(reader, &stretch, diag);
+}
+
 int lv_segment_reader_next(struct lv_segment_reader *reader, struct lv_segment_entry *ret_entry,
                            struct lv_diag *diag)
 {

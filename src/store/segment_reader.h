@@ -54,6 +54,9 @@ void lv_segment_reader_start(struct lv_segment_reader *reader,
 void lv_segment_reader_resume(struct lv_segment_reader *reader,
                               const struct lv_segment_source *source,
                               const struct lv_segment_place *place);
+/* The walk may go on elsewhere, by the number alone: who begins at a mark does not see what is
+ * missing before it, so that is counted now. */
+void lv_segment_reader_pause(struct lv_segment_reader *reader, struct lv_diag *diag);
 /* The next message: 1, 0 behind the last or an error. Its data is valid until the next call. The
  * first damage is described in `diag`. */
 int lv_segment_reader_next(struct lv_segment_reader *reader, struct lv_segment_entry *ret_entry,
