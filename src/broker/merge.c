@@ -243,6 +243,10 @@ static int collect(struct lv_merge *merge, const struct lv_cold *cold)
     if (rc == 0 && queue->kept != NULL)
         rc = add_live(merge, &queue->kept->gone, cold->runs[first].first, cold->runs[end - 1].last);
     noted.count = merge->range_count - noted.range;
+    /* A source that has transient messages only was written without a word in the log. In one run
+     * with others a restart would take their numbers for messages. */
+    if (rc == 0 && merge->is_ours && noted.count > 0)
+        rc = lv_kept_state(queue);
     noted.waiting = merge->is_ours && cold->waiting_count > 0 ? cold->next : UINT64_MAX;
     if (rc == 0)
         merge->queues[merge->queue_count++] = noted;
