@@ -281,6 +281,90 @@ static void drop(struct crash_shard *shard, uint64_t segment)
     (void)shard->world->disk->ops->remove(shard->world->disk, name);
 }
 
+static void end_merge(struct crash_shard *shard, enum lv_merge_result result)
+{
+    lv_merge_end(shard->world->sim.shards[shard->number].broker, &shard->merge, result,
+                 &shard->merging);
+    shard->merge_state = CRASH_MERGE_IDLE;
+}
+
+/* All of the sources into one, which gets the name of the last. */
+static int merge_sources(struct crash_shard *shard)
+{
+    struct lv_merge *merge = &shard->merge;
+    struct lv_segment *sources[LV_MERGE_SOURCES_MAX] = {NULL};
+    struct lv_segment_info info = {
+        .shard = shard->number,
+        .number = merge->numbers[merge->source_count - 1],
+        .first_number = merge->numbers[0],
+        .seed = lv_random_next(&shard->world->random),
+    };
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < merge->source_count; i++) {
+        const struct lv_segment_info *source;
+        rc = lv_segment_open(shard->world->disk, shard->number, merge->numbers[i], &sources[i],
+                             NULL);
+        if (rc < 0)
+            break;
+        source = lv_segment_info(sources[i]);
+        info.covers = source->covers > info.covers ? source->covers : info.covers;
+        if (source->first_number < info.first_number)
+            info.first_number = source->first_number;
+    }
+    lv_merge_prepare(merge);
+    shard->merging = (struct lv_segment_merging){.sources = sources,
+                                                 .source_count = merge->source_count,
+                                                 .wanted = lv_merge_wanted,
+                                                 .ctx = merge};
+    if (rc == 0)
+        rc = lv_segment_merge(shard->world->disk, &info, &shard->merging, NULL);
+    for (uint32_t i = 0; i < merge->source_count; i++)
+        lv_segment_close(sources[i]);
+    return rc;
+}
+
+static void write_merge(struct crash_shard *shard)
+{
+    const struct lv_merge *merge = &shard->merge;
+    int rc;
+
+    assert(shard->merge_state == CRASH_MERGE_WRITING);
+    shard->merged_count = merge->source_count - 1;
+    memcpy(shard->merged, merge->numbers, merge->source_count * sizeof *merge->numbers);
+    rc = merge_sources(shard);
+    crash_trace("shard %u: merges %u segments into %llu: %llu messages, %d", shard->number,
+                merge->source_count, (unsigned long long)merge->numbers[merge->source_count - 1],
+                (unsigned long long)shard->merging.count, rc);
+    if (rc == 0 && shard->merging.count == 0)
+        end_merge(shard, LV_MERGE_EMPTY);
+    else if (rc == 0)
+        shard->merge_state = CRASH_MERGE_SWITCHING;
+    else
+        end_merge(shard, LV_MERGE_FAILED);
+    if (rc < 0 && rc != -LV_E_FULL)
+        stop_for(shard->world, rc);
+}
+
+static void remove_merged(struct crash_shard *shard)
+{
+    struct lv_disk *disk = shard->world->disk;
+    char name[LV_DISK_NAME_SIZE];
+    int error = 0;
+
+    assert(shard->merge_state == CRASH_MERGE_REMOVING);
+    for (uint32_t i = 0; i < shard->merged_count; i++) {
+        int rc;
+        lv_segment_name(shard->number, shard->merged[i], name);
+        rc = disk->ops->remove(disk, name);
+        error = rc < 0 && rc != -LV_E_NOT_FOUND ? rc : error;
+    }
+    error = error < 0 ? error : disk->ops->sync_directory(disk);
+    shard->merge_state = CRASH_MERGE_IDLE;
+    if (error < 0)
+        stop_for(shard->world, error);
+}
+
 static bool run_job(struct crash_shard *shard)
 {
     struct crash_job job;
@@ -305,6 +389,12 @@ static bool run_job(struct crash_shard *shard)
         break;
     case CRASH_JOB_DROP:
         drop(shard, job.segment);
+        break;
+    case CRASH_JOB_MERGE:
+        write_merge(shard);
+        break;
+    case CRASH_JOB_REMOVE:
+        remove_merged(shard);
         break;
     }
     return true;
@@ -467,6 +557,40 @@ static bool spill_step(struct crash_shard *shard)
     return shard->spill_state != CRASH_SPILL_IDLE;
 }
 
+/* ---- the merger ---- */
+
+static void merge_step(struct crash_shard *shard)
+{
+    struct lv_broker *broker = shard->world->sim.shards[shard->number].broker;
+
+    switch (shard->merge_state) {
+    case CRASH_MERGE_IDLE:
+        if (lv_merge_is_worth_a_look(broker) && lv_merge_begin(broker, &shard->merge))
+            shard->merge_state = CRASH_MERGE_COLLECTING;
+        break;
+    case CRASH_MERGE_COLLECTING:
+        if (lv_merge_collect(broker, &shard->merge) == 1)
+            shard->merge_state = CRASH_MERGE_WAITING;
+        break;
+    case CRASH_MERGE_WAITING:
+        if (!lv_merge_is_due(broker, &shard->merge))
+            break;
+        shard->merge_state = CRASH_MERGE_WRITING;
+        add_job(shard, &(struct crash_job){.kind = CRASH_JOB_MERGE});
+        break;
+    case CRASH_MERGE_SWITCHING:
+        if (!lv_merge_switch(broker, &shard->merge))
+            break;
+        end_merge(shard, LV_MERGE_DONE);
+        shard->merge_state = CRASH_MERGE_REMOVING;
+        add_job(shard, &(struct crash_job){.kind = CRASH_JOB_REMOVE});
+        break;
+    case CRASH_MERGE_WRITING:
+    case CRASH_MERGE_REMOVING:
+        break; /* the helper's */
+    }
+}
+
 /* ---- steps ---- */
 
 void crash_world_step(struct crash_world *world)
@@ -493,6 +617,7 @@ void crash_world_step(struct crash_world *world)
         break;
     case 6:
         (void)spill_step(shard);
+        merge_step(shard);
         break;
     default:
         keep(world);
@@ -689,6 +814,9 @@ void crash_world_close(struct crash_world *world)
     for (uint32_t i = 0; i < world->sim.shard_count; i++) {
         lv_logfiles_fini(&world->shards[i].files);
         free_spill(&world->shards[i]);
+        if (world->shards[i].merge_state != CRASH_MERGE_IDLE &&
+            world->shards[i].merge_state != CRASH_MERGE_REMOVING)
+            lv_merge_fini(&world->shards[i].merge);
         free(world->shards[i].jobs);
     }
     lv_sim_fini(&world->sim);

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "broker/cold.h"
 #include "broker/harness.h"
+#include "broker/merge.h"
 #include "server/logfiles.h"
 #include "server/recovery.h"
 #include "store/image_disk.h"
@@ -44,7 +45,9 @@ enum crash_job_kind {
     CRASH_JOB_RECYCLE,
     CRASH_JOB_SPILL,
     CRASH_JOB_LOAD,
-    CRASH_JOB_DROP
+    CRASH_JOB_DROP,
+    CRASH_JOB_MERGE,
+    CRASH_JOB_REMOVE
 };
 
 /* The helper's. */
@@ -63,6 +66,16 @@ enum crash_spill {
     CRASH_SPILL_WRITING,
     CRASH_SPILL_FAILED,
     CRASH_SPILL_WRITTEN
+};
+
+/* As server/merger.h has it. */
+enum crash_merge {
+    CRASH_MERGE_IDLE,
+    CRASH_MERGE_COLLECTING,
+    CRASH_MERGE_WAITING,
+    CRASH_MERGE_WRITING,
+    CRASH_MERGE_SWITCHING,
+    CRASH_MERGE_REMOVING
 };
 
 struct crash_shard {
@@ -85,6 +98,12 @@ struct crash_shard {
     enum crash_spill spill_state;
     struct lv_spill spill;
     uint64_t next_segment;
+    /* the merger */
+    enum crash_merge merge_state;
+    struct lv_merge merge;
+    struct lv_segment_merging merging;
+    uint64_t merged[LV_MERGE_SOURCES_MAX]; /* numbers: to be removed */
+    uint32_t merged_count;
     uint64_t topology_synced; /* as the broker was told */
 };
 
