@@ -112,12 +112,15 @@ bool lv_logfiles_keep(struct lv_disk *disk, uint32_t shard, uint64_t number)
     return is_whole(disk, name) && disk->ops->rename(disk, name, used) == 0;
 }
 
-void lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number)
+int lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number)
 {
     char name[LV_DISK_NAME_SIZE];
+    int rc;
 
     lv_logfile_name(shard, number, name);
-    (void)disk->ops->remove(disk, name);
+    rc = disk->ops->remove(disk, name);
+    assert(rc <= 0);
+    return rc == -LV_E_NOT_FOUND ? 0 : rc;
 }
 
 /* ---- the file that is written ---- */

@@ -41,5 +41,6 @@ int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard) LV_MUST_CHECK;
 /* The log has left the file: it is kept for the next spare one, in place of one that was kept
  * before. False: it can't be one, it is to be removed. */
 bool lv_logfiles_keep(struct lv_disk *disk, uint32_t shard, uint64_t number) LV_MUST_CHECK;
-/* One that stays behind is harmless. */
-void lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number);
+/* 0 also when it is not there. One that stays behind must not lose those after it: a log with a gap
+ * looks damaged. */
+int lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number) LV_MUST_CHECK;

@@ -44,10 +44,16 @@ static void run_recycling(struct lv_job *job)
     struct recycling *recycling = lv_container(job, struct recycling, job);
     struct lv_writer *writer = recycling->writer;
 
-    for (uint64_t number = recycling->from; number < recycling->to; number++)
+    int rc = 0;
+
+    for (uint64_t number = recycling->from; rc == 0 && number < recycling->to; number++)
         if (!lv_logfiles_keep(writer->files.disk, writer->files.shard, number))
-            lv_logfiles_remove(writer->files.disk, writer->files.shard, number);
+            rc = lv_logfiles_remove(writer->files.disk, writer->files.shard, number);
     lv_free(recycling);
+    if (rc < 0) {
+        atomic_store(&writer->error, rc);
+        writer->wake(writer->wake_ctx);
+    }
 }
 
 void lv_writer_recycle(struct lv_writer *writer, uint64_t number)

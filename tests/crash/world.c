@@ -152,13 +152,16 @@ static void make_spare(struct crash_shard *shard)
 static void recycle(struct crash_shard *shard, const struct crash_job *job)
 {
     struct lv_disk *disk = shard->world->disk;
+    int rc = 0;
 
     assert(job->from <= job->to);
     crash_trace("shard %u: lets go of files %llu to %llu", shard->number,
                 (unsigned long long)job->from, (unsigned long long)job->to);
-    for (uint64_t number = job->from; number < job->to; number++)
+    for (uint64_t number = job->from; rc == 0 && number < job->to; number++)
         if (!lv_logfiles_keep(disk, shard->number, number))
-            lv_logfiles_remove(disk, shard->number, number);
+            rc = lv_logfiles_remove(disk, shard->number, number);
+    if (rc < 0)
+        stop_for(shard->world, rc);
 }
 
 /* What was wanted of the segment before it was written. */
