@@ -31,7 +31,8 @@ static void close_sources(struct lv_segment **sources, uint32_t count)
         lv_segment_close(sources[i]);
 }
 
-/* A source that can't be opened is left alone like one that is damaged. */
+/* A source that can't be opened is left alone like one that is damaged. Which others a source stood
+ * for doesn't matter: they have been removed for good, or its merge failed and they are in use. */
 static int open_sources(struct lv_merger *merger, struct lv_segment **sources,
                         struct lv_segment_info *info)
 {
@@ -49,8 +50,6 @@ static int open_sources(struct lv_merger *merger, struct lv_segment **sources,
         source = lv_segment_info(sources[i]);
         if (source->covers > info->covers)
             info->covers = source->covers;
-        if (source->first_number < info->first_number)
-            info->first_number = source->first_number;
     }
     return 0;
 }

@@ -312,8 +312,6 @@ static int merge_sources(struct crash_shard *shard)
             break;
         source = lv_segment_info(sources[i]);
         info.covers = source->covers > info.covers ? source->covers : info.covers;
-        if (source->first_number < info.first_number)
-            info.first_number = source->first_number;
     }
     lv_merge_prepare(merge);
     shard->merging = (struct lv_segment_merging){.sources = sources,
