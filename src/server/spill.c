@@ -458,6 +458,8 @@ bool lv_spiller_is_behind(const struct lv_spiller *spiller)
 {
     struct lv_memory *memory = &spiller->durable->shard->shared->memory;
 
+    if (spiller->durable->shard->alarms != 0)
+        return false; /* publishers wait already, and all others have to go on */
     return lv_log_window_size(spiller->durable->log) > LV_WINDOW_MAX ||
            ((spiller->state == LV_SPILL_SYNCING || spiller->state == LV_SPILL_WRITING) &&
             lv_memory_used(memory) > memory->high / 8 * 7);

@@ -77,7 +77,7 @@ def a_backlog_is_drained_and_checked():
     cleanup(delete, f"{name}-0")
     fill = bench("-n", "3000", "--publish-only", "--keep", "--durable", "--persistent",
                  "--prefix", name, "--confirm", "100")  # fmt: skip
-    assert fill["good"] and fill["first_tenth_per_s"] > 0, fill
+    assert fill["good"], fill
     result = bench("--drain", "-n", "3000", "--prefix", name, "--ack-every", "1", "--ack-single")
     assert result["good"] and result["whole"] and result["delivered"] == 3000, result
     assert result["left"] == 0 and result["first_delivery_s"] > 0, result

@@ -42,7 +42,8 @@ def status_says_what_the_broker_is_and_has():
 @check
 def status_for_people_has_titles():
     one = scene.start()
-    said = desk.output(one, "status", "--unit", "mb")
+    coloured = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    said = broker.run("ctl", "--data-dir", one.data_dir, "status", "--unit", "mb", env=coloured)[1]
     lines = said.splitlines()
     assert lines[0].startswith("Status of node leveret@"), said
     for title in ("Runtime", "Data directory", "Alarms", "Memory", "File Descriptors", "Totals",
