@@ -57,13 +57,15 @@ static int reserve(struct lv_broker *broker, struct lv_queue_entry *const *entri
             return -LV_E_NOMEM;
         keeping++;
     }
+    if (keeping > UINT16_MAX)
+        return -LV_E_NOMEM; /* a record names no more queues than that */
     *ret_keeping = keeping;
     return 0;
 }
 
-/* The room in the log, with the places filled in. */
-static int append(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
-                  uint32_t keeping, uint32_t size, struct lv_ref *ret_ref, void **ret_record)
+/* The room in the log, with the places filled in: where the record goes, NULL without memory. */
+static void *append(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
+                    uint32_t keeping, uint32_t size, struct lv_ref *ret_ref)
 {
     uint64_t places_size = keeping * sizeof(struct lv_record_place);
     struct lv_record_place *place;
@@ -73,7 +75,7 @@ static int append(struct lv_broker *broker, struct lv_queue_entry *const *entrie
     assert(keeping <= UINT16_MAX);
     if (lv_log_append(broker->config.log, LV_RECORD_MESSAGE, (uint16_t)keeping, places_size + size,
                       &lsn, &payload) < 0)
-        return -LV_E_NOMEM;
+        return NULL;
     place = payload;
     for (uint32_t i = 0; i < count; i++)
         if (lv_queue_is_keeping(entries[i]->queue)) {
@@ -81,9 +83,8 @@ static int append(struct lv_broker *broker, struct lv_queue_entry *const *entrie
             place->seq = entries[i]->queue->next_seq;
             place++;
         }
-    *ret_record = place;
     *ret_ref = (struct lv_ref){.lsn = lsn + places_size, .size = size, .flags = LV_REF_LOGGED};
-    return 0;
+    return place;
 }
 
 /* The queues that keep nothing share a copy in memory. */
@@ -112,8 +113,9 @@ int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entri
         return -LV_E_NOMEM;
     if (keeping < count && append_copy(broker, count - keeping, size, &copied, &ret_records[1]) < 0)
         return -LV_E_NOMEM;
-    if (keeping > 0 &&
-        append(broker, entries, count, keeping, size, &logged, &ret_records[0]) < 0) {
+    if (keeping > 0)
+        ret_records[0] = append(broker, entries, count, keeping, size, &logged);
+    if (keeping > 0 && ret_records[0] == NULL) {
         for (uint32_t i = keeping; i < count; i++)
             lv_store_release(broker->config.store, copied);
         return -LV_E_NOMEM;

@@ -8,7 +8,7 @@
 /* What one merge writes at most, if it is more than one segment: the helper is busy for so long,
  * and so much room is needed for a while. */
 #ifndef LIVE_COUNT_MAX /* tests make these small */
-#define LIVE_COUNT_MAX (64u * 1024)
+#define LIVE_COUNT_MAX ((uint64_t)64 * 1024)
 #define LIVE_SIZE_MAX  (32u << 20)
 /* A segment that is smaller than this is merged although all of it may be live. */
 #define SMALL_SIZE (1u << 20)

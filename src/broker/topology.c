@@ -447,6 +447,7 @@ static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
         rc = lv_exchange_bind(source, target, change->key, change->arguments, diag);
     if (rc < 0)
         return rc;
+    assert(source != NULL);
     broker->topology.arguments_size += lv_arguments_size(change->arguments);
     broker->topology.binding_count++;
     broker->topology.version++;
@@ -465,6 +466,7 @@ static void unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost
     assert(change->kind == LV_CHANGE_UNBIND);
     if (find_ends(vhost, change, NULL, &source, &target) < 0)
         return;
+    assert(source != NULL);
     struct lv_binding *binding = lv_exchange_find(source, target, change->key, change->arguments);
     if (binding != NULL) {
         if (source->durable && is_durable(target))
