@@ -17,14 +17,12 @@ static char sentence[96]; /*      written before the timer runs, read by its han
 static void end(int number)
 {
     const char *phase = atomic_load(&doing);
-    ssize_t written;
 
     (void)number;
     assert(phase != NULL);
-    written = write(STDERR_FILENO, sentence, strlen(sentence));
-    written = write(STDERR_FILENO, phase, strlen(phase));
-    written = write(STDERR_FILENO, "\n", 1);
-    (void)written; /* nobody is left who could be told */
+    if (write(STDERR_FILENO, sentence, strlen(sentence)) < 0 ||
+        write(STDERR_FILENO, phase, strlen(phase)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+        _exit(LV_EXIT_FAILED); /* nobody is left who could be told */
     _exit(LV_EXIT_FAILED);
 }
 

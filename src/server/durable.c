@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* Bytes that nobody waits for are sealed when so many have collected, or after this time. */
-#define LAZY_SIZE (256u * 1024)
+#define LAZY_SIZE ((uint64_t)256 * 1024)
 #define LAZY_NS   (50 * LV_NS_PER_MS)
 /* Handed to the writer in one go. */
 #define WRITES_MAX 16u
