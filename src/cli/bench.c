@@ -144,16 +144,22 @@ static int run(struct choice *choice, const struct lv_usage *usage)
     return lv_bench_run_load(options);
 }
 
-int lv_run_bench(int argc, char **argv)
+static struct choice defaults(void)
 {
     const char *url = getenv("LEVERET_URL");
-    struct choice choice = {
+    return (struct choice){
         .url = url != NULL && url[0] != '\0' ? url : LV_URL_DEFAULT,
         .options = {.shape = {.producers = 1, .consumers = 1, .queues = 1, .size = 16},
                     .duration = 5,
                     .warmup = 1,
                     .patience = 30,
                     .prefix = "lv-bench"}};
+}
+
+/* What is measured by options; the other ways have words of their own. */
+static int run_with_options(int argc, char **argv)
+{
+    struct choice choice = defaults();
     struct lv_bench_options *o = &choice.options;
     /* One flat table. */
     const struct lv_option options[] = {
@@ -212,13 +218,18 @@ int lv_run_bench(int argc, char **argv)
                                    .details = details};
     int exit_code = LV_EXIT_OK;
 
-    if (argc > 1 && strcmp(argv[1], "relay") == 0)
-        return lv_bench_relay(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "fsync") == 0)
-        return lv_bench_fsync(argc - 1, argv + 1);
     if (!lv_options_parse(&usage, &argc, argv, &exit_code))
         return exit_code;
     if (strlen(choice.options.prefix) > 40)
         return lv_options_refuse(&usage, "--prefix has at most 40 characters");
     return run(&choice, &usage);
+}
+
+int lv_run_bench(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "relay") == 0)
+        return lv_bench_relay(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "fsync") == 0)
+        return lv_bench_fsync(argc - 1, argv + 1);
+    return run_with_options(argc, argv);
 }
