@@ -46,6 +46,7 @@ static int reserve(struct lv_broker *broker, struct lv_queue_entry *const *entri
     uint32_t keeping = 0;
 
     assert(count > 0);
+    assert(count <= LV_KEEP_MAX);
     for (uint32_t i = 0; i < count; i++) {
         int rc = lv_refs_reserve(&entries[i]->queue->ready, &broker->refs_pool,
                                  entries[i]->queue->next_seq);
@@ -57,8 +58,6 @@ static int reserve(struct lv_broker *broker, struct lv_queue_entry *const *entri
             return -LV_E_NOMEM;
         keeping++;
     }
-    if (keeping > UINT16_MAX)
-        return -LV_E_NOMEM; /* a record names no more queues than that */
     *ret_keeping = keeping;
     return 0;
 }

@@ -35,9 +35,13 @@ struct lv_kept *lv_queue_kept(struct lv_queue *queue) LV_MUST_CHECK;
 /* With its queue; what the log has of it means nothing any more. Takes NULL. */
 void lv_kept_free(struct lv_kept *kept);
 
-/* A persistent message for `count` queues of this shard, each of which gets a holder: one copy in
- * the log for those that keep it, one in memory for the others. Gives where `size` bytes of record
- * are to be written: one place or two, else NULL. -LV_E_NOMEM: nothing happened. */
+/* Queues that one record of the log can name. */
+#define LV_KEEP_MAX UINT16_MAX
+
+/* A persistent message for `count` (at most LV_KEEP_MAX) queues of this shard, each of which gets a
+ * holder: one copy in the log for those that keep it, one in memory for the others. Gives where
+ * `size` bytes of record are to be written: one place or two, else NULL. -LV_E_NOMEM: nothing
+ * happened. */
 int lv_broker_keep(struct lv_broker *broker, struct lv_queue_entry *const *entries, uint32_t count,
                    uint32_t size, void *ret_records[2]) LV_MUST_CHECK;
 /* lv_queue_release() of a message that the log, a segment or both know of; the queue is NULL when

@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "broker/lives.h"
 
+#include <stdio.h>
+
 /* What the log says of "q" and is in the window. */
 struct said {
     struct lv_lives *lives;
@@ -297,6 +299,39 @@ static void a_message_for_several_queues_is_in_the_log_once(void **state)
     lv_lives_end(&lives);
 }
 
+/* A record counts its queues in 16 bits. */
+static void a_message_for_more_queues_than_a_record_can_name_is_in_several(void **state)
+{
+    const struct lv_message message = {
+        .exchange = lv_text("amq.fanout"), .body = lv_text("m"), .flags = LV_MESSAGE_PERSISTENT};
+    enum { COUNT = LV_KEEP_MAX + 5 };
+    struct said all = {.messages = 0};
+    struct lv_broker_stats stats;
+    struct lv_sim_client client;
+    struct lv_sim sim;
+    char name[16];
+
+    (void)state;
+    lv_sim_init_logged(&sim, 1, 0);
+    lv_sim_client_open(&client, &sim, 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "%u", i);
+        lv_sim_declare(&client, name, "d");
+        lv_sim_sync(&sim);
+        lv_sim_bind(&client, name, "amq.fanout", "");
+        lv_sim_sync(&sim);
+        (void)lv_sim_heard(&client);
+    }
+    assert_int_equal(lv_channel_publish(client.channels[0].core, &message, false, NULL), 0);
+    lv_sim_sync(&sim);
+    lv_broker_stats(sim.shards[0].broker, &stats);
+    assert_int_equal(stats.ready, COUNT);
+    lv_log_each(sim.shards[0].log, UINT64_MAX, false, see, &all);
+    assert_int_equal(all.messages, 2);
+    lv_sim_client_fini(&client);
+    lv_sim_fini(&sim);
+}
+
 /* Every allocation of it fails once: all queues have the message, or none has. */
 static void a_message_goes_to_all_queues_or_to_none(void **state)
 {
@@ -385,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_purge_is_one_range),
         cmocka_unit_test(what_is_in_a_queue_that_was_deleted_does_not_come_back),
         cmocka_unit_test(a_message_for_several_queues_is_in_the_log_once),
+        cmocka_unit_test(a_message_for_more_queues_than_a_record_can_name_is_in_several),
         cmocka_unit_test(a_message_goes_to_all_queues_or_to_none),
         cmocka_unit_test(a_message_behind_a_gap_of_numbers_needs_no_memory_that_was_not_reserved),
         cmocka_unit_test(who_was_delivered_is_known_after_a_clean_restart),

@@ -38,28 +38,33 @@ void lv_op_send(struct lv_broker *broker, uint32_t to, struct lv_op *op)
         broker->config.send(broker->config.send_ctx, to, op);
 }
 
-/* A persistent message, for `count` queues that are there. */
-static bool enqueue_kept(struct lv_broker *broker, const struct lv_op *op, uint32_t count)
+/* A persistent message, for those of its queues that are there and don't have it yet, as many at a
+ * time as a record can name. */
+static bool enqueue_kept(struct lv_broker *broker, struct lv_op *op)
 {
-    const uint64_t *ids = (const uint64_t *)(const void *)op->data;
+    uint64_t *ids = (uint64_t *)(void *)op->data;
     size_t ids_size = op->enqueue.queue_count * sizeof *ids;
-    struct lv_queue_entry **entries = lv_alloc(count * sizeof *entries);
     struct lv_bytes record = lv_bytes(op->data + ids_size, op->size - ids_size);
-    uint32_t at = 0;
-    void *places[2];
+    struct lv_queue_entry **entries = lv_alloc(op->enqueue.queue_count * sizeof(void *));
+    uint32_t next = 0;
+    int rc = entries == NULL ? -LV_E_NOMEM : 0;
 
-    if (entries == NULL)
-        return false;
-    for (uint32_t i = 0; i < op->enqueue.queue_count; i++) {
-        struct lv_queue_entry *entry = lv_broker_home(broker, ids[i]);
-        if (entry != NULL)
-            entries[at++] = entry;
+    while (rc == 0 && next < op->enqueue.queue_count) {
+        uint32_t first = next, count = 0;
+        void *places[2] = {NULL, NULL};
+        for (; next < op->enqueue.queue_count && count < LV_KEEP_MAX; next++) {
+            entries[count] = lv_broker_home(broker, ids[next]);
+            count += entries[count] != NULL;
+        }
+        if (count > 0)
+            rc = lv_broker_keep(broker, entries, count, (uint32_t)record.size, places);
+        for (int i = 0; rc == 0 && i < 2; i++)
+            if (places[i] != NULL)
+                lv_put_bytes(places[i], record);
+        for (; rc == 0 && first < next; first++)
+            if (lv_broker_home(broker, ids[first]) != NULL)
+                ids[first] = 0; /* no queue's id */
     }
-    assert(at == count);
-    int rc = lv_broker_keep(broker, entries, count, (uint32_t)record.size, places);
-    for (int i = 0; rc == 0 && i < 2; i++)
-        if (places[i] != NULL)
-            lv_put_bytes(places[i], record);
     lv_free(entries);
     return rc == 0;
 }
@@ -79,7 +84,7 @@ static bool enqueue(struct lv_broker *broker, struct lv_op *op)
     if (left == 0)
         return true;
     if (lv_message_is_persistent(op->data + ids_size) && broker->config.log != NULL)
-        return enqueue_kept(broker, op, left);
+        return enqueue_kept(broker, op);
     if (lv_store_append(broker->config.store, op->size - ids_size, &ref, &record) < 0)
         return false;
     memcpy(record, op->data + ids_size, op->size - ids_size);

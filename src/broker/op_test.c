@@ -173,6 +173,51 @@ static void only_the_queue_that_is_not_there_yet_is_waited_for(void **state)
     end();
 }
 
+/* The same with a log: the queue that had the message does not get it again. */
+static void what_is_kept_arrives_once_though_one_queue_is_waited_for(void **state)
+{
+    const struct lv_message message = {
+        .exchange = lv_text("amq.fanout"), .body = lv_text("m"), .flags = LV_MESSAGE_PERSISTENT};
+    static const char *const names[] = {"q", "old", "y", "z"}; /* "old" is at home on shard 2 */
+    struct lv_sim_client c, d;
+
+    (void)state;
+    lv_sim_init_logged(&sim, 3, 0);
+    lv_sim_client_open(&a, &sim, 0);
+    lv_sim_client_open(&b, &sim, 0);
+    lv_sim_client_open(&c, &sim, 1);
+    lv_sim_client_open(&d, &sim, 0);
+    for (size_t i = 0; i < LV_COUNT(names); i++) {
+        lv_sim_declare(&a, names[i], "d");
+        lv_sim_settle(&sim);
+        lv_sim_sync(&sim);
+    }
+    lv_sim_bind(&a, "old", "amq.fanout", "");
+    lv_sim_settle(&sim);
+    lv_sim_sync(&sim);
+    (void)lv_sim_heard(&a);
+    lv_sim_declare(&a, "new", "d");
+    lv_sim_bind(&d, "new", "amq.fanout", "");
+    while (lv_sim_carry(&sim, 0, 1))
+        ;
+    assert_int_equal(lv_channel_publish(c.channels[0].core, &message, false, NULL), 0);
+    assert_true(lv_sim_carry(&sim, 1, 2)); /* "new" is not known there */
+    lv_sim_turn(&sim);
+    lv_sim_settle(&sim);
+    lv_sim_sync(&sim);
+    assert_int_equal(lv_sim_home(&sim, "old"), lv_sim_home(&sim, "new"));
+    (void)lv_sim_heard(&a);
+    lv_sim_purge(&a, "old");
+    lv_sim_settle(&sim);
+    assert_hears(&a, "purge-ok 1");
+    lv_sim_purge(&a, "new");
+    lv_sim_settle(&sim);
+    assert_hears(&a, "purge-ok 1");
+    lv_sim_client_fini(&c);
+    lv_sim_client_fini(&d);
+    end();
+}
+
 static void a_command_that_overtakes_its_queues_declare_is_done(void **state)
 {
     struct lv_sim_client c;
@@ -267,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_confirm_comes_when_the_home_has_the_message),
         cmocka_unit_test(a_message_that_overtakes_its_queues_declare_arrives),
         cmocka_unit_test(only_the_queue_that_is_not_there_yet_is_waited_for),
+        cmocka_unit_test(what_is_kept_arrives_once_though_one_queue_is_waited_for),
         cmocka_unit_test(a_command_that_overtakes_its_queues_declare_is_done),
         cmocka_unit_test(many_settled_at_once_are_one_operation),
         cmocka_unit_test(credit_is_told_now_and_then_and_not_each_time),

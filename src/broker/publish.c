@@ -159,14 +159,21 @@ void lv_channel_refuse(struct lv_channel *channel)
 static int publish_kept(struct lv_channel *channel, const struct lv_message *message,
                         const struct lv_targets *targets)
 {
-    void *records[2];
-    int rc = lv_broker_keep(channel->broker, targets->entries, targets->local_count,
-                            lv_message_record_size(message), records);
+    uint32_t count;
 
-    for (int i = 0; rc == 0 && i < 2; i++)
-        if (records[i] != NULL)
-            lv_message_write(message, records[i]);
-    return rc;
+    assert(targets->local_count > 0);
+    for (uint32_t at = 0; at < targets->local_count; at += count) {
+        void *records[2];
+        count = targets->local_count - at < LV_KEEP_MAX ? targets->local_count - at : LV_KEEP_MAX;
+        int rc = lv_broker_keep(channel->broker, targets->entries + at, count,
+                                lv_message_record_size(message), records);
+        if (rc < 0)
+            return rc;
+        for (int i = 0; i < 2; i++)
+            if (records[i] != NULL)
+                lv_message_write(message, records[i]);
+    }
+    return 0;
 }
 
 /* Into the queues of this shard: one copy in the store, a holder for each queue. */
