@@ -13,6 +13,13 @@
 static _Atomic(const char *) doing = "began"; /* any  view */
 static char sentence[96]; /*      written before the timer runs, read by its handler */
 
+static void say(const char *text)
+{
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+
+    (void)written; /* nobody is left who could be told */
+}
+
 /* signal-safety(7): write() and _exit() may be called here, and reading a pointer is one load. */
 static void end(int number)
 {
@@ -20,9 +27,9 @@ static void end(int number)
 
     (void)number;
     assert(phase != NULL);
-    if (write(STDERR_FILENO, sentence, strlen(sentence)) < 0 ||
-        write(STDERR_FILENO, phase, strlen(phase)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
-        _exit(LV_EXIT_FAILED); /* nobody is left who could be told */
+    say(sentence);
+    say(phase);
+    say("\n");
     _exit(LV_EXIT_FAILED);
 }
 

@@ -6,7 +6,7 @@
  * nothing to tune. The file behind the one being written is made ready ahead, by the helper.
  *
  * A full disk makes it wait for room and try again: nothing confirmed is lost and nothing further
- * is confirmed. Any other failure is the end (lv_writer_error()): what was written may be lost by
+ * is confirmed. Any other failure is the end (lv_writer.error): what was written may be lost by
  * the kernel, and a second sync would lie about it.
  */
 #pragma once

@@ -300,11 +300,6 @@ uint64_t lv_log_open_size(const struct lv_log *log)
     return log->block_count == 0 ? 0 : log->newest->used - log->block;
 }
 
-uint64_t lv_log_unsynced_size(const struct lv_log *log)
-{
-    return lv_log_end(log) - (log->synced < lv_log_begin(log) ? lv_log_begin(log) : log->synced);
-}
-
 /* A block's bytes are fixed from here on. */
 void lv_log_seal(struct lv_log *log)
 {

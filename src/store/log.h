@@ -51,8 +51,6 @@ bool lv_log_is_open(const struct lv_log *log, uint64_t payload_lsn);
 uint64_t lv_log_end(const struct lv_log *log);
 /* Bytes appended and not sealed. */
 uint64_t lv_log_open_size(const struct lv_log *log);
-/* Bytes appended and not synced. */
-uint64_t lv_log_unsynced_size(const struct lv_log *log);
 void lv_log_seal(struct lv_log *log);
 /* The next sealed bytes that nobody was given yet. False: none. */
 bool lv_log_next_write(struct lv_log *log, struct lv_log_write *ret_write) LV_MUST_CHECK;
