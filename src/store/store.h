@@ -1,11 +1,13 @@
 /*
  * store/store.h - the core's port to where messages lie: append, view, release.
  *
- * Message bytes lie in log pages of 1 MiB and are found by a 16-byte reference. Today there is the
- * volatile log: it never reaches a disk and is gone with the process. A reference stands for one
- * holder (a queue, an unacknowledged delivery); a message in several queues is shared. When the
- * last holder lets go, the bytes are dead; a page without a live byte is recycled, and a page with
- * little left alive is copied together, so that a few old messages never pin much memory.
+ * Message bytes lie in pages of 1 MiB and are found by a 16-byte reference. This is the volatile
+ * log, which is gone with the process: transient messages, and copies of what has come from a
+ * segment or another shard. What has to last lies in log.h. When memory is short transient messages
+ * are copied to segments and released here (broker/cold.h). A reference stands for one holder (a
+ * queue, an unacknowledged delivery); a message in several queues is shared. When the last holder
+ * lets go, the bytes are dead; a page without a live byte is recycled, and a page with little left
+ * alive is copied together, so that a few old messages never pin much memory.
  * Pure; the owning shard only.
  */
 #pragma once
