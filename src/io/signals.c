@@ -6,21 +6,23 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* What an operator, systemd or a terminal sends to end a program. */
-static sigset_t ending_signals(void)
+/* What an operator, systemd or a terminal sends to end a program, or to have it read its files
+ * again. */
+static sigset_t taken_signals(void)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     return set;
 }
 
 /* Blocked in the main thread before there are others, which inherit it. */
 int lv_signals_open(int *ret_fd)
 {
-    sigset_t set = ending_signals();
+    sigset_t set = taken_signals();
     int fd;
 
     assert(ret_fd != NULL);
@@ -50,7 +52,7 @@ int lv_signals_take(int fd)
 /* A signal that came and was not taken takes effect here. */
 void lv_signals_close(int fd)
 {
-    sigset_t set = ending_signals();
+    sigset_t set = taken_signals();
 
     assert(fd >= 0);
     close(fd);

@@ -1,13 +1,13 @@
 /*
- * io/signals.h - the signals that end the program, as something to read. Main thread, once, before
- * other threads start.
+ * io/signals.h - the signals that end the program or have it reload, as something to read. Main
+ * thread, once, before other threads start.
  */
 #pragma once
 
 #include "base/defs.h"
 
-/* SIGTERM and SIGINT no longer end the program but make the descriptor readable; SIGPIPE and
- * SIGXFSZ are ignored: a write says by its result what they would end the program for. */
+/* SIGTERM, SIGINT and SIGHUP no longer end the program but make the descriptor readable; SIGPIPE
+ * and SIGXFSZ are ignored: a write says by its result what they would end the program for. */
 int lv_signals_open(int *ret_fd) LV_MUST_CHECK;
 /* The number of a signal that came, or 0. */
 int lv_signals_take(int fd);

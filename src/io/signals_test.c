@@ -24,6 +24,8 @@ static void signals_can_be_read(void **state)
     assert_int_equal(lv_signals_take(fd), SIGTERM);
     assert_int_equal(kill(getpid(), SIGINT), 0);
     assert_int_equal(lv_signals_take(fd), SIGINT);
+    assert_int_equal(kill(getpid(), SIGHUP), 0);
+    assert_int_equal(lv_signals_take(fd), SIGHUP);
     assert_int_equal(lv_signals_take(fd), 0);
     lv_signals_close(fd);
 }

@@ -10,9 +10,12 @@
 #include "server/desk.h"
 #include "server/disk.h"
 #include "server/listener.h"
+#include "server/service.h"
 #include "server/shard.h"
 #include "session/amqp091/limits.h"
 
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,6 +35,7 @@ struct server {
     struct lv_shared shared;
     struct lv_data_dir dir;
     struct lv_desk desk;
+    struct lv_service service;
     struct lv_file_disk disk;   /*       of the directory */
     struct lv_reactor *reactor; /* own   the main thread's */
     struct lv_watch signals;
@@ -149,15 +153,33 @@ static int make_listeners(struct lv_shared *shared, struct lv_diag *diag)
     return 0;
 }
 
+/* What can be read anew without a restart. The manager hears when it begins and when it is done,
+ * so that `systemctl reload` returns when what is new holds. */
+static void reload(struct server *server)
+{
+    assert(server->reactor != NULL);
+    lv_service_tell(&server->service, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                    lv_clock_now() / 1000);
+    lv_event(LV_INFO, "server.reloaded");
+    lv_service_tell(&server->service, "READY=1");
+}
+
 /* On the main thread, through a descriptor: no handler runs in the middle of anything. */
 static void on_signal(struct lv_watch *watch, unsigned ready)
 {
     struct server *server = lv_container(watch, struct server, signals);
+    int number;
 
     assert(watch->fd >= 0);
     (void)ready;
-    if (lv_signals_take(watch->fd) == 0)
+    number = lv_signals_take(watch->fd);
+    if (number == 0)
         return;
+    if (number == SIGHUP) {
+        if (!server->is_asked_to_stop)
+            reload(server);
+        return;
+    }
     if (server->is_asked_to_stop)
         _exit(1); /* whoever asks twice does not want to wait */
     server->is_asked_to_stop = true;
@@ -292,6 +314,9 @@ static int make(struct server *server, struct lv_diag *diag)
     rc = make_listeners(&server->shared, diag);
     if (rc < 0)
         return rc;
+    rc = lv_service_open(&server->service, &server->shared, server->now);
+    if (rc < 0)
+        return lv_fail(diag, rc, "out of memory");
     return start_shards(server, diag);
 }
 
@@ -363,6 +388,21 @@ static void print_start(const struct server *server)
     fflush(stdout);
 }
 
+/* To the service manager, too, with what `systemctl status` shows. */
+static void tell_ready(struct server *server)
+{
+    char addresses[LV_ADDRESS_TEXT_SIZE * 4] = "", address[LV_ADDRESS_TEXT_SIZE];
+    size_t size = 0;
+
+    print_start(server);
+    for (unsigned i = 0; i < server->shared.listener_count && size < sizeof addresses; i++)
+        size += (size_t)snprintf(addresses + size, sizeof addresses - size, " %s",
+                                 lv_address_text(&server->shared.listeners[i].address, address));
+    assert(server->started == server->shared.shard_count);
+    lv_service_tell(&server->service, "READY=1\nMAINPID=%d\nSTATUS=accepts connections on%s",
+                    getpid(), addresses);
+}
+
 /* ---- the end ---- */
 
 /* Shards follow when they wake. */
@@ -381,14 +421,17 @@ static bool all_gone(struct server *server)
            atomic_load(&server->shared.connections) == 0;
 }
 
-/* Operators are served meanwhile. */
+/* Operators and the service manager are served meanwhile. */
 static void await(struct server *server, uint64_t deadline)
 {
-    uint64_t next = lv_desk_next(&server->desk);
+    uint64_t next = lv_desk_next(&server->desk), ping = lv_service_next(&server->service);
 
     assert(server->reactor != NULL);
+    if (ping < next)
+        next = ping;
     lv_reactor_wait(server->reactor, &server->now, next < deadline ? next : deadline);
     lv_desk_turn(&server->desk);
+    lv_service_turn(&server->service, server->now);
 }
 
 /* True when the last client left in time. */
@@ -412,6 +455,7 @@ static void stop(struct server *server)
     assert(server->started == server->shared.shard_count);
     lv_event(LV_INFO, "server.stopping",
              LV_U("connections", atomic_load(&server->shared.connections)));
+    lv_service_tell(&server->service, "STOPPING=1\nSTATUS=stops");
     enter(server, LV_PHASE_STOPPING);
     if (!wait_gone(server, GRACE_NS)) {
         enter(server, LV_PHASE_DROPPING);
@@ -449,6 +493,7 @@ static void unmake(struct server *server)
     lv_mesh_free(shared->mesh);
     lv_free(shared->shards);
     lv_free(shared->listeners);
+    lv_service_close(&server->service);
     if (server->signals.ready != NULL) {
         int fd = server->signals.fd;
         lv_reactor_remove(server->reactor, &server->signals);
@@ -520,9 +565,10 @@ int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
     server->shared.connections_max =
         bound_connections(server->shared.shard_count, lv_machine_raise_files());
     server->dir.lock = -1;
+    server->service.notify.fd = -1;
     rc = make(server, diag);
     if (rc == 0) {
-        print_start(server);
+        tell_ready(server);
         while (!server->is_asked_to_stop && atomic_load(&server->shared.disk_error) == 0)
             await(server, watch_space(server));
         stop(server);
