@@ -283,7 +283,7 @@ static int import_yescrypt(struct lv_bytes text, char hash[LV_PASSWORD_HASH_SIZE
     /* A NUL byte within would hide what is behind it. */
     if (size < 0 || strlen(given) != (size_t)size || !is_yescrypt(given))
         return check_crypt("", diag);
-    snprintf(hash, LV_PASSWORD_HASH_SIZE, "%s", given);
+    memcpy(hash, given, (size_t)size + 1);
     return 0;
 }
 
