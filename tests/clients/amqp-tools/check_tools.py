@@ -329,6 +329,6 @@ def credentials_from_a_file_work():
 def heartbeats_keep_a_waiting_consumer():
     queue, chan = durable_queue(), client.channel()
     process = started("amqp-consume", "--heartbeat=1", "-q", queue, "-c", "1", "cat")
-    chan.connection.sleep(4)
+    chan.connection.sleep(4)  # longer than the consumer is kept without heartbeats
     ran("publish", "-r", queue, "-b", "after the wait")
     assert process.communicate(timeout=15)[0] == b"after the wait"

@@ -3,7 +3,7 @@
 A check is a function marked with @check; it passes unless it raises. A process per check keeps a
 hung or crashed one from taking the suite along and lets slow ones (a broker waits seconds before
 it drops a bad login) overlap. Output and exit status are what every suite of clients promises:
-`ok NAME`, `not ok NAME reason`, and a last line `N passed, M failed`.
+`ok NAME`, `not ok NAME reason`, `skip NAME reason`, and a last line `N passed, M failed`.
 """
 
 import contextlib
@@ -27,6 +27,8 @@ SECONDS = float(os.environ.get("LEVERET_CHECK_SECONDS", "20"))
 JOBS = int(os.environ.get("LEVERET_CHECK_JOBS", "8"))
 CLEANUP_SECONDS = 10
 
+PASSED, FAILED, SKIPPED = 0, 1, 2  # exit statuses of a check's process
+
 _RUN = secrets.token_hex(4)
 _checks = []
 _cleanups = contextlib.ExitStack()
@@ -34,6 +36,10 @@ _cleanups = contextlib.ExitStack()
 
 class TimedOut(BaseException):
     """Not an Exception, so that no client library's handler can swallow it."""
+
+
+class Skipped(BaseException):
+    """The check can't be made on this machine."""
 
 
 class Check:
@@ -59,6 +65,11 @@ def check(function=None, *, seconds=SECONDS):
 def unique(kind):
     """A name nobody else uses: neither another check nor another run on the same broker."""
     return f"check.{_RUN}.{kind}.{secrets.token_hex(4)}"
+
+
+def skip(reason):
+    """Ends the check: it can't be made here, and the results say why."""
+    raise Skipped(reason)
 
 
 def cleanup(function, *args):
@@ -91,27 +102,29 @@ def _reason(error):
 
 
 def _attempt(function, seconds):
-    """Calls function under an alarm; the reason it failed, or None."""
+    """Calls function under an alarm; how it did not pass and the reason, or None."""
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         function()
         return None
+    except Skipped as skipped:
+        return SKIPPED, str(skipped)
     except (Exception, TimedOut) as error:  # a check may fail in any way at all
         if os.environ.get("LEVERET_CHECK_TRACE"):
             traceback.print_exc()
-        return _reason(error)
+        return FAILED, _reason(error)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _run_child(one, pipe):
-    reason = _attempt(one.function, one.seconds)
+    status, reason = _attempt(one.function, one.seconds) or (PASSED, "")
     cleaning = _attempt(_cleanups.close, CLEANUP_SECONDS)
-    if reason is None and cleaning is not None:
-        reason = f"cleanup: {cleaning}"
-    os.write(pipe, (reason or "").encode())
-    os._exit(0 if reason is None else 1)
+    if status != FAILED and cleaning is not None:
+        status, reason = FAILED, f"cleanup: {cleaning[1]}"
+    os.write(pipe, reason.encode())
+    os._exit(status)
 
 
 def _start(one):
@@ -128,19 +141,20 @@ def _start(one):
 
 
 def _finish(one):
-    """Reaps a check whose pipe closed and prints its line; true if it passed."""
+    """Reaps a check whose pipe closed and prints its line; its exit status."""
     os.close(one.pipe)
     _, status = os.waitpid(one.pid, 0)
     reason = one.said.decode(errors="replace")
     if os.WIFSIGNALED(status):
         reason = reason or f"killed by signal {os.WTERMSIG(status)}"
-    passed = status == 0
-    print(f"ok {one.name}" if passed else f"not ok {one.name} {reason}", flush=True)
-    return passed
+    status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else FAILED
+    word = {PASSED: "ok", SKIPPED: "skip"}.get(status, "not ok")
+    print(f"{word} {one.name} {reason}".rstrip(), flush=True)
+    return status
 
 
 def _run_all(checks):
-    """Yields true or false for each check as it ends, JOBS of them at a time."""
+    """Yields the exit status of each check as it ends, JOBS of them at a time."""
     waiting = list(reversed(checks))
     running = selectors.DefaultSelector()
     while waiting or running.get_map():
@@ -178,6 +192,7 @@ def run(directory, arguments):
         print("0 passed, 1 failed")
         return 1
     results = list(_run_all(chosen))
-    failed = results.count(False)
-    print(f"{results.count(True)} passed, {failed} failed")
+    passed, failed = results.count(PASSED), len(results) - results.count(PASSED)
+    failed -= results.count(SKIPPED)
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -91,7 +91,7 @@ def broker_sends_heartbeats_at_the_interval_of_the_client():
 def broker_sends_no_heartbeat_when_the_client_wants_none():
     connection = wire.connect_with_channel(heartbeat=0)
     connection.frames_seen.clear()
-    time.sleep(2.5)
+    time.sleep(2.5)  # that nothing comes is what is checked
     connection.call(1, "basic.qos")
     assert [kind for kind, _, _ in connection.frames_seen] == [codec.METHOD]
 
@@ -112,7 +112,7 @@ def silent_client_is_dropped_after_two_to_three_intervals():
 @check
 def silent_client_without_heartbeats_is_kept():
     connection = wire.connect_with_channel(heartbeat=0)
-    time.sleep(4)
+    time.sleep(4)  # that nothing happens is what is checked
     connection.call(1, "basic.qos")
 
 
@@ -122,7 +122,7 @@ def heartbeats_alone_keep_a_connection():
     end = time.monotonic() + 5
     while time.monotonic() < end:
         connection.frame(codec.HEARTBEAT, 0, b"")
-        time.sleep(0.4)
+        time.sleep(0.4)  # nothing but this
     connection.call(1, "basic.qos")
 
 
@@ -132,7 +132,7 @@ def any_traffic_counts_as_a_heartbeat():
     end = time.monotonic() + 5
     while time.monotonic() < end:
         connection.call(1, "basic.qos")
-        time.sleep(0.4)
+        time.sleep(0.4)  # less than an interval without traffic
     connection.call(1, "basic.qos")
 
 
@@ -142,14 +142,14 @@ def part_of_a_frame_counts_as_traffic():
     payload = codec.frame(codec.METHOD, 1, codec.encode_method("basic.qos"))
     for at in range(len(payload)):
         connection.socket.sendall(payload[at : at + 1])
-        time.sleep(0.25)
+        time.sleep(0.25)  # the frame as a whole takes longer than two intervals
     connection.expect("basic.qos-ok", 1)
 
 
 @check
 def pika_with_a_heartbeat_of_a_second_lives_on():
     chan = client.channel(heartbeat=1)
-    chan.connection.sleep(4)
+    chan.connection.sleep(4)  # pika itself gives up on a broker that is silent so long
     chan.queue_declare("", exclusive=True)
 
 

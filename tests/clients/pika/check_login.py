@@ -289,7 +289,7 @@ def handshake_byte_by_byte_works():
     def slowly(raw):
         for at in range(len(raw)):
             connection.socket.sendall(raw[at : at + 1])
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # so that most of them are a read of their own
 
     connection.send, original = slowly, connection.send
     connection.start()

@@ -93,7 +93,7 @@ def publisher_that_sends_byte_by_byte_gets_its_message_through():
         )
         for at in range(len(whole)):
             connection.socket.sendall(whole[at : at + 1])
-            time.sleep(0.001)
+            time.sleep(0.001)  # so that most of them are a read of their own
         connection.method(1, "basic.get", queue=queue, no_ack=True)
         message = connection.expect("basic.get-ok", 1)
         assert (message.body, message.properties) == (b"x" * 60 + b"y" * 40, codec.table({"a": 1}))

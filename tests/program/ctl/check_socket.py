@@ -57,17 +57,14 @@ def the_socket_is_its_owners_alone():
     assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600, oct(mode)
 
 
-def needs_root():
-    if os.geteuid() == 0:
-        return False
-    print("skip socket needs root to become somebody else", flush=True)
-    return True
+def need_root():
+    if os.geteuid() != 0:
+        harness.skip("it needs root to become somebody else")
 
 
 @check
 def others_are_told_whose_it_is():
-    if needs_root():
-        return
+    need_root()
     one = scene.start()
     open_to_all(one)
     program = os.path.join(one.directory, "leveret")  # where nobody can reach it
@@ -79,8 +76,7 @@ def others_are_told_whose_it_is():
 
 @check
 def others_get_no_answer_even_if_the_mode_lets_them_in():
-    if needs_root():
-        return
+    need_root()
     one = scene.start()
     open_to_all(one)
     os.chmod(desk.path(one), 0o666)
@@ -91,8 +87,7 @@ def others_get_no_answer_even_if_the_mode_lets_them_in():
 
 @check
 def root_may_ask_a_broker_of_another_user():
-    if needs_root():
-        return
+    need_root()
     home = tempfile.mkdtemp(prefix="leveret-ctl-")
     harness.cleanup(shutil.rmtree, home)
     os.chmod(home, 0o755)

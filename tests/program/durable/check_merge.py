@@ -3,13 +3,13 @@
 import os
 import random
 import socket
-import time
 
 import client
 import wire
 from harness import check, eventually
 from keeping import IS_LONG, Store, durable_queue
 from load import Producer, drain
+from watch import CREATED, RENAMED, Watch
 
 MIB = 1 << 20
 COUNT = 400_000 if IS_LONG else 40_000
@@ -157,31 +157,56 @@ def what_was_merged_is_there_after_a_stop():
     room_comes_back(1, "stop")
 
 
+class NextMerge:
+    """The first one that begins after this was made."""
+
+    def __init__(self, store):
+        self.watch = Watch(store.broker.data_dir)
+        self.store = store
+        self.before = self.count()
+
+    def count(self):
+        return self.store.broker.log().count("event=store.merged ")
+
+    def await_begin(self):
+        self.watch.await_merge(CREATED)
+
+    def await_file(self):
+        self.watch.await_merge(RENAMED)
+
+    def await_end(self):
+        eventually(lambda: self.count() > self.before, "the merge's end", 30)
+
+
 def kill_around_merges(shards, seed):
-    """Each round leaves some of two queues' messages and is killed about when they are merged.
-    What was not acknowledged is there, in order; what was may come again."""
+    """Each round leaves some of two queues' messages and is killed when their merging begins, when
+    its file is there, or when it is over. What was not acknowledged is there, in order; what was
+    may come again."""
     draw = random.Random(seed)
+    enough = 15_000 * (1 if shards == 1 else 2)  # for every queue's shard to spill
     store = Store(shards, "kill", *DEBUG)
     queues = ["q0", "q1"]
     for queue in queues:
         durable_queue(client.channel(), queue)
     wanted, acked, published = {queue: set() for queue in queues}, set(), 0
-    for _ in range(ROUNDS):
-        count = publish(queues, draw.randrange(15_000, 25_000), published)
+    for turn in range(ROUNDS):
+        count = publish(queues, draw.randrange(enough, enough + 10_000), published)
         for number in range(published, published + count):
             wanted[queues[number % 2]].add(number)
         published += count
         holders = [Holder(queue) for queue in queues]
         for holder, queue in zip(holders, queues):
             holder.get_all(wanted[queue], acked)
+        merge = NextMerge(store)
+        for holder, queue in zip(holders, queues):
             settled = [number for number in sorted(holder.tags) if draw.randrange(200) != 0]
             draw.shuffle(settled)
             acked.update(settled)
             wanted[queue].difference_update(settled)
             holder.ack(settled)
-        time.sleep(1 + draw.random() * 0.5)  # as it is after a second that merging begins
+        (merge.await_begin, merge.await_file, merge.await_end)[turn % 3]()
         store.again()
-    assert store.broker.log().count("event=store.merged ") > 0
+        merge.watch.close()
     seen = {}
     drain(queues, seen)
     left = wanted["q0"] | wanted["q1"]

@@ -14,21 +14,21 @@ from harness import check, eventually
 
 
 def own_address():
-    """An address of this machine that is not loopback, or None."""
+    """An address of this machine that is not loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
+        except OSError as error:
+            harness.skip(f"a machine without a network: {error}")
         address = probe.getsockname()[0]
-    return None if address.startswith("127.") else address
+    if address.startswith("127."):
+        harness.skip("a machine without a network")
+    return address
 
 
 @check
 def guest_comes_from_this_machine_only_and_the_log_says_so():
     address = own_address()
-    if address is None:
-        return  # a machine without a network: the unit tests have to do
     one = scene.start(listen=(f"{address}:0",))
     harness.HOST = address
     stranger = wire.Wire()
@@ -42,8 +42,6 @@ def guest_comes_from_this_machine_only_and_the_log_says_so():
 @check
 def without_loopback_users_guest_comes_from_everywhere():
     address = own_address()
-    if address is None:
-        return
     scene.start("--set", "loopback_users=none", listen=(f"{address}:0",))
     harness.HOST = address
     wire.connect_with_channel().close()
@@ -150,12 +148,12 @@ def count_held(reader):
     return sum(one.message_count for one in declared)
 
 
-def count_at_rest(reader):
-    """What was on its way from one shard to another when the alarm came arrives still."""
-    held = -1
-    while held != (now := count_held(reader)):
-        held = now
-        time.sleep(0.05)  # that nothing more comes no event tells
+def count_all():
+    """Also what was on its way from one shard to another when the alarm came. New connections go to
+    all shards in turn, so one of three is where the publisher is: its questions come to every queue
+    behind the messages from there."""
+    for reader in [wire.connect_with_channel() for _ in range(3)]:
+        held = count_held(reader)
     return held
 
 
@@ -165,7 +163,7 @@ def alarm_comes_and_goes(*arguments):
     publisher = Publisher()
     assert publisher.wire.expect("connection.blocked", 0).reason == "low on memory"
     assert "memory.alarm " in one.log(), one.log()
-    held = count_at_rest(reader)
+    held = count_all()
     assert 20_000_000 < held * 10_000 < 64_000_000, held
     time.sleep(0.2)  # it stays so, which no event tells
     assert not publisher.has_news()
