@@ -41,7 +41,8 @@ struct lv_broker *lv_broker_new(const struct lv_broker_config *config)
     lv_promises_init(&broker->promises);
     lv_random_seed(&broker->random, config->seed);
     broker->last_queue_id = config->first_serial;
-    if (lv_topology_init(broker, &broker->topology) < 0) {
+    lv_topology_init(broker, &broker->topology);
+    if (lv_access_init(&broker->access, &broker->config.hash_key) < 0) {
         lv_broker_free(broker);
         return NULL;
     }
@@ -103,6 +104,7 @@ void lv_broker_free(struct lv_broker *broker)
     broker->config.shard = 0;
     drop_remotes(broker);
     lv_topology_fini(&broker->topology);
+    lv_access_fini(&broker->access);
     drop_ops(&broker->local);
     drop_ops(&broker->waiting);
     drop_segments(&broker->segments);
@@ -167,6 +169,23 @@ bool lv_broker_turn(struct lv_broker *broker)
         lv_channel_confirm(lv_container(link, struct lv_channel, confirm_link));
     lv_broker_settle_local(broker);
     return !lv_list_is_empty(&broker->dirty) || !lv_list_is_empty(&broker->waiting);
+}
+
+bool lv_broker_user(const struct lv_broker *broker, struct lv_bytes name,
+                    struct lv_user_view *ret_user)
+{
+    const struct lv_user *user = lv_access_user(&broker->access, name);
+
+    assert(ret_user != NULL);
+    if (user == NULL)
+        return false;
+    *ret_user = (struct lv_user_view){
+        .name = lv_user_name(user),
+        .hash = lv_text(user->hash),
+        .tags = lv_text(user->tags),
+        .version = user->version,
+    };
+    return true;
 }
 
 /* Counters that others keep are read where they are, so that they cannot run apart. */

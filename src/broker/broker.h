@@ -55,8 +55,8 @@ struct lv_broker_config {
     void *send_ctx;      /* view */
 };
 
-/* Gives a broker with the vhost "/" and its predeclared exchanges, or NULL when out of memory. From
- * here on it belongs to one thread. */
+/* Gives a broker without vhosts and users, or NULL when out of memory. From here on it belongs to
+ * one thread. */
 struct lv_broker *lv_broker_new(const struct lv_broker_config *config) LV_MUST_CHECK;
 /* All clients must be closed. Takes NULL. */
 void lv_broker_free(struct lv_broker *broker);
@@ -95,6 +95,7 @@ enum lv_command {
     LV_COMMAND_GET,
     LV_COMMAND_TX_COMMIT,
     LV_COMMAND_PROBE,
+    LV_COMMAND_CHANGE, /* lv_broker_change(): no session hears of it */
     LV_COMMAND_COUNT
 };
 
@@ -128,6 +129,9 @@ struct lv_client_ops {
      * lv_client_alive() or by closing the client, both also from within the call. `is_same`: by all
      * that can be seen it is the same application come back. */
     void (*probe)(void *client_ctx, bool is_same);
+    /* An operator has deleted its vhost or its user: tell the peer (code 320) why, and close the
+     * client, but not within this call. */
+    void (*forced)(void *client_ctx, const char *why);
     /* lv_client_close() is done: channels closed, exclusive queues deleted; the client is gone. */
     void (*client_closed)(void *client_ctx);
 };
@@ -138,13 +142,14 @@ struct lv_client_ops {
 struct lv_client_config {
     const struct lv_client_ops *ops; /* view */
     void *ctx;                       /* view  for client_closed */
-    struct lv_bytes vhost;           /*       copied */
-    struct lv_bytes user;            /*       copied; for user-id and texts */
-    uint64_t origin;                 /*       where the peer is, as a number; 0: not known */
-    uint64_t alias;                  /*       what it calls itself, as a number; 0: nothing */
+    struct lv_bytes vhost;
+    struct lv_bytes user; /*       who has logged in */
+    uint64_t origin;      /*       where the peer is, as a number; 0: not known */
+    uint64_t alias;       /*       what it calls itself, as a number; 0: nothing */
 };
 
-/* -LV_E_NOT_ALLOWED: no such vhost. */
+/* -LV_E_NOT_ALLOWED: no such vhost, or the user may not use it, or there are as many connections as
+ * there may be. */
 int lv_client_open(struct lv_broker *broker, const struct lv_client_config *config,
                    struct lv_diag *diag, struct lv_client **ret_client) LV_MUST_CHECK;
 /* Closes its channels too (with channel_closed for each), then answers client_closed, perhaps
@@ -294,6 +299,30 @@ int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message
                              struct lv_diag *diag) LV_MUST_CHECK;
 /* As it was given when the client was opened. */
 struct lv_bytes lv_channel_user(const struct lv_channel *channel);
+
+/* ---- what operators change ---- */
+
+struct lv_change; /* broker/topology.h */
+
+/* 0, or -LV_E_… and why. */
+typedef void lv_change_done_fn(void *ctx, int error, const char *why);
+/* Has every shard apply the change, which is borrowed for the call, and then calls `done` once,
+ * perhaps before it returns: when it is on disk too, or when it was refused and nothing has
+ * changed. Any kind will do. Refusals: -LV_E_NOT_FOUND (no such vhost or user), -LV_E_PRECONDITION
+ * (there is one already; a pattern does not compile; too long a name), -LV_E_NOMEM. */
+void lv_broker_change(struct lv_broker *broker, const struct lv_change *change,
+                      lv_change_done_fn *done, void *ctx);
+
+/* Views, valid until the next command, operation or turn. */
+struct lv_user_view {
+    struct lv_bytes name;
+    struct lv_bytes hash; /* of the password, as text; empty: no password is his */
+    struct lv_bytes tags; /* with commas between */
+    uint64_t version;     /* another one after every change of this user, until the broker ends */
+};
+/* False: there is no such user. */
+bool lv_broker_user(const struct lv_broker *broker, struct lv_bytes name,
+                    struct lv_user_view *ret_user) LV_MUST_CHECK;
 
 /* ---- numbers ---- */
 

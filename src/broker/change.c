@@ -11,11 +11,13 @@ enum {
     FLAG_INTERNAL = 1 << 3,
     FLAG_IF_UNUSED = 1 << 4,
     FLAG_TO_EXCHANGE = 1 << 5,
-    FLAGS_ALL = (1 << 6) - 1
+    FLAGS_ALL = (1 << 6) - 1 /* `is_new` is judged before anything is written */
 };
 
 /* Numbers of kinds lie on disk: new ones go behind these. */
-static_assert(LV_CHANGE_EXCHANGE_DECLARE == 0 && LV_CHANGE_UNBIND == 5, "kinds keep their numbers");
+static_assert(LV_CHANGE_EXCHANGE_DECLARE == 0 && LV_CHANGE_UNBIND == 5 &&
+                  LV_CHANGE_VHOST_PUT == 6 && LV_CHANGE_LIMITS_DELETE == 15,
+              "kinds keep their numbers");
 
 struct head {
     uint8_t version;
@@ -46,7 +48,7 @@ static uint16_t flags_of(const struct lv_change *change)
 
 static struct head head_of(const struct lv_change *change)
 {
-    assert(change->kind <= LV_CHANGE_UNBIND);
+    assert(change->kind <= LV_CHANGE_LIMITS_DELETE);
     assert(change->vhost.size <= UINT8_MAX);
     assert(change->name.size <= UINT8_MAX);
     assert(change->other.size <= UINT8_MAX);
@@ -73,16 +75,37 @@ static uint64_t size_of(const struct head *head)
            head->key_size + head->arguments_size;
 }
 
+/* Without a name, or a vhost, there would be nothing that it is about. */
+static bool needs_name(unsigned kind)
+{
+    switch (kind) {
+    case LV_CHANGE_EXCHANGE_DECLARE:
+    case LV_CHANGE_QUEUE_DECLARE:
+    case LV_CHANGE_USER_PUT:
+    case LV_CHANGE_USER_DELETE:
+    case LV_CHANGE_PERMISSION_PUT:
+    case LV_CHANGE_PERMISSION_DELETE:
+    case LV_CHANGE_TOPIC_PERMISSION_PUT:
+    case LV_CHANGE_TOPIC_PERMISSION_DELETE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool needs_vhost(unsigned kind)
+{
+    return kind == LV_CHANGE_VHOST_PUT || kind == LV_CHANGE_VHOST_DELETE;
+}
+
 /* What the topology relies on. */
 static bool is_sound(const struct head *head)
 {
-    bool declares =
-        head->kind == LV_CHANGE_EXCHANGE_DECLARE || head->kind == LV_CHANGE_QUEUE_DECLARE;
-
     assert(head->version == VERSION);
-    if (head->kind > LV_CHANGE_UNBIND || (head->flags & ~FLAGS_ALL) != 0)
+    if (head->kind > LV_CHANGE_LIMITS_DELETE || (head->flags & ~FLAGS_ALL) != 0)
         return false;
-    if (declares && head->name_size == 0)
+    if ((needs_name(head->kind) && head->name_size == 0) ||
+        (needs_vhost(head->kind) && head->vhost_size == 0))
         return false;
     return head->kind != LV_CHANGE_QUEUE_DECLARE || head->queue_id != 0;
 }
@@ -111,6 +134,20 @@ static int take_arguments(struct lv_bytes bytes, struct lv_arena *arena,
         return rc;
     *ret_arguments = table;
     return table == NULL ? -LV_E_CORRUPT : 0; /* an empty one takes no bytes */
+}
+
+int lv_change_check_sizes(const struct lv_change *change, struct lv_diag *diag)
+{
+    const struct lv_bytes *strings[] = {&change->vhost, &change->name, &change->other,
+                                        &change->key};
+
+    for (size_t i = 0; i < LV_COUNT(strings); i++)
+        if (strings[i]->size > UINT8_MAX)
+            return lv_fail(diag, -LV_E_PRECONDITION,
+                           "'%.40s…' is longer than %d bytes, the most that a name, tags and the "
+                           "hash of a password may have",
+                           (const char *)strings[i]->data, UINT8_MAX);
+    return 0;
 }
 
 uint32_t lv_change_size(const struct lv_change *change)

@@ -9,9 +9,12 @@
 
 #include "broker/topology.h"
 
-/* Bytes of the encoding, at most 4 GiB. */
+/* -LV_E_PRECONDITION: a string is longer than the encoding has room for. */
+int lv_change_check_sizes(const struct lv_change *change, struct lv_diag *diag) LV_MUST_CHECK;
+/* Bytes of the encoding, at most 4 GiB. Not of a kind behind LV_CHANGE_LIMITS_DELETE. */
 uint32_t lv_change_size(const struct lv_change *change);
-/* Writes lv_change_size() bytes. `client` is not kept: it names nobody after a restart. */
+/* Writes lv_change_size() bytes. `client` is not kept: it names nobody after a restart; `is_new`
+ * neither. */
 void lv_change_encode(const struct lv_change *change, void *bytes);
 /* Views into `bytes` and the arena, which gets the arguments and needs at most 48 bytes for each of
  * these. Bytes that were hashed when they were written can be applied as they are; the vhost may be

@@ -66,7 +66,7 @@ static struct lv_change full(void)
 static void every_kind_comes_back_as_it_went_in(void **state)
 {
     (void)state;
-    for (int kind = LV_CHANGE_EXCHANGE_DECLARE; kind <= LV_CHANGE_UNBIND; kind++) {
+    for (int kind = LV_CHANGE_EXCHANGE_DECLARE; kind <= LV_CHANGE_LIMITS_DELETE; kind++) {
         struct lv_change change = full();
         struct lv_change back;
 
@@ -251,9 +251,15 @@ static void what_could_not_be_applied_is_refused(void **state)
     assert_int_equal(decode_copy(encoded(&change)), 0);
     change.kind = LV_CHANGE_EXCHANGE_DECLARE;
     assert_int_equal(decode_copy(encoded(&change)), -LV_E_CORRUPT);
+    change.kind = LV_CHANGE_USER_PUT;
+    assert_int_equal(decode_copy(encoded(&change)), -LV_E_CORRUPT);
+    change.kind = LV_CHANGE_VHOST_DELETE;
+    assert_int_equal(decode_copy(encoded(&change)), 0);
+    change.vhost = lv_bytes(NULL, 0);
+    assert_int_equal(decode_copy(encoded(&change)), -LV_E_CORRUPT);
     change = full();
     lv_put_bytes(bytes, encoded(&change));
-    bytes[1] = LV_CHANGE_UNBIND + 1;
+    bytes[1] = LV_CHANGE_LIMITS_DELETE + 1;
     assert_int_equal(decode_copy(lv_bytes(bytes, lv_change_size(&change))), -LV_E_CORRUPT);
     bytes[1] = LV_CHANGE_UNBIND;
     bytes[2] = 0x40;

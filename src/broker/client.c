@@ -17,24 +17,45 @@ struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id)
     return lv_map_get(&broker->clients, lv_bytes(&id, sizeof id));
 }
 
+/* Only who has a permission in the vhost may use it, whatever it allows; so RabbitMQ. */
+static int check_open(const struct lv_broker *broker, const struct lv_client_config *config,
+                      struct lv_diag *diag, struct lv_vhost **ret_vhost, struct lv_user **ret_user)
+{
+    struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, config->vhost);
+    struct lv_user *user = lv_access_user(&broker->access, config->user);
+    const struct lv_grant *grant;
+
+    if (vhost == NULL)
+        return lv_fail(diag, -LV_E_NOT_ALLOWED, "vhost %.*s not found", LV_FMT(config->vhost));
+    grant = user == NULL ? NULL : lv_user_grant(user, config->vhost);
+    if (grant == NULL || !grant->is_granted)
+        return lv_fail(diag, -LV_E_NOT_ALLOWED, "access to vhost '%.*s' refused for user '%.*s'",
+                       LV_FMT(config->vhost), LV_FMT(config->user));
+    *ret_vhost = vhost;
+    *ret_user = user;
+    return 0;
+}
+
 /* The id is unique over all shards without asking any of them: a serial of our own, then the shard.
  */
 int lv_client_open(struct lv_broker *broker, const struct lv_client_config *config,
                    struct lv_diag *diag, struct lv_client **ret_client)
 {
-    struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, config->vhost);
+    struct lv_vhost *vhost = NULL;
+    struct lv_user *user = NULL;
     struct lv_client *client;
+    int rc = check_open(broker, config, diag, &vhost, &user);
 
-    if (vhost == NULL)
-        return lv_fail(diag, -LV_E_NOT_ALLOWED, "vhost %.*s not found", LV_FMT(config->vhost));
-    assert(config->user.size <= UINT8_MAX);
-    client = lv_calloc(1, sizeof *client + config->user.size);
+    if (rc < 0)
+        return rc;
+    client = lv_calloc(1, sizeof *client);
     if (client == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory for a connection");
     client->broker = broker;
     client->ops = config->ops;
     client->ctx = config->ctx;
     client->vhost = vhost;
+    client->user = user;
     client->id = ++broker->last_client_id << SHARD_BITS | broker->config.shard;
     client->origin = config->origin;
     client->alias = config->alias;
@@ -42,12 +63,12 @@ int lv_client_open(struct lv_broker *broker, const struct lv_client_config *conf
     lv_list_init(&client->channels);
     lv_list_init(&client->owned);
     lv_list_init(&client->probes);
-    client->user_size = (uint8_t)config->user.size;
-    lv_put_bytes((uint8_t *)client->user, config->user);
     if (lv_map_put(&broker->clients, lv_bytes(&client->id, sizeof client->id), client) < 0) {
         lv_free(client);
         return lv_fail(diag, -LV_E_NOMEM, "out of memory for a connection");
     }
+    vhost->refs++;
+    user->refs++;
     broker->stats.connections++;
     *ret_client = client;
     return 0;
@@ -89,6 +110,8 @@ void lv_client_progress(struct lv_client *client)
     lv_map_remove(&broker->clients, lv_bytes(&client->id, sizeof client->id));
     broker->stats.connections--;
     lv_client_answer_probes(client);
+    lv_vhost_unref(client->vhost);
+    lv_user_unref(client->user);
     lv_free(client);
     ops->client_closed(ctx);
 }
@@ -131,7 +154,24 @@ void lv_client_close(struct lv_client *client)
 struct lv_bytes lv_channel_user(const struct lv_channel *channel)
 {
     assert(channel->client != NULL);
-    return lv_bytes(channel->client->user, channel->client->user_size);
+    return lv_user_name(channel->client->user);
+}
+
+/* Those that are closing already need not be told. */
+void lv_clients_force(struct lv_broker *broker, const struct lv_vhost *vhost,
+                      const struct lv_user *user, const char *why)
+{
+    struct lv_client *client;
+    uint32_t cursor = 0;
+
+    assert((vhost == NULL) != (user == NULL));
+    while ((client = lv_map_next(&broker->clients, &cursor)) != NULL) {
+        if ((vhost != NULL && client->vhost != vhost) || (user != NULL && client->user != user) ||
+            client->closing || client->is_forced)
+            continue;
+        client->is_forced = true;
+        client->ops->forced(client->ctx, why);
+    }
 }
 
 /* A reader that takes output again is served in the same turn; nothing else would wake its queues.

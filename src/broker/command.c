@@ -1,4 +1,5 @@
 #include "base/alloc.h"
+#include "broker/change.h"
 #include "broker/core.h"
 
 /* ---- pending commands and their answers ---- */
@@ -10,7 +11,7 @@ struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *c
     struct lv_pending *pending = lv_alloc(sizeof *pending);
 
     assert(channel == NULL || channel->client == client);
-    assert(!client->closing || channel == NULL);
+    assert(channel == NULL || !client->closing);
     if (pending == NULL)
         return NULL;
     memset(pending, 0, offsetof(struct lv_pending, name));
@@ -18,7 +19,8 @@ struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *c
     pending->client = client;
     pending->channel = channel;
     pending->command = command;
-    lv_client_ref(client);
+    if (client != NULL)
+        lv_client_ref(client);
     if (channel != NULL) {
         channel->commands++;
         pending->is_hurried = channel->is_hurried;
@@ -46,15 +48,17 @@ void lv_pending_free(struct lv_pending *pending)
     lv_op_free(pending->again);
     if (channel != NULL)
         channel->commands--;
-    pending->client->refs--; /* the client is not closing: it has just given this command */
-    assert(!pending->client->closing);
+    if (pending->client != NULL) {
+        pending->client->refs--; /* it is not closing: it has just given this command */
+        assert(!pending->client->closing);
+    }
     lv_free(pending);
 }
 
 /* Of the queue, or of the consumer for cancel. */
 static struct lv_bytes pending_name(const struct lv_pending *pending)
 {
-    assert(pending->client != NULL);
+    assert(pending->done == NULL);
     return lv_bytes(pending->name, pending->name_size);
 }
 
@@ -65,6 +69,19 @@ static void run_deferred(struct lv_channel *channel)
 
     while (channel->commands == 0 && (link = lv_list_pop_front(&channel->deferred)) != NULL)
         lv_op_run(channel->broker, lv_container(link, struct lv_op, link));
+}
+
+/* Takes the operator's change, which is done or refused. */
+static void finish_change(struct lv_pending *pending)
+{
+    lv_change_done_fn *done = pending->done;
+    void *ctx = pending->done_ctx;
+    int error = pending->error;
+    struct lv_diag diag = pending->diag;
+
+    assert(pending->client == NULL);
+    lv_free(pending);
+    done(ctx, error, diag.text);
 }
 
 /* The session's step comes first and the references go last, since closing may free both. */
@@ -260,7 +277,8 @@ void lv_change_apply(struct lv_broker *broker, struct lv_op *op)
     struct lv_change_result result = {0};
     struct lv_diag diag = {.text = ""};
     int rc = lv_topology_apply(broker, &op->change.change, &diag, &result);
-    bool is_delete = op->change.change.kind == LV_CHANGE_QUEUE_DELETE;
+    bool is_delete = op->change.change.kind == LV_CHANGE_QUEUE_DELETE ||
+                     op->change.change.kind == LV_CHANGE_VHOST_DELETE;
 
     assert(op->kind == LV_OP_APPLY);
     if (broker->config.shard != 0)
@@ -293,6 +311,32 @@ void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entr
     assert(entry->id != 0);
     if (lv_change_submit(broker, &change, pending, broker->config.shard) < 0)
         lv_broker_exhausted();
+}
+
+void lv_broker_change(struct lv_broker *broker, const struct lv_change *change,
+                      lv_change_done_fn *done, void *ctx)
+{
+    struct lv_pending *pending;
+    struct lv_diag diag;
+    int rc = lv_change_check_sizes(change, &diag);
+
+    assert(done != NULL);
+    if (rc < 0) {
+        done(ctx, rc, diag.text);
+        return;
+    }
+    pending = lv_pending_new(NULL, NULL, LV_COMMAND_CHANGE);
+    if (pending != NULL) {
+        pending->done = done;
+        pending->done_ctx = ctx;
+    }
+    if (pending == NULL || lv_change_submit(broker, change, pending, broker->config.shard) < 0) {
+        lv_pending_free(pending);
+        rc = no_memory(&diag);
+        done(ctx, rc, diag.text);
+        return;
+    }
+    lv_broker_settle_local(broker);
 }
 
 /* ---- the channel's side of commands ---- */
@@ -386,7 +430,9 @@ void lv_command_applied(struct lv_broker *broker, struct lv_op *op)
     }
     if (++pending->applied < broker->config.shard_count && !op->answer.refused)
         return;
-    if (pending->command == LV_COMMAND_QUEUE_DECLARE && pending->error == 0)
+    if (pending->done != NULL)
+        finish_change(pending);
+    else if (pending->command == LV_COMMAND_QUEUE_DECLARE && pending->error == 0)
         declared(broker, pending);
     else
         lv_pending_finish(pending, NULL);

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/random.h"
+#include "broker/access.h"
 #include "broker/broker.h"
 #include "broker/cold.h"
 #include "broker/kept.h"
@@ -29,6 +30,7 @@ struct lv_tx;
 struct lv_broker {
     struct lv_broker_config config;
     struct lv_topology topology;
+    struct lv_access access;
     struct lv_router router;
     struct lv_refs_pool refs_pool;
     struct lv_map homes;            /* view  by queue id: entries whose home is here */
@@ -66,7 +68,9 @@ struct lv_pending {
     struct lv_op *again; /* own   a declare of what seemed to be there: the change, in case it
                             is on its way out */
     struct lv_channel *channel; /* ref   NULL: the client itself waits */
-    struct lv_client *client;   /* ref */
+    struct lv_client *client;   /* ref   NULL: an operator's change, `done` is called */
+    lv_change_done_fn *done;
+    void *done_ctx; /* view */
     enum lv_command command;
     int error;
     uint32_t applied; /*       shards that have applied the change */
@@ -86,7 +90,8 @@ struct lv_client {
     struct lv_broker *broker;        /* view */
     const struct lv_client_ops *ops; /* view */
     void *ctx;                       /* view */
-    struct lv_vhost *vhost;          /* view */
+    struct lv_vhost *vhost;          /* ref */
+    struct lv_user *user;            /* ref */
     uint64_t id;                     /*       unique over all shards: serial, then shard */
     uint64_t origin, alias;          /*       as in struct lv_client_config */
     struct lv_list probes;           /* own   PROBE operations that await an answer */
@@ -94,8 +99,7 @@ struct lv_client {
     struct lv_list owned;            /* view  of lv_queue_entry.owned_link: exclusive queues */
     uint32_t refs; /*       pending commands; freed when closing and none are left */
     bool writable, closing, deleting;
-    uint8_t user_size;
-    char user[];
+    bool is_forced; /*       its session has been told to close it */
 };
 
 /* A shard where the channel has a subscriber, or will have when the command under way made one. */
@@ -179,6 +183,11 @@ static inline void lv_queue_release(struct lv_broker *broker, struct lv_queue *q
 }
 
 /* ---- client.c ---- */
+/* Bytes of why a client is closed by force, at most. */
+#define LV_WHY_SIZE 300u
+/* The sessions of all clients here of that vhost, or else of that user, are told to close them. */
+void lv_clients_force(struct lv_broker *broker, const struct lv_vhost *vhost,
+                      const struct lv_user *user, const char *why);
 /* Goes on with closing when nothing is awaited any more; may free the client. */
 void lv_client_progress(struct lv_client *client);
 /* A command that waits holds its client; so does a close that goes through all channels. */
@@ -280,7 +289,8 @@ void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
 void lv_queue_place(struct lv_broker *broker, struct lv_change *change);
 
 /* ---- command.c ---- */
-/* A command of the channel, or (NULL) one that only the client itself waits for. */
+/* A command of the channel, or (NULL) one that only the client itself waits for, or (NULL too) an
+ * operator's. */
 struct lv_pending *lv_pending_new(struct lv_client *client, struct lv_channel *channel,
                                   enum lv_command command) LV_MUST_CHECK;
 /* Takes the pending command: the session hears how it ended. May free the channel and the client.

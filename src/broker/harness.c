@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "broker/core.h"
+#include "broker/guest.h"
 #include "broker/words.h"
 
 #include <stdio.h>
@@ -133,6 +134,7 @@ void lv_sim_init_with(struct lv_sim *sim, uint32_t shard_count, uint64_t seed,
         shard->log = config.log;
         shard->broker = lv_broker_new(&config);
         assert_non_null(shard->broker);
+        assert_int_equal(lv_guest_begin(shard->broker), 0);
     }
 }
 
@@ -486,6 +488,9 @@ void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uin
     };
 
     *client = (struct lv_sim_client){.sim = sim, .shard = shard % sim->shard_count};
+    for (uint32_t i = 0; i < sim->shard_count; i++)
+        if (lv_access_user(&sim->shards[i].broker->access, config.user) == NULL)
+            assert_int_equal(lv_guest_add(sim->shards[i].broker, identity->user), 0);
     assert_int_equal(
         lv_client_open(sim->shards[client->shard].broker, &config, NULL, &client->core), 0);
     for (uint32_t i = 0; i < LV_SIM_CHANNELS_MAX; i++) {

@@ -216,7 +216,7 @@ struct lv_client_view lv_inspect_client(const struct lv_client *client)
 {
     assert(client->vhost != NULL);
     return (struct lv_client_view){
-        .user = lv_bytes(client->user, client->user_size),
+        .user = lv_user_name(client->user),
         .vhost = lv_vhost_name(client->vhost),
         .id = client->id,
     };

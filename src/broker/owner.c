@@ -6,7 +6,7 @@
 /* Is this the same application come back? It has the same user, and the same place or name. */
 static bool is_same(const struct lv_client *client, const struct lv_op *op)
 {
-    struct lv_bytes user = lv_bytes(client->user, client->user_size);
+    struct lv_bytes user = lv_user_name(client->user);
     const struct lv_op_probe *probe = &op->probe;
 
     assert(op->kind == LV_OP_PROBE);
@@ -88,7 +88,7 @@ bool lv_channel_probe_owner(struct lv_channel *channel, struct lv_bytes queue)
     struct lv_pending *pending = lv_pending_new(client, channel, LV_COMMAND_PROBE);
     if (pending == NULL)
         return false;
-    struct lv_op *op = lv_op_new(broker, LV_OP_PROBE, client->user_size);
+    struct lv_op *op = lv_op_new(broker, LV_OP_PROBE, client->user->name_size);
     if (op == NULL) {
         lv_pending_free(pending);
         return false;
@@ -99,7 +99,7 @@ bool lv_channel_probe_owner(struct lv_channel *channel, struct lv_bytes queue)
         .origin = client->origin,
         .alias = client->alias,
     };
-    lv_put_bytes(op->data, lv_bytes(client->user, client->user_size));
+    lv_put_bytes(op->data, lv_user_name(client->user));
     lv_op_send(broker, lv_client_shard(entry->owner), op);
     lv_broker_settle_local(broker);
     return true;

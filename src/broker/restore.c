@@ -1,6 +1,7 @@
 #include "broker/restore.h"
 
 #include "base/alloc.h"
+#include "broker/change.h"
 #include "broker/core.h"
 
 /* Also of queues that are gone: what the disk still has of them must never be a new one's. */
@@ -22,6 +23,49 @@ int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *c
     rc = lv_topology_apply(broker, change, diag, NULL);
     broker->restoring = false;
     lv_broker_restore_last_id(broker, change->queue_id);
+    return rc;
+}
+
+int lv_broker_begin_change(struct lv_broker *broker, const struct lv_change *change,
+                           struct lv_diag *diag)
+{
+    int rc = lv_change_check_sizes(change, diag);
+
+    assert(broker->clients.count == 0);
+    return rc < 0 ? rc : lv_topology_apply(broker, change, diag, NULL);
+}
+
+static void put_pattern(struct lv_field *field, const char *name, struct lv_bytes pattern)
+{
+    assert(name != NULL);
+    field->name = lv_text(name);
+    field->value = (struct lv_value){.type = LV_TYPE_STRING, .bytes = pattern};
+}
+
+/* RabbitMQ's rule: whoever has deleted the last user does not get the first one back. */
+int lv_broker_begin(struct lv_broker *broker, const struct lv_first *first, struct lv_diag *diag)
+{
+    union {
+        struct lv_table table;
+        uint8_t room[sizeof(struct lv_table) + LV_PERMISSIONS * sizeof(struct lv_field)];
+    } patterns = {.table = {.count = LV_PERMISSIONS}};
+    const struct lv_change changes[] = {
+        {.kind = LV_CHANGE_VHOST_PUT, .vhost = first->vhost},
+        {.kind = LV_CHANGE_USER_PUT, .name = first->user, .other = first->hash, .key = first->tags},
+        {.kind = LV_CHANGE_PERMISSION_PUT,
+         .vhost = first->vhost,
+         .name = first->user,
+         .arguments = &patterns.table},
+    };
+    int rc = 0;
+
+    if (broker->topology.vhosts.count > 0 || broker->access.users.count > 0)
+        return 0;
+    put_pattern(&patterns.table.fields[0], "configure", first->configure);
+    put_pattern(&patterns.table.fields[1], "write", first->write);
+    put_pattern(&patterns.table.fields[2], "read", first->read);
+    for (size_t i = 0; rc == 0 && i < LV_COUNT(changes); i++)
+        rc = lv_broker_begin_change(broker, &changes[i], diag);
     return rc;
 }
 

@@ -12,6 +12,19 @@
 /* Applying one twice is harmless. -LV_E_NOMEM; what the change itself says is wrong with it. */
 int lv_broker_restore_change(struct lv_broker *broker, const struct lv_change *change,
                              struct lv_diag *diag) LV_MUST_CHECK;
+/* A change of the first start: every shard applies it as if it had come by itself, so it will be on
+ * disk soon. After lv_broker_restored(). */
+int lv_broker_begin_change(struct lv_broker *broker, const struct lv_change *change,
+                           struct lv_diag *diag) LV_MUST_CHECK;
+/* The vhost and the user of a first start. */
+struct lv_first {
+    struct lv_bytes vhost, user;
+    struct lv_bytes hash, tags;             /* as in struct lv_user_view */
+    struct lv_bytes configure, write, read; /* the user's permissions in the vhost */
+};
+/* Has nobody ever made a vhost, a user or a permission? Then this does, on every shard. */
+int lv_broker_begin(struct lv_broker *broker, const struct lv_first *first, struct lv_diag *diag)
+    LV_MUST_CHECK;
 /* No queue gets this id or one below it again, also if the clock has gone back. */
 void lv_broker_restore_last_id(struct lv_broker *broker, uint64_t queue_id);
 /* A settle or state record. What is about queues that are not here is left out. */

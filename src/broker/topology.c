@@ -6,6 +6,8 @@
 #include "broker/core.h"
 #include "broker/exchange.h"
 
+#include <stdio.h>
+
 #define RESOURCE "%s '%.*s' in vhost '%.*s'"
 
 static const struct {
@@ -92,9 +94,8 @@ static int check_arguments_size(const struct lv_broker *broker, const struct lv_
                    (unsigned long long)topology->limits.arguments_size);
 }
 
-/* Shard 0 writes down what survives a restart, as it happens: what follows from a change (an
- * auto-delete exchange goes) is a change of its own there. */
-static void log_change(struct lv_broker *broker, const struct lv_change *change)
+/* What follows from a change (an auto-delete exchange goes) is a change of its own there. */
+void lv_topology_log(struct lv_broker *broker, const struct lv_change *change)
 {
     struct lv_log *log = broker->config.log;
     void *bytes;
@@ -168,7 +169,7 @@ static int declare_exchange(struct lv_broker *broker, struct lv_vhost *vhost,
         exchange->alternate = alternate->bytes;
     }
     if (exchange->durable)
-        log_change(broker, change);
+        lv_topology_log(broker, change);
     return 0;
 }
 
@@ -205,7 +206,7 @@ static void remove_one_exchange(struct lv_broker *broker, struct lv_exchange *ex
 
     assert(broker->topology.exchange_count > 0);
     if (exchange->durable)
-        log_change(broker, &change);
+        lv_topology_log(broker, &change);
     lv_map_remove(&exchange->vhost->exchanges, lv_exchange_name(exchange));
     broker->topology.exchange_count--;
     broker->topology.version++;
@@ -288,7 +289,7 @@ static void remove_entry(struct lv_broker *broker, struct lv_queue_entry *entry)
 
     assert(broker->topology.queue_count > 0);
     if (entry->durable)
-        log_change(broker, &change);
+        lv_topology_log(broker, &change);
     LV_LIST_EACH(&entry->target.incoming, link)
     unbind(broker, lv_container(link, struct lv_binding, target_link));
     remove_doomed(broker);
@@ -362,7 +363,7 @@ static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
     if (owner != NULL)
         lv_list_push_back(&owner->owned, &entry->owned_link);
     if (entry->durable)
-        log_change(broker, change);
+        lv_topology_log(broker, change);
     return 0;
 }
 
@@ -452,7 +453,7 @@ static int bind(struct lv_broker *broker, const struct lv_vhost *vhost,
     broker->topology.binding_count++;
     broker->topology.version++;
     if (source->durable && is_durable(target))
-        log_change(broker, change);
+        lv_topology_log(broker, change);
     return 0;
 }
 
@@ -470,20 +471,21 @@ static void unbind_change(struct lv_broker *broker, const struct lv_vhost *vhost
     struct lv_binding *binding = lv_exchange_find(source, target, change->key, change->arguments);
     if (binding != NULL) {
         if (source->durable && is_durable(target))
-            log_change(broker, change);
+            lv_topology_log(broker, change);
         unbind(broker, binding);
     }
     remove_doomed(broker);
 }
 
-/* Nothing here may depend on anything but state and change: other shards apply the same. */
-int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
-                      struct lv_diag *diag, struct lv_change_result *ret_result)
+/* A change of what is in a vhost. */
+static int apply_within(struct lv_broker *broker, const struct lv_change *change,
+                        struct lv_diag *diag, struct lv_change_result *ret_result)
 {
     struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, change->vhost);
     int rc = 0;
 
-    assert(vhost != NULL);
+    if (vhost == NULL) /* deleted while the change was on its way */
+        return lv_vhost_missing(change->vhost, diag);
     switch (change->kind) {
     case LV_CHANGE_EXCHANGE_DECLARE:
         rc = declare_exchange(broker, vhost, change, diag);
@@ -503,22 +505,21 @@ int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
     case LV_CHANGE_UNBIND:
         unbind_change(broker, vhost, change);
         break;
+    default:
+        LV_IMPOSSIBLE("the others are not about what is in a vhost");
     }
-    if (rc == -LV_E_NOMEM && broker->config.shard_count > 1)
-        lv_broker_exhausted(); /* shards that differ would be worse than none */
-    return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory") : rc;
+    return rc;
 }
 
-/* ---- the whole ---- */
+/* ---- vhosts ---- */
 
 /* All at once: nothing leaves its map by itself, which would take the square of their number. */
-static void vhost_free(struct lv_vhost *vhost)
+static void drop_all(struct lv_vhost *vhost)
 {
     struct lv_exchange *exchange;
     struct lv_queue_entry *entry;
     uint32_t cursor = 0;
 
-    assert(vhost->exchanges.count > 0 || vhost->queues.count == 0);
     while ((exchange = lv_map_next(&vhost->exchanges, &cursor)) != NULL)
         lv_exchange_free(exchange);
     cursor = 0;
@@ -526,43 +527,174 @@ static void vhost_free(struct lv_vhost *vhost)
         entry_free(entry);
     lv_map_fini(&vhost->queues);
     lv_map_fini(&vhost->exchanges);
+}
+
+void lv_vhost_unref(struct lv_vhost *vhost)
+{
+    assert(vhost->refs > 0);
+    if (--vhost->refs > 0)
+        return;
+    drop_all(vhost);
+    lv_free(vhost->arguments);
     lv_free(vhost);
 }
 
-/* Born with the exchanges that 0-9-1 §3.1.3 promises and those that RabbitMQ adds. */
-static int vhost_new(struct lv_broker *broker, struct lv_bytes name)
+/* The exchanges that 0-9-1 §3.1.3 promises and those that RabbitMQ adds. */
+static int add_predeclared(struct lv_broker *broker, struct lv_vhost *vhost)
 {
-    struct lv_vhost *vhost = lv_calloc(1, sizeof *vhost + name.size);
-
-    assert(name.size <= UINT8_MAX);
-    if (vhost == NULL)
-        return -LV_E_NOMEM;
-    lv_map_init(&vhost->exchanges, &broker->config.hash_key);
-    lv_map_init(&vhost->queues, &broker->config.hash_key);
-    vhost->name_size = (uint8_t)name.size;
-    lv_put_bytes((uint8_t *)vhost->name, name);
     for (size_t i = 0; i < LV_COUNT(predeclared); i++) {
         struct lv_exchange *exchange =
             lv_exchange_new(broker, vhost, lv_text(predeclared[i].name), predeclared[i].type);
         if (exchange == NULL)
-            goto fail;
+            return -LV_E_NOMEM;
         exchange->durable = true;
         exchange->internal = predeclared[i].internal;
         if (add_exchange(broker, vhost, exchange) < 0) {
             lv_exchange_free(exchange);
-            goto fail;
+            return -LV_E_NOMEM;
         }
     }
-    if (lv_map_put(&broker->topology.vhosts, lv_vhost_name(vhost), vhost) < 0)
-        goto fail;
+    assert(vhost->exchanges.count == LV_COUNT(predeclared));
     return 0;
-fail:
-    vhost_free(vhost);
-    return -LV_E_NOMEM;
+}
+
+static int add_vhost(struct lv_broker *broker, const struct lv_change *change)
+{
+    struct lv_vhost *vhost = lv_calloc(1, sizeof *vhost + change->vhost.size);
+    int rc;
+
+    if (vhost == NULL)
+        return -LV_E_NOMEM;
+    lv_map_init(&vhost->exchanges, &broker->config.hash_key);
+    lv_map_init(&vhost->queues, &broker->config.hash_key);
+    vhost->max_connections = vhost->max_queues = -1;
+    vhost->refs = 1;
+    vhost->name_size = (uint8_t)change->vhost.size;
+    lv_put_bytes((uint8_t *)vhost->name, change->vhost);
+    rc = lv_arguments_copy(change->arguments, &vhost->arguments);
+    if (rc == 0)
+        rc = add_predeclared(broker, vhost);
+    if (rc == 0)
+        rc = lv_map_put(&broker->topology.vhosts, lv_vhost_name(vhost), vhost);
+    if (rc < 0) {
+        broker->topology.exchange_count -= vhost->exchanges.count;
+        lv_vhost_unref(vhost);
+    }
+    return rc;
+}
+
+/* What operators say of one that is there may change. */
+static int put_vhost(struct lv_broker *broker, const struct lv_change *change, struct lv_diag *diag)
+{
+    struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, change->vhost);
+    struct lv_table *arguments = NULL;
+    int rc = lv_access_check_name("virtual host", change->vhost, diag);
+
+    if (rc < 0)
+        return rc;
+    if (vhost != NULL && change->is_new)
+        return lv_fail(diag, -LV_E_PRECONDITION, "Virtual host '%.*s' already exists",
+                       LV_FMT(change->vhost));
+    if (vhost == NULL && broker->topology.vhosts.count >= LV_VHOSTS_MAX)
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "cannot add virtual host '%.*s': virtual host limit of %u is reached",
+                       LV_FMT(change->vhost), LV_VHOSTS_MAX);
+    if (vhost == NULL) {
+        rc = add_vhost(broker, change);
+    } else {
+        rc = lv_arguments_copy(change->arguments, &arguments);
+        if (rc == 0) {
+            lv_free(vhost->arguments);
+            vhost->arguments = arguments;
+        }
+    }
+    if (rc < 0)
+        return rc;
+    broker->access.version++;
+    lv_topology_log(broker, change);
+    return 0;
+}
+
+int lv_vhost_missing(struct lv_bytes name, struct lv_diag *diag)
+{
+    assert(name.size <= UINT8_MAX);
+    return lv_fail(diag, -LV_E_NOT_FOUND, "Virtual host '%.*s' does not exist", LV_FMT(name));
+}
+
+/* What is in the vhost is not counted any more, and not found by its id. */
+static void discount(struct lv_broker *broker, const struct lv_vhost *vhost)
+{
+    struct lv_topology *topology = &broker->topology;
+    const struct lv_exchange *exchange;
+    const struct lv_queue_entry *entry;
+    uint32_t cursor = 0;
+
+    while ((exchange = lv_map_next(&vhost->exchanges, &cursor)) != NULL) {
+        topology->arguments_size -= lv_arguments_size(exchange->arguments);
+        LV_LIST_EACH(&exchange->bindings, link)
+        {
+            struct lv_binding *binding = lv_container(link, struct lv_binding, source_link);
+            remove_binding(broker, binding);
+        }
+    }
+    cursor = 0;
+    while ((entry = lv_map_next(&vhost->queues, &cursor)) != NULL) {
+        topology->arguments_size -= lv_arguments_size(entry->arguments);
+        if (entry->queue != NULL)
+            lv_map_remove(&broker->homes, lv_bytes(&entry->id, sizeof entry->id));
+    }
+    topology->exchange_count -= vhost->exchanges.count;
+    topology->queue_count -= vhost->queues.count;
+    topology->version++;
+}
+
+/* Everything in it goes with this one change; who is in it is told to go. */
+static int delete_vhost(struct lv_broker *broker, const struct lv_change *change,
+                        struct lv_diag *diag)
+{
+    struct lv_vhost *vhost = lv_topology_vhost(&broker->topology, change->vhost);
+    char why[LV_WHY_SIZE];
+
+    if (vhost == NULL)
+        return lv_vhost_missing(change->vhost, diag);
+    lv_topology_log(broker, change);
+    lv_map_remove(&broker->topology.vhosts, lv_vhost_name(vhost));
+    discount(broker, vhost);
+    drop_all(vhost);
+    lv_map_init(&vhost->exchanges, &broker->config.hash_key);
+    lv_map_init(&vhost->queues, &broker->config.hash_key);
+    lv_access_forget_vhost(&broker->access, lv_vhost_name(vhost));
+    broker->access.version++;
+    snprintf(why, sizeof why, "vhost '%.*s' is deleted", LV_FMT(lv_vhost_name(vhost)));
+    lv_clients_force(broker, vhost, NULL, why);
+    lv_vhost_unref(vhost);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+/* Nothing here may depend on anything but state and change: other shards apply the same. */
+int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
+                      struct lv_diag *diag, struct lv_change_result *ret_result)
+{
+    int rc;
+
+    assert(change->kind < LV_CHANGE_COUNT);
+    if (change->kind <= LV_CHANGE_UNBIND)
+        rc = apply_within(broker, change, diag, ret_result);
+    else if (change->kind == LV_CHANGE_VHOST_PUT)
+        rc = put_vhost(broker, change, diag);
+    else if (change->kind == LV_CHANGE_VHOST_DELETE)
+        rc = delete_vhost(broker, change, diag);
+    else
+        rc = lv_access_apply(broker, change, diag);
+    if (rc == -LV_E_NOMEM && broker->config.shard_count > 1)
+        lv_broker_exhausted(); /* shards that differ would be worse than none */
+    return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory") : rc;
 }
 
 /* Version 0 is kept for routes that were never looked up. */
-int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
+void lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
 {
     assert(topology == &broker->topology);
     *topology = (struct lv_topology){
@@ -577,7 +709,6 @@ int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology)
     };
     lv_list_init(&topology->doomed);
     lv_map_init(&topology->vhosts, &broker->config.hash_key);
-    return vhost_new(broker, lv_text("/"));
 }
 
 /* Only with the broker: there are no clients left, and nobody is told. */
@@ -587,6 +718,6 @@ void lv_topology_fini(struct lv_topology *topology)
 
     assert(lv_list_is_empty(&topology->doomed));
     for (struct lv_vhost *vhost; (vhost = lv_map_next(&topology->vhosts, &cursor)) != NULL;)
-        vhost_free(vhost);
+        lv_vhost_unref(vhost);
     lv_map_fini(&topology->vhosts);
 }

@@ -31,10 +31,14 @@ enum lv_exchange_type {
 /* The argument that names who takes what an exchange can't route. */
 #define LV_ALTERNATE_EXCHANGE "alternate-exchange"
 
-/* A name space. This version has one, "/". */
+/* A name space. */
 struct lv_vhost {
     struct lv_map exchanges; /* own  by name */
     struct lv_map queues;    /* own  by name: struct lv_queue_entry */
+    struct lv_table
+        *arguments; /* own  what operators say of it, see LV_CHANGE_VHOST_PUT; or NULL */
+    int64_t max_connections, max_queues; /* negative: no limit */
+    uint32_t refs;                       /*      clients here, and being in the table */
     uint8_t name_size;
     char name[];
 };
@@ -138,22 +142,42 @@ enum lv_change_kind {
     LV_CHANGE_QUEUE_DECLARE,
     LV_CHANGE_QUEUE_DELETE,
     LV_CHANGE_BIND,
-    LV_CHANGE_UNBIND
+    LV_CHANGE_UNBIND,
+    /* Who may do what, see broker/access.h. Putting makes or replaces. */
+    LV_CHANGE_VHOST_PUT,      /* vhost; arguments: description, tags (with commas),
+                                 default_queue_type (strings), tracing (bool) */
+    LV_CHANGE_VHOST_DELETE,   /* with all that is in it */
+    LV_CHANGE_USER_PUT,       /* name, other, key */
+    LV_CHANGE_USER_DELETE,    /* with his permissions and limits */
+    LV_CHANGE_PERMISSION_PUT, /* vhost, name; arguments: configure, write, read */
+    LV_CHANGE_PERMISSION_DELETE,
+    LV_CHANGE_TOPIC_PERMISSION_PUT,    /* vhost, name, other; arguments: write, read */
+    LV_CHANGE_TOPIC_PERMISSION_DELETE, /* no exchange: for all of them */
+    LV_CHANGE_LIMITS_PUT,              /* vhost or name; arguments: max-connections and, of a vhost,
+                                          max-queues, of a user, max-channels; negative: none */
+    LV_CHANGE_LIMITS_DELETE,
+    /* Parts of a user who is there; what is durable of them is the user put as he is then. */
+    LV_CHANGE_USER_PASSWORD, /* name, other */
+    LV_CHANGE_USER_TAGS,     /* name, key */
+    LV_CHANGE_COUNT
 };
 
-/* One change of the topology. Views, valid while the operation that carries it is. */
+/* One change of what all shards know. Views, valid while the operation that carries it is. */
 struct lv_change {
     enum lv_change_kind kind;
     struct lv_bytes vhost;
-    struct lv_bytes name;  /* exchange or queue; of a binding the target */
-    struct lv_bytes other; /* exchange type; of a binding the source */
-    struct lv_bytes key;
+    struct lv_bytes name;  /* exchange or queue; of a binding the target; else the user */
+    struct lv_bytes other; /* exchange type; of a binding the source; of a user the password's hash
+                              as text, empty when no password is his; of a topic permission the
+                              exchange */
+    struct lv_bytes key;   /* of a user the tags, with commas between */
     const struct lv_table *arguments;
     uint64_t client;   /* id of the client that wants it, or 0 */
     uint64_t queue_id; /* declare: of the new queue; delete: of the one meant, or 0 for any */
     uint32_t home;     /* declare: shard of the new queue */
     bool durable, exclusive, auto_delete, internal, if_unused;
     bool to_exchange; /* of a binding: its target is an exchange */
+    bool is_new;      /* put of a vhost or user: refused when there is one */
 };
 
 /* What only the home shard can tell. */
@@ -161,8 +185,8 @@ struct lv_change_result {
     uint64_t message_count; /* queue delete, on the home shard: ready messages dropped */
 };
 
-/* One vhost, "/", with what every vhost is born with. */
-int lv_topology_init(struct lv_broker *broker, struct lv_topology *topology) LV_MUST_CHECK;
+/* Without a vhost. */
+void lv_topology_init(struct lv_broker *broker, struct lv_topology *topology);
 /* With all that is in it; queues of this shard release their messages. */
 void lv_topology_fini(struct lv_topology *topology);
 
@@ -172,6 +196,13 @@ struct lv_vhost *lv_topology_vhost(const struct lv_topology *topology, struct lv
 struct lv_exchange *lv_vhost_exchange(const struct lv_vhost *vhost, struct lv_bytes name);
 /* NULL when this shard knows none (yet) of the name. Its messages may be on another shard. */
 struct lv_queue_entry *lv_vhost_queue(const struct lv_vhost *vhost, struct lv_bytes name);
+
+/* A client lets go; a vhost that is deleted lives until the last one has. */
+void lv_vhost_unref(struct lv_vhost *vhost);
+/* -LV_E_NOT_FOUND: what is said to operators. */
+int lv_vhost_missing(struct lv_bytes name, struct lv_diag *diag);
+/* Shard 0 writes down a change that survives a restart, as it happens. */
+void lv_topology_log(struct lv_broker *broker, const struct lv_change *change);
 
 /* Applies the change to this shard's copy; errors change nothing. `ret_result` may be NULL. */
 int lv_topology_apply(struct lv_broker *broker, const struct lv_change *change,
@@ -204,7 +235,7 @@ static inline struct lv_bytes lv_exchange_name(const struct lv_exchange *exchang
     return lv_bytes(exchange->name, exchange->name_size);
 }
 
-/* Valid as long as the vhost is, which is the broker's life. */
+/* Valid as long as the vhost is. */
 static inline struct lv_bytes lv_vhost_name(const struct lv_vhost *vhost)
 {
     return lv_bytes(vhost->name, vhost->name_size);

@@ -328,7 +328,7 @@ static int count_row(void *ctx, const struct lv_row *row)
 {
     uint64_t *counts = ctx;
 
-    assert(row->kind <= LV_ROW_BINDING);
+    assert(row->kind < LV_ROW_COUNT);
     counts[row->kind]++;
     return 0;
 }
@@ -336,7 +336,7 @@ static int count_row(void *ctx, const struct lv_row *row)
 static int check_metadata(struct check *check)
 {
     struct lv_inspect *store = check->store;
-    uint64_t counts[LV_ROW_BINDING + 1] = {0};
+    uint64_t counts[LV_ROW_COUNT] = {0};
     struct lv_metadata *metadata = NULL;
     struct lv_diag diag = {"metadata.sqlite can't be read"};
     int rc = lv_metadata_open_read_only(store->directory, &metadata, &diag);
@@ -358,9 +358,8 @@ static int check_metadata(struct check *check)
         return 0;
     }
     begin_sound(check, "metadata.sqlite");
-    lv_inspect_number(store, "exchanges", counts[LV_ROW_EXCHANGE]);
-    lv_inspect_number(store, "queues", counts[LV_ROW_QUEUE]);
-    lv_inspect_number(store, "bindings", counts[LV_ROW_BINDING]);
+    for (int kind = 0; kind < LV_ROW_COUNT; kind++)
+        lv_inspect_number(store, lv_row_table((enum lv_row_kind)kind), counts[kind]);
     lv_inspect_number(store, "applied", check->applied);
     lv_inspect_end(store);
     return 0;

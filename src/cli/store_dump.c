@@ -131,6 +131,30 @@ static const char *change_word(enum lv_change_kind kind)
         return "bind";
     case LV_CHANGE_UNBIND:
         return "unbind";
+    case LV_CHANGE_VHOST_PUT:
+        return "vhost.put";
+    case LV_CHANGE_VHOST_DELETE:
+        return "vhost.delete";
+    case LV_CHANGE_USER_PUT:
+        return "user.put";
+    case LV_CHANGE_USER_DELETE:
+        return "user.delete";
+    case LV_CHANGE_PERMISSION_PUT:
+        return "permission.put";
+    case LV_CHANGE_PERMISSION_DELETE:
+        return "permission.delete";
+    case LV_CHANGE_TOPIC_PERMISSION_PUT:
+        return "topic_permission.put";
+    case LV_CHANGE_TOPIC_PERMISSION_DELETE:
+        return "topic_permission.delete";
+    case LV_CHANGE_LIMITS_PUT:
+        return "limits.put";
+    case LV_CHANGE_LIMITS_DELETE:
+        return "limits.delete";
+    case LV_CHANGE_USER_PASSWORD:
+    case LV_CHANGE_USER_TAGS:
+    case LV_CHANGE_COUNT:
+        break; /* the log has them as what they make of the user */
     }
     LV_IMPOSSIBLE("decoding has looked at the kind");
 }
@@ -141,6 +165,19 @@ static void put_binding(struct lv_inspect *store, const struct lv_change *change
     lv_inspect_string(store, "source", change->other);
     lv_inspect_string(store, change->to_exchange ? "to_exchange" : "to_queue", change->name);
     lv_inspect_string(store, "key", change->key);
+}
+
+/* The hash of a password is not shown. */
+static void put_user(struct lv_inspect *store, const struct lv_change *change)
+{
+    assert(change->kind > LV_CHANGE_UNBIND);
+    if (change->name.size > 0)
+        lv_inspect_string(store, "user", change->name);
+    if (change->kind == LV_CHANGE_USER_PUT)
+        lv_inspect_string(store, "tags", change->key);
+    if (change->kind == LV_CHANGE_TOPIC_PERMISSION_PUT ||
+        change->kind == LV_CHANGE_TOPIC_PERMISSION_DELETE)
+        lv_inspect_string(store, "exchange", change->other);
 }
 
 /* -LV_E_CORRUPT: it is none. */
@@ -155,9 +192,12 @@ static int put_change(struct dump *dump, uint64_t offset, struct lv_bytes bytes)
     if (rc < 0)
         return rc;
     begin(dump, &offset, change_word(change.kind));
-    lv_inspect_string(store, "vhost", change.vhost);
+    if (change.vhost.size > 0)
+        lv_inspect_string(store, "vhost", change.vhost);
     if (change.kind == LV_CHANGE_BIND || change.kind == LV_CHANGE_UNBIND)
         put_binding(store, &change);
+    else if (change.kind > LV_CHANGE_UNBIND)
+        put_user(store, &change);
     else
         lv_inspect_string(store, "name", change.name);
     if (change.kind == LV_CHANGE_EXCHANGE_DECLARE)
@@ -354,14 +394,22 @@ static int dump_segments(struct dump *dump)
     return rc;
 }
 
-static int see_row(void *ctx, const struct lv_row *row)
+/* Who may do what; the hash of a password is not shown. */
+static void put_access(struct lv_inspect *store, const struct lv_row *row)
 {
-    static const char *const kinds[] = {"exchange", "queue", "binding"};
-    struct dump *dump = ctx;
-    struct lv_inspect *store = dump->store;
+    if (row->kind != LV_ROW_USER)
+        lv_inspect_string(store, "vhost", row->vhost);
+    if (row->kind != LV_ROW_VHOST)
+        lv_inspect_string(store, "user", row->name);
+    if (row->kind == LV_ROW_USER)
+        lv_inspect_string(store, "tags", row->key);
+    if (row->kind == LV_ROW_TOPIC_PERMISSION)
+        lv_inspect_string(store, "exchange", row->other);
+}
 
-    assert(row->kind <= LV_ROW_BINDING);
-    begin(dump, NULL, kinds[row->kind]);
+/* What messages go through. */
+static void put_object(struct lv_inspect *store, const struct lv_row *row)
+{
     lv_inspect_string(store, "vhost", row->vhost);
     if (row->kind == LV_ROW_BINDING) {
         lv_inspect_string(store, "source", row->other);
@@ -379,6 +427,22 @@ static int see_row(void *ctx, const struct lv_row *row)
         lv_inspect_number(store, "queue", row->queue_id);
         lv_inspect_number(store, "home", row->home);
     }
+}
+
+static int see_row(void *ctx, const struct lv_row *row)
+{
+    static const char *const kinds[] = {
+        "exchange", "queue", "binding", "vhost", "user", "permission", "topic_permission", "limits",
+    };
+    struct dump *dump = ctx;
+    struct lv_inspect *store = dump->store;
+
+    static_assert(LV_COUNT(kinds) == LV_ROW_COUNT, "every kind has its word");
+    begin(dump, NULL, kinds[row->kind]);
+    if (row->kind <= LV_ROW_BINDING)
+        put_object(store, row);
+    else
+        put_access(store, row);
     lv_inspect_table(store, "arguments", row->arguments);
     lv_inspect_end(store);
     return store->output.error;

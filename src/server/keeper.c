@@ -35,9 +35,19 @@ static struct lv_row row_of(const struct lv_change *change)
         [LV_CHANGE_QUEUE_DELETE] = LV_ROW_QUEUE,
         [LV_CHANGE_BIND] = LV_ROW_BINDING,
         [LV_CHANGE_UNBIND] = LV_ROW_BINDING,
+        [LV_CHANGE_VHOST_PUT] = LV_ROW_VHOST,
+        [LV_CHANGE_VHOST_DELETE] = LV_ROW_VHOST,
+        [LV_CHANGE_USER_PUT] = LV_ROW_USER,
+        [LV_CHANGE_USER_DELETE] = LV_ROW_USER,
+        [LV_CHANGE_PERMISSION_PUT] = LV_ROW_PERMISSION,
+        [LV_CHANGE_PERMISSION_DELETE] = LV_ROW_PERMISSION,
+        [LV_CHANGE_TOPIC_PERMISSION_PUT] = LV_ROW_TOPIC_PERMISSION,
+        [LV_CHANGE_TOPIC_PERMISSION_DELETE] = LV_ROW_TOPIC_PERMISSION,
+        [LV_CHANGE_LIMITS_PUT] = LV_ROW_LIMITS,
+        [LV_CHANGE_LIMITS_DELETE] = LV_ROW_LIMITS,
     };
 
-    assert(change->kind <= LV_CHANGE_UNBIND);
+    assert(change->kind < LV_COUNT(kinds));
     return (struct lv_row){
         .kind = kinds[change->kind],
         .vhost = change->vhost,
@@ -55,9 +65,19 @@ static struct lv_row row_of(const struct lv_change *change)
 
 static bool is_addition(enum lv_change_kind kind)
 {
-    assert(kind <= LV_CHANGE_UNBIND);
-    return kind == LV_CHANGE_EXCHANGE_DECLARE || kind == LV_CHANGE_QUEUE_DECLARE ||
-           kind == LV_CHANGE_BIND;
+    switch (kind) {
+    case LV_CHANGE_EXCHANGE_DECLARE:
+    case LV_CHANGE_QUEUE_DECLARE:
+    case LV_CHANGE_BIND:
+    case LV_CHANGE_VHOST_PUT:
+    case LV_CHANGE_USER_PUT:
+    case LV_CHANGE_PERMISSION_PUT:
+    case LV_CHANGE_TOPIC_PERMISSION_PUT:
+    case LV_CHANGE_LIMITS_PUT:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static int apply_change(struct lv_keeper *keeper, const struct lv_keeper_entry *entry,
@@ -351,6 +371,11 @@ static int load_row(void *ctx, const struct lv_row *row)
         [LV_ROW_EXCHANGE] = LV_CHANGE_EXCHANGE_DECLARE,
         [LV_ROW_QUEUE] = LV_CHANGE_QUEUE_DECLARE,
         [LV_ROW_BINDING] = LV_CHANGE_BIND,
+        [LV_ROW_VHOST] = LV_CHANGE_VHOST_PUT,
+        [LV_ROW_USER] = LV_CHANGE_USER_PUT,
+        [LV_ROW_PERMISSION] = LV_CHANGE_PERMISSION_PUT,
+        [LV_ROW_TOPIC_PERMISSION] = LV_CHANGE_TOPIC_PERMISSION_PUT,
+        [LV_ROW_LIMITS] = LV_CHANGE_LIMITS_PUT,
     };
     const struct load *load = ctx;
     const struct lv_change change = {
@@ -362,7 +387,7 @@ static int load_row(void *ctx, const struct lv_row *row)
         .arguments = row->arguments,
         .queue_id = row->queue_id,
         .home = row->home,
-        .durable = row->kind != LV_ROW_BINDING,
+        .durable = row->kind == LV_ROW_EXCHANGE || row->kind == LV_ROW_QUEUE,
         .auto_delete = row->auto_delete,
         .internal = row->internal,
         .to_exchange = row->to_exchange,

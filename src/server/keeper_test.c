@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/change.h"
 #include "broker/core.h"
+#include "broker/guest.h"
 #include "store/logfile.h"
 #include "store/store.h"
 
@@ -511,6 +512,7 @@ static void broker_new(void)
     config.log = log_of_shard_0;
     broker = lv_broker_new(&config);
     assert_non_null(broker);
+    assert_int_equal(lv_guest_begin(broker), 0);
 }
 
 static void broker_free(void)

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "broker/restore.h"
 #include "io/clock.h"
 #include "io/machine.h"
 #include "io/signals.h"
@@ -282,6 +283,39 @@ static int open_metadata(struct server *server, struct lv_diag *diag)
     return 0;
 }
 
+/* "a,b" */
+static void join(const struct lv_names *names, char *text, size_t size)
+{
+    size_t at = 0;
+
+    assert(size > 0);
+    text[0] = '\0';
+    for (unsigned i = 0; i < names->count && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", i > 0 ? "," : "", names->items[i]);
+}
+
+/* The vhost and the user of the settings, when nobody has ever made any. */
+static int begin(struct lv_shared *shared, struct lv_diag *diag)
+{
+    const struct lv_settings *settings = shared->settings;
+    char tags[UINT8_MAX + 1];
+    struct lv_first first = {
+        .vhost = lv_text(settings->default_vhost),
+        .user = lv_text(settings->default_user),
+        .hash = lv_text(""),
+        .configure = lv_text(settings->default_configure),
+        .write = lv_text(settings->default_write),
+        .read = lv_text(settings->default_read),
+    };
+    int rc = 0;
+
+    join(&settings->default_user_tags, tags, sizeof tags);
+    first.tags = lv_text(tags);
+    for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
+        rc = lv_broker_begin(shared->shards[i]->broker, &first, diag);
+    return rc;
+}
+
 /* In an order that lets a refusal cost little: the directory first, threads last. */
 static int make(struct server *server, struct lv_diag *diag)
 {
@@ -309,6 +343,8 @@ static int make(struct server *server, struct lv_diag *diag)
     if (rc < 0)
         return rc;
     rc = lv_durable_restore(&server->shared, diag);
+    if (rc == 0)
+        rc = begin(&server->shared, diag);
     if (rc < 0)
         return rc;
     rc = make_listeners(&server->shared, diag);

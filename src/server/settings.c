@@ -322,6 +322,7 @@ int lv_settings_init(struct lv_settings *settings)
         rc = set_row(settings, row, "", row->standard, NULL);
     assert(rc == 0 || rc == -LV_E_NOMEM);
     settings->listeners.is_default = settings->loopback_users.is_default = true;
+    settings->default_user_tags.is_default = true;
     if (rc < 0)
         lv_settings_fini(settings);
     return rc;

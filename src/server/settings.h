@@ -30,8 +30,20 @@
     X(shards, "shards", NUMBER, "0", 0, 64, "threads",                                             \
       "threads that share connections and queues; 0: one on up to two processors, half of them "   \
       "up to eight, all but two above")                                                            \
-    X(default_user, "default_user", TEXT, "guest", 0, 0, "name", "the user who may log in")        \
+    X(default_vhost, "default_vhost", TEXT, "/", 0, 0, "name",                                     \
+      "the virtual host that the first start makes; this and the next six mean nothing to a data " \
+      "directory that has a virtual host or a user")                                               \
+    X(default_user, "default_user", TEXT, "guest", 0, 0, "name",                                   \
+      "the user that the first start makes")                                                       \
     X(default_pass, "default_pass", TEXT, "guest", 0, 0, "password", "that user's password")       \
+    X(default_user_tags, "default_user_tags", USERS, "administrator", 0, 0, "tags",                \
+      "that user's tags; default_user_tags.TAG = true or false adds or removes one")               \
+    X(default_configure, "default_permissions.configure", TEXT, ".*", 0, 0, "pattern",             \
+      "what that user may declare and delete in default_vhost")                                    \
+    X(default_write, "default_permissions.write", TEXT, ".*", 0, 0, "pattern",                     \
+      "where that user may publish and bind to")                                                   \
+    X(default_read, "default_permissions.read", TEXT, ".*", 0, 0, "pattern",                       \
+      "what that user may consume and bind from")                                                  \
     X(loopback_users, "loopback_users", USERS, "guest", 0, 0, "names",                             \
       "users who may log in only from this machine itself; none: everybody from everywhere; "      \
       "loopback_users.NAME = true or false adds or removes one")                                   \

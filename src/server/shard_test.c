@@ -1,6 +1,7 @@
 #include "server/shard.h"
 
 #include "base/alloc.h"
+#include "broker/guest.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "server/listener.h"
@@ -61,6 +62,7 @@ static struct world *start(uint32_t shard_count, uint64_t memory, uint32_t hands
     for (uint32_t i = 0; i < shard_count; i++) {
         shared->shards[i] = lv_shard_new(shared, i);
         assert_non_null(shared->shards[i]);
+        assert_int_equal(lv_guest_begin(shared->shards[i]->broker), 0);
     }
     shared->listeners = world->listeners;
     assert_int_equal(lv_listener_open(world->listeners, shared->shards[0], &loopback, NULL), 0);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define FILE_NAME      "metadata.sqlite"
-#define LAYOUT         1u
+#define LAYOUT         2u
 #define APPLICATION_ID 0x4C564D44u /* "LVMD": what `file` and other tools tell files apart by */
 #define BUSY_MS        1000
 /* Bytes that one row's arguments may need while they are packed and unpacked. */
@@ -29,6 +29,17 @@ static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL,"
     " row_hash INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE vhosts (vhost TEXT PRIMARY KEY, arguments_json TEXT NOT NULL, arguments BLOB,"
+    " row_hash INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE users (name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, tags TEXT NOT NULL,"
+    " row_hash INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE permissions (vhost TEXT, user TEXT, arguments_json TEXT NOT NULL,"
+    " arguments BLOB, row_hash INTEGER NOT NULL, PRIMARY KEY (vhost, user)) WITHOUT ROWID;"
+    "CREATE TABLE topic_permissions (vhost TEXT, user TEXT, exchange TEXT,"
+    " arguments_json TEXT NOT NULL, arguments BLOB, row_hash INTEGER NOT NULL,"
+    " PRIMARY KEY (vhost, user, exchange)) WITHOUT ROWID;"
+    "CREATE TABLE limits (vhost TEXT, user TEXT, arguments_json TEXT NOT NULL, arguments BLOB,"
+    " row_hash INTEGER NOT NULL, PRIMARY KEY (vhost, user)) WITHOUT ROWID;"
     "CREATE TABLE exchanges (vhost TEXT, name TEXT, type TEXT NOT NULL,"
     " auto_delete INTEGER NOT NULL, internal INTEGER NOT NULL,"
     " arguments_json TEXT NOT NULL, arguments BLOB,"
@@ -42,9 +53,9 @@ static const char schema[] =
     " PRIMARY KEY (vhost, source, to_exchange, destination, routing_key, identity)) WITHOUT ROWID;"
     "CREATE INDEX bindings_by_destination ON bindings (vhost, to_exchange, destination);"
     "PRAGMA application_id = 1280724292;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT";
-static_assert(APPLICATION_ID == 1280724292u && LAYOUT == 1, "as the schema has them");
+static_assert(APPLICATION_ID == 1280724292u && LAYOUT == 2, "as the schema has them");
 
 /* synchronous=FULL: log files are used again on the strength of a commit, so it may not be lost.
  * With NORMAL, SQLite syncs the write-ahead log at checkpoints only. A write-ahead log of 16 MiB

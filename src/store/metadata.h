@@ -1,5 +1,5 @@
 /*
- * store/metadata.h - exchanges, queues and bindings on disk: a SQLite file.
+ * store/metadata.h - everything but messages on disk: a SQLite file.
  *
  * The truth is the log of shard 0; this file is what it adds up to, together with the LSN up to
  * which it has been applied, in one transaction. So start-up reads the file, then the log behind
@@ -23,15 +23,28 @@
 
 struct lv_metadata;
 
-enum lv_row_kind { LV_ROW_EXCHANGE, LV_ROW_QUEUE, LV_ROW_BINDING };
+/* Part of a row's hash. */
+enum lv_row_kind {
+    LV_ROW_EXCHANGE,
+    LV_ROW_QUEUE,
+    LV_ROW_BINDING,
+    LV_ROW_VHOST,
+    LV_ROW_USER,
+    LV_ROW_PERMISSION,
+    LV_ROW_TOPIC_PERMISSION,
+    LV_ROW_LIMITS,
+    LV_ROW_COUNT
+};
 
 /* An object; all fields are views. */
 struct lv_row {
     enum lv_row_kind kind;
-    struct lv_bytes vhost;
-    struct lv_bytes name;             /* exchange or queue; of a binding the target */
-    struct lv_bytes other;            /* exchange's type; of a binding the source */
-    struct lv_bytes key;              /* binding */
+    struct lv_bytes vhost;            /* of a user, and of a user's limits, empty */
+    struct lv_bytes name;             /* exchange or queue; of a binding the target; else the user;
+                                         of a vhost's limits empty */
+    struct lv_bytes other;            /* exchange's type; of a binding the source; of a user the
+                                         password's hash; of a topic permission the exchange */
+    struct lv_bytes key;              /* binding's; of a user the tags */
     const struct lv_table *arguments; /* NULL: none */
     uint64_t queue_id;
     uint32_t home; /* queue's shard */
@@ -59,8 +72,12 @@ int lv_metadata_get(struct lv_metadata *metadata, const char *name, uint64_t *re
 int lv_metadata_set(struct lv_metadata *metadata, const char *name, uint64_t value,
                     struct lv_diag *diag) LV_MUST_CHECK;
 
-/* Everything in the file as one moment had it: exchanges first, then queues, then bindings. Views
- * are valid during the call; not zero ends the walk with that result. -LV_E_CORRUPT: a row is not
+/* The plural that names its table. */
+const char *lv_row_table(enum lv_row_kind kind);
+
+/* Everything in the file as one moment had it, what others need before these: vhosts, users,
+ * permissions, topic permissions, limits, exchanges, queues, bindings. Views are valid during the
+ * call; not zero ends the walk with that result. -LV_E_CORRUPT: a row is not
  * as it was written, or rows are missing. */
 typedef int lv_metadata_each_fn(void *ctx, const struct lv_row *row);
 int lv_metadata_load(struct lv_metadata *metadata, lv_metadata_each_fn *each, void *ctx,
@@ -74,15 +91,17 @@ int lv_metadata_commit(struct lv_metadata *metadata, uint64_t lsn, struct lv_dia
     LV_MUST_CHECK;
 void lv_metadata_rollback(struct lv_metadata *metadata);
 
-/* What is there already stays as it is, id and home included, as a declare in the broker leaves
- * it. Bindings are told from each other by all but the order and the widths in their arguments,
- * as in the broker. In a transaction only. */
+/* An exchange, queue or binding that is there already stays as it is, id and home included, as a
+ * declare in the broker leaves it; what is there of the other kinds is replaced. Bindings are told
+ * from each other by all but the order and the widths in their arguments, as in the broker. In a
+ * transaction only. */
 int lv_metadata_add(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
     LV_MUST_CHECK;
 /* Deleting what isn't there is fine. Deleting a queue or an exchange deletes the bindings that
  * start or end at it, in a time that depends on their number only (a row's kind, vhost and name
  * suffice; for a binding all that tells it from others). A queue is only deleted when its id is
- * `queue_id` or that is 0. In a transaction only. */
+ * `queue_id` or that is 0. A vhost takes all along that is in it, a user his permissions and
+ * limits; topic permissions go for all exchanges when `other` is empty. In a transaction only. */
 int lv_metadata_delete(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
     LV_MUST_CHECK;
 

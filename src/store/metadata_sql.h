@@ -32,7 +32,36 @@
                  "RETURNING row_hash")                                                             \
     X(LOAD_EXCHANGES, "SELECT * FROM exchanges")                                                   \
     X(LOAD_QUEUES, "SELECT * FROM queues")                                                         \
-    X(LOAD_BINDINGS, "SELECT * FROM bindings")
+    X(LOAD_BINDINGS, "SELECT * FROM bindings")                                                     \
+    X(ADD_VHOST, "INSERT INTO vhosts VALUES (?, ?, ?, ?)")                                         \
+    X(ADD_USER, "INSERT INTO users VALUES (?, ?, ?, ?)")                                           \
+    X(ADD_PERMISSION, "INSERT INTO permissions VALUES (?, ?, ?, ?, ?)")                            \
+    X(ADD_TOPIC_PERMISSION, "INSERT INTO topic_permissions VALUES (?, ?, ?, ?, ?, ?)")             \
+    X(ADD_LIMITS, "INSERT INTO limits VALUES (?, ?, ?, ?, ?)")                                     \
+    X(DELETE_VHOST, "DELETE FROM vhosts WHERE vhost = ? RETURNING row_hash")                       \
+    X(DELETE_USER, "DELETE FROM users WHERE name = ? RETURNING row_hash")                          \
+    X(DELETE_PERMISSION,                                                                           \
+      "DELETE FROM permissions WHERE vhost = ? AND user = ? RETURNING row_hash")                   \
+    X(DELETE_TOPIC_PERMISSION,                                                                     \
+      "DELETE FROM topic_permissions WHERE vhost = ? AND user = ? AND exchange = ? "               \
+      "RETURNING row_hash")                                                                        \
+    X(DELETE_TOPIC_PERMISSIONS,                                                                    \
+      "DELETE FROM topic_permissions WHERE vhost = ? AND user = ? RETURNING row_hash")             \
+    X(DELETE_LIMITS, "DELETE FROM limits WHERE vhost = ? AND user = ? RETURNING row_hash")         \
+    X(VHOST_EXCHANGES, "DELETE FROM exchanges WHERE vhost = ? RETURNING row_hash")                 \
+    X(VHOST_QUEUES, "DELETE FROM queues WHERE vhost = ? RETURNING row_hash")                       \
+    X(VHOST_BINDINGS, "DELETE FROM bindings WHERE vhost = ? RETURNING row_hash")                   \
+    X(VHOST_PERMISSIONS, "DELETE FROM permissions WHERE vhost = ? RETURNING row_hash")             \
+    X(VHOST_TOPIC_PERMISSIONS, "DELETE FROM topic_permissions WHERE vhost = ? RETURNING row_hash") \
+    X(VHOST_LIMITS, "DELETE FROM limits WHERE vhost = ? RETURNING row_hash")                       \
+    X(USER_PERMISSIONS, "DELETE FROM permissions WHERE user = ? RETURNING row_hash")               \
+    X(USER_TOPIC_PERMISSIONS, "DELETE FROM topic_permissions WHERE user = ? RETURNING row_hash")   \
+    X(USER_LIMITS, "DELETE FROM limits WHERE user = ? RETURNING row_hash")                         \
+    X(LOAD_VHOSTS, "SELECT * FROM vhosts")                                                         \
+    X(LOAD_USERS, "SELECT * FROM users")                                                           \
+    X(LOAD_PERMISSIONS, "SELECT * FROM permissions")                                               \
+    X(LOAD_TOPIC_PERMISSIONS, "SELECT * FROM topic_permissions")                                   \
+    X(LOAD_LIMITS, "SELECT * FROM limits")
 
 enum lv_metadata_statement {
 #define LV_STATEMENT_CONSTANT(name, sql) LV_SQL_##name,

@@ -622,12 +622,12 @@ static void an_unknown_layout_is_refused_by_name(void **state)
 
     (void)state;
     close_it();
-    execute("PRAGMA user_version = 2");
+    execute("PRAGMA user_version = 3");
     assert_int_equal(lv_metadata_open(directory, &other, &diag), -LV_E_VERSION);
     assert_non_null(strstr(diag.text, path));
-    assert_non_null(strstr(diag.text, "layout 2"));
+    assert_non_null(strstr(diag.text, "layout 3"));
     assert_int_equal(lv_metadata_open_read_only(directory, &other, &diag), -LV_E_VERSION);
-    execute("PRAGMA user_version = 1; PRAGMA application_id = 7");
+    execute("PRAGMA user_version = 2; PRAGMA application_id = 7");
     assert_int_equal(lv_metadata_open(directory, &other, &diag), -LV_E_VERSION);
     assert_non_null(strstr(diag.text, "another program"));
     assert_null(other);

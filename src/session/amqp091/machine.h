@@ -143,6 +143,8 @@ void lv_session_doom(struct lv_session *session);
 void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now);
 /* The core's probe. */
 void lv_session_probe(void *client_ctx, bool is_same);
+/* The core's forced. */
+void lv_session_forced(void *client_ctx, const char *why);
 /* The core's client_closed. */
 void lv_session_client_closed(void *client_ctx);
 /* The output is above its first mark: the core has to hold back, and perhaps the peer too. */

@@ -92,6 +92,7 @@ static struct lv_amqp091_method answer(const struct lv_reply *reply, uint32_t as
         return method;
     case LV_COMMAND_GET:
     case LV_COMMAND_PROBE:
+    case LV_COMMAND_CHANGE:
     case LV_COMMAND_COUNT:
         break;
     }

@@ -234,6 +234,18 @@ void lv_session_client_closed(void *client_ctx)
     leave(session);
 }
 
+/* Within a step of the core, which the session leaves when that is over. */
+void lv_session_forced(void *client_ctx, const char *why)
+{
+    struct lv_session *session = client_ctx;
+    struct lv_fault fault = {.method = 0};
+
+    assert(session->client != NULL);
+    if (session->state == LV_SESSION_RUNNING && session->farewell == NULL)
+        lv_session_fail(session, NULL, lv_fail(&fault.diag, -LV_E_CONNECTION_FORCED, "%s", why),
+                        &fault);
+}
+
 /* The session cannot tell whether its peer lives; its host can look at the socket. */
 void lv_session_probe(void *client_ctx, bool is_same)
 {

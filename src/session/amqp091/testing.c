@@ -1,6 +1,7 @@
 #include "session/amqp091/testing.h"
 
 #include "base/alloc.h"
+#include "broker/guest.h"
 #include "codec/amqp091/content.h"
 #include "codec/amqp091/table.h"
 #include "session/amqp091/limits.h"
@@ -78,6 +79,7 @@ static void shard_init(struct lv_world *world, uint32_t number)
     };
     shard->broker = lv_broker_new(&config);
     must(shard->broker != NULL);
+    must(lv_guest_begin(shard->broker) == 0);
     lv_chunk_pool_init(&shard->pool);
 }
 

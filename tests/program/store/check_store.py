@@ -74,10 +74,13 @@ def lines_of_text_are_lines():
     status, printed, said = broker.run("store", "dump", one.data_dir)
     assert status == 0, said
     lines = [line for line in printed.splitlines() if line.startswith("log-")]
-    assert len(lines) == 2, printed
-    assert lines[0].startswith('log-00-00000001:4136 queue.declare vhost="/" name="odd '), lines
-    assert ' message to=' in lines[1] and " persistent " in lines[1], lines
-    assert lines[1].endswith("body_size=3"), lines
+    assert len(lines) == 5, printed
+    assert lines[0] == 'log-00-00000001:4136 vhost.put vhost="/"', lines
+    assert lines[1].endswith(' user.put user="guest" tags="administrator"'), lines
+    assert ' permission.put vhost="/" user="guest" arguments={"configure":".*",' in lines[2], lines
+    assert ' queue.declare vhost="/" name="odd ' in lines[3], lines
+    assert ' message to=' in lines[4] and " persistent " in lines[4], lines
+    assert lines[4].endswith("body_size=3"), lines
     status, printed, _ = broker.run("store", "check", one.data_dir)
     assert status == 0
     assert printed.splitlines()[-1].startswith("all files="), printed
