@@ -112,12 +112,12 @@ hooks:
 	tools/install.sh check hooks
 	pre-commit install
 
-install: build
-	ninja -C $(BUILD) leveret.1
-	meson install -C $(BUILD) --no-rebuild
-
-uninstall:
-	ninja -C $(BUILD) uninstall
+# The program and what belongs to it; packaging/install.sh says what and where. For example
+# `make install prefix=/usr DESTDIR=/tmp/package`; `make install RABBITMQ_NAMES=1` also takes the
+# names of RabbitMQ's tools.
+install uninstall: build
+	DESTDIR="$(DESTDIR)" prefix="$(prefix)" sysconfdir="$(sysconfdir)" \
+		RABBITMQ_NAMES="$(RABBITMQ_NAMES)" packaging/install.sh $@ $(BUILD)/leveret
 
 clean:
 	rm -rf build build-*

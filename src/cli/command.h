@@ -22,7 +22,13 @@ enum lv_exit {
     X(ctl, "ask a running broker: lists, status, stop; as rabbitmqctl")                            \
     X(bench, "load a broker and measure it")                                                       \
     X(store, "check or print what a broker has stored")                                            \
-    X(docs, "print tables of the manual: settings, limits, man")
+    X(completion, "print what a shell needs to complete commands and options")                     \
+    X(docs, "print tables of the manual: settings, limits, example, man")
+
+/* X(command, word): `leveret command word` has options of its own. */
+#define LV_SUBCOMMANDS(X)                                                                          \
+    X(bench, relay)                                                                                \
+    X(bench, fsync)
 
 #define LV_COMMAND_FUNCTION(name, help) int lv_run_##name(int argc, char **argv);
 LV_COMMANDS(LV_COMMAND_FUNCTION)

@@ -323,7 +323,7 @@ static void print_commands(FILE *file, const char *program)
         fprintf(file, "   %-17s %s\n", commands[i].name, commands[i].summary);
 }
 
-static const char general_options[] =
+const char lv_ctl_words_options[] =
     "-d <dir>         --data-dir <dir>   the broker's data directory (default: as leveret serve)\n"
     "-n <node>        --node <node>      taken and not looked at\n"
     "-t <n>           --timeout <n>      give up after so many seconds\n"
@@ -348,7 +348,7 @@ static void print_help(const struct lv_ctl_words *words)
             printf("%s %s", i > 0 ? "," : "", row->columns[i]);
         printf("\n\tshown when none is named: %s\n", row->standard);
     }
-    printf("\n%s", general_options);
+    printf("\n%s", lv_ctl_words_options);
 }
 
 /* ---- columns ---- */
@@ -569,4 +569,27 @@ bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, i
         return help(words, ret_exit);
     *ret_exit = check(&parser);
     return *ret_exit == LV_CTL_OK;
+}
+
+struct lv_ctl_page lv_ctl_words_page(unsigned verb)
+{
+    bool is_list = verb <= LV_CTL_LIST_LAST;
+
+    assert(verb < LV_CTL_VERB_COUNT);
+    return (struct lv_ctl_page){
+        .name = commands[verb].name,
+        .arguments = commands[verb].arguments,
+        .summary = commands[verb].summary,
+        .columns = is_list ? lv_list_rows[verb].columns : NULL,
+    };
+}
+
+const char *lv_ctl_words_option(unsigned place, char *ret_letter, bool *ret_has_value)
+{
+    if (place >= LV_COUNT(options))
+        return NULL;
+    assert(options[place].name != NULL);
+    *ret_letter = options[place].letter;
+    *ret_has_value = options[place].kind != OPTION_FLAG;
+    return options[place].name;
 }

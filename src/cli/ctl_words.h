@@ -65,5 +65,19 @@ bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, i
 int lv_ctl_words_refuse(const struct lv_ctl_words *words, const char *fmt, ...) LV_PRINTF(2, 3);
 /* The command's name. */
 const char *lv_ctl_words_command(const struct lv_ctl_words *words);
+/* A command as pages about it show it. */
+struct lv_ctl_page {
+    const char *name;
+    const char *arguments;      /* "[--vhost <vhost>] …" */
+    const char *summary;        /* a sentence */
+    const char *const *columns; /* of a list, ended by NULL; NULL: it is none */
+};
+/* By enum lv_ctl_verb. */
+struct lv_ctl_page lv_ctl_words_page(unsigned verb);
+/* The name of an option, with its letter and whether it takes a value. NULL behind the last. */
+const char *lv_ctl_words_option(unsigned place, char *ret_letter, bool *ret_has_value);
+/* What help says of the options that every command has. */
+extern const char lv_ctl_words_options[];
+
 /* NO_COLOR is not set. */
 bool lv_ctl_is_bold(void);

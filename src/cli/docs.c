@@ -2,8 +2,8 @@
  * cli/docs.c - `leveret docs`: the pages that are printed from the program's own tables.
  */
 #include "cli/command.h"
+#include "cli/man.h"
 #include "cli/options.h"
-#include "lv_version.h"
 #include "server/settings_text.h"
 #include "session/amqp091/limits.h"
 
@@ -26,28 +26,19 @@ static void print_limits(void)
                bound->reason);
 }
 
-/* The settings' part comes from their table as well. */
-static void print_man(void)
+/* A command's page, or one of the two others. False: there is none of this name. */
+static bool print_man(const char *name)
 {
-    printf(
-        ".TH LEVERET 1 \"\" \"Leveret %s\" \"User Commands\"\n"
-        ".SH NAME\nleveret \\- AMQP messaging: a broker and its clients\n"
-        ".SH SYNOPSIS\n.B leveret\n.I COMMAND\n[\\fIOPTION\\fR...] [\\fIARGUMENT\\fR...]\n"
-        ".SH DESCRIPTION\nLeveret is a message broker that speaks AMQP 0\\-9\\-1 with RabbitMQ's "
-        "extensions, and the commands that talk to such brokers.\n"
-        "Each command explains its options with \\fB\\-\\-help\\fR.\n"
-        ".SH COMMANDS\n",
-        LV_VERSION);
-#define MAN_COMMAND(name, help) printf(".TP\n.B %s\n%s\n", #name, help);
-    LV_COMMANDS(MAN_COMMAND)
-#undef MAN_COMMAND
-    printf(".SH SETTINGS\nFor \\fBleveret serve\\fR, as \\fB\\-\\-set\\fR "
-           "\\fINAME\\fR=\\fIVALUE\\fR or as "
-           "lines \\fINAME\\fR = \\fIVALUE\\fR of the file that \\fB\\-\\-config\\fR names:\n");
-    lv_settings_print_man(stdout);
-    printf(
-        ".SH EXIT STATUS\n0 when all went well, 1 when the work could not be done, 2 for a wrong "
-        "option, argument or setting.\n");
+    assert(name != NULL);
+    if (strcmp(name, "leveret") == 0) {
+        lv_man_program(stdout);
+        return true;
+    }
+    if (strcmp(name, "leveret.conf") == 0) {
+        lv_man_settings(stdout);
+        return true;
+    }
+    return lv_man_command(stdout, name);
 }
 
 /* For the build, which makes the manual page, and for whoever changes a table. */
@@ -56,26 +47,37 @@ int lv_run_docs(int argc, char **argv)
     static const struct lv_option options[] = {LV_OPTION_END};
     const struct lv_usage usage = {
         .command = "leveret docs",
-        .arguments = "settings|limits|man",
-        .summary = "Prints a page of the manual from the program's own tables: docs/settings.md, "
-                   "docs/limits.md or the manual page leveret(1).",
+        .arguments = "settings|limits|example|man [PAGE]",
+        .summary = "Prints a page of the manual from the program's own tables.",
         .options = options,
         .arguments_min = 1,
-        .arguments_max = 1,
+        .arguments_max = 2,
+        .details = "  settings  docs/settings.md\n"
+                   "  limits    docs/limits.md\n"
+                   "  example   a file for `leveret serve --config` with every setting\n"
+                   "  man PAGE  a manual page: leveret, leveret.conf, or that of a command\n",
     };
+    bool is_man;
     int status;
 
     if (!lv_options_parse(&usage, &argc, argv, &status))
         return status;
-    assert(argc == 2);
+    assert(argc >= 2);
+    is_man = strcmp(argv[1], "man") == 0;
+    if (!is_man && argc > 2)
+        return lv_options_refuse(&usage, "\"%s\" is one argument too many", argv[2]);
     if (strcmp(argv[1], "settings") == 0)
         lv_settings_print_markdown(stdout);
     else if (strcmp(argv[1], "limits") == 0)
         print_limits();
-    else if (strcmp(argv[1], "man") == 0)
-        print_man();
-    else
+    else if (strcmp(argv[1], "example") == 0)
+        lv_settings_print_example(stdout);
+    else if (!is_man)
         return lv_options_refuse(
-            &usage, "there is no page \"%s\"; there are settings, limits and man", argv[1]);
+            &usage, "there is no page \"%s\"; there are settings, limits, example and man",
+            argv[1]);
+    else if (!print_man(argc > 2 ? argv[2] : "leveret"))
+        return lv_options_refuse(&usage, "there is no command \"%s\"; `leveret` lists them",
+                                 argv[2]);
     return fflush(stdout) == 0 ? LV_EXIT_OK : LV_EXIT_FAILED;
 }

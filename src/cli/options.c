@@ -11,6 +11,12 @@
 #define LINE_WIDTH 96u
 #define NAME_WIDTH 26 /* columns for an option in help */
 
+/* Who gets a command's table in place of the help's reader. Main thread. */
+static struct {
+    lv_options_page_fn *page; /* NULL: nobody */
+    void *ctx;                /* view */
+} help_by;
+
 /* One option as it was found in argv. */
 struct found {
     const struct lv_option *option; /* view */
@@ -206,10 +212,21 @@ static void print_wrapped(const char *text)
     }
 }
 
+void lv_options_help_by(lv_options_page_fn *page, void *ctx)
+{
+    assert(page == NULL || help_by.page == NULL);
+    help_by.page = page;
+    help_by.ctx = ctx;
+}
+
 void lv_options_help(const struct lv_usage *usage)
 {
     assert(usage->summary != NULL);
     assert(usage->arguments != NULL);
+    if (help_by.page != NULL) {
+        help_by.page(help_by.ctx, usage);
+        return;
+    }
     printf("%s [OPTION...]%s%s\n", usage->command, usage->arguments[0] == '\0' ? "" : " ",
            usage->arguments);
     print_wrapped(usage->summary);

@@ -91,3 +91,8 @@ int lv_options_refuse(const struct lv_usage *usage, const char *fmt, ...) LV_PRI
 
 /* What --help prints. */
 void lv_options_help(const struct lv_usage *usage);
+
+typedef void lv_options_page_fn(void *ctx, const struct lv_usage *usage);
+/* From now on --help calls `page` and prints nothing itself: manual pages and completion are made
+ * from the same tables. NULL: it prints again. */
+void lv_options_help_by(lv_options_page_fn *page, void *ctx);

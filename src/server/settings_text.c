@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define EXAMPLE_WIDTH 90u
+
 #define HELP_ROW(field, name, kind, standard, min, max, unit, text)                                \
     "  " name " = " standard "\n      " text "\n"
 
@@ -66,5 +68,32 @@ void lv_settings_print_man(FILE *file)
         fprintf(file, "; default: ");
         print_escaped(file, row->standard[0] == '\0' ? "empty" : row->standard);
         fprintf(file, ").\n");
+    }
+}
+
+/* Lines of comment, broken at blanks. */
+static void print_comment(FILE *file, const char *text)
+{
+    assert(text != NULL);
+    while (strlen(text) > EXAMPLE_WIDTH) {
+        size_t cut = EXAMPLE_WIDTH;
+
+        while (cut > 1 && text[cut] != ' ')
+            cut--;
+        fprintf(file, "## %.*s\n", (int)cut, text);
+        text += cut + 1;
+    }
+    fprintf(file, "## %s\n", text);
+}
+
+/* Two # are words, one # is a setting: so every line with one can be made to hold. */
+void lv_settings_print_example(FILE *file)
+{
+    assert(file != NULL);
+    fprintf(file, "## Settings of leveret serve, each with its default; see leveret.conf(5).\n");
+    for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
+        fprintf(file, "\n");
+        print_comment(file, row->text);
+        fprintf(file, "# %s = %s\n", row->name, row->standard[0] == '\0' ? "''" : row->standard);
     }
 }

@@ -9,5 +9,7 @@
 extern const char lv_settings_help[];
 /* docs/settings.md. */
 void lv_settings_print_markdown(FILE *file);
+/* A file for --config with every setting at its default and behind a #. */
+void lv_settings_print_example(FILE *file);
 /* The part of the manual page, in man(7)'s macros. */
 void lv_settings_print_man(FILE *file);
