@@ -231,6 +231,32 @@ static void long_lines_of_details_are_broken_at_blanks(void **state)
         assert_true(strcspn(at, "\n") <= 96);
 }
 
+static void note(void *ctx, const struct lv_usage *told)
+{
+    *(const struct lv_usage **)ctx = told;
+}
+
+/* Manual pages and completion are made of it. */
+static void the_table_goes_to_whom_help_was_given(void **state)
+{
+    const struct lv_usage *told = NULL;
+    char line[] = "try --help";
+
+    (void)state;
+    lv_options_help_by(note, &told);
+    assert_int_equal(parse(line), 0);
+    lv_options_help_by(NULL, NULL);
+    assert_ptr_equal(told, &usage);
+    assert_string_equal(output, "");
+    assert_int_equal(status, LV_EXIT_OK);
+    told = NULL;
+    char again[] = "try --help";
+
+    assert_int_equal(parse(again), 0);
+    assert_null(told);
+    assert_non_null(strstr(output, "leveret try [OPTION...] FROM [TO]"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +269,7 @@ int main(void)
         cmocka_unit_test(help_lists_every_option_and_ends_well),
         cmocka_unit_test(version_is_printed),
         cmocka_unit_test(long_lines_of_details_are_broken_at_blanks),
+        cmocka_unit_test(the_table_goes_to_whom_help_was_given),
     };
 
     return cmocka_run_group_tests_name("options", tests, NULL, NULL);
