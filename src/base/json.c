@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void put(const struct lv_json *json, const void *data, size_t size)
 {
@@ -113,18 +115,24 @@ static void put_integer(const struct lv_json *json, int64_t integer)
     put(json, text, (size_t)size);
 }
 
-/* 17 digits give back the same double. */
+/* The fewest digits that give back the same double, at most 17; with a point, so that it doesn't
+ * come back as an integer. */
 static void put_real(const struct lv_json *json, double real)
 {
-    char text[32];
-    int size = snprintf(text, sizeof text, "%.17g", real);
+    char text[40];
+    int size = snprintf(text, sizeof text, "%.15g", real);
 
+    if (!isfinite(real)) {
+        lv_json_raw(json, "null"); /* JSON has no other word for these */
+        return;
+    }
+    for (int digits = 16; digits <= 17 && strtod(text, NULL) != real; digits++)
+        size = snprintf(text, sizeof text, "%.*g", digits, real);
     assert(size > 0);
     assert((size_t)size < sizeof text);
-    if (isfinite(real))
-        put(json, text, (size_t)size);
-    else
-        lv_json_raw(json, "null"); /* JSON has no other word for these */
+    lv_json_raw(json, text);
+    if (strpbrk(text, ".e") == NULL)
+        lv_json_raw(json, ".0");
 }
 
 /* 314 with scale 2 is 314e-2: exact, and valid JSON. */

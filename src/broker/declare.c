@@ -29,6 +29,47 @@ static int check_arguments(const struct lv_table *arguments, const char *const *
     return 0;
 }
 
+static int check_alternate(const struct lv_change *change, struct lv_diag *diag)
+{
+    const struct lv_value *value = lv_table_get(change->arguments, LV_ALTERNATE_EXCHANGE);
+
+    assert(change->kind == LV_CHANGE_EXCHANGE_DECLARE);
+    if (value == NULL || value->type == LV_TYPE_STRING)
+        return 0;
+    return lv_fail(diag, -LV_E_PRECONDITION,
+                   "invalid type '%s' for arg 'alternate-exchange' in exchange '%.*s' in vhost "
+                   "'%.*s'",
+                   lv_type_name(value->type), LV_FMT(change->name), LV_FMT(change->vhost));
+}
+
+static int check_queue_arguments(const struct lv_change *change, struct lv_diag *diag)
+{
+    const struct lv_value *type = lv_table_get(change->arguments, "x-queue-type");
+
+    assert(change->kind == LV_CHANGE_QUEUE_DECLARE);
+    if (type != NULL && type->type != LV_TYPE_STRING)
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
+                       "{unacceptable_type,%s}",
+                       LV_FMT(change->name), LV_FMT(change->vhost), lv_type_name(type->type));
+    if (type != NULL && (lv_bytes_equal(type->bytes, lv_text("quorum")) ||
+                         lv_bytes_equal(type->bytes, lv_text("stream"))))
+        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "queue type '%.*s'", LV_FMT(type->bytes));
+    if (type != NULL && !lv_bytes_equal(type->bytes, lv_text("classic")))
+        return lv_fail(diag, -LV_E_PRECONDITION,
+                       "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
+                       "\"unsupported queue type '%.*s'\"",
+                       LV_FMT(change->name), LV_FMT(change->vhost), LV_FMT(type->bytes));
+    return check_arguments(change->arguments, unknown_to_queues, LV_COUNT(unknown_to_queues), diag);
+}
+
+int lv_declare_check_arguments(const struct lv_change *change, struct lv_diag *diag)
+{
+    assert(diag != NULL);
+    return change->kind == LV_CHANGE_QUEUE_DECLARE ? check_queue_arguments(change, diag)
+                                                   : check_alternate(change, diag);
+}
+
 static bool is_reserved(struct lv_bytes name)
 {
     size_t size = sizeof RESERVED_PREFIX - 1;
@@ -80,20 +121,6 @@ static void submit(struct lv_channel *channel, enum lv_command command, struct l
     lv_broker_settle_local(broker);
 }
 
-static int check_alternate(const struct lv_channel *channel,
-                           const struct lv_exchange_declare *declare, struct lv_diag *diag)
-{
-    const struct lv_value *value = lv_table_get(declare->arguments, LV_ALTERNATE_EXCHANGE);
-
-    if (value == NULL || value->type == LV_TYPE_STRING)
-        return 0;
-    return lv_fail(diag, -LV_E_PRECONDITION,
-                   "invalid type '%s' for arg 'alternate-exchange' in exchange '%.*s' in vhost "
-                   "'%.*s'",
-                   lv_type_name(value->type), LV_FMT(declare->name),
-                   LV_FMT(lv_vhost_name(channel->client->vhost)));
-}
-
 /* What can be said of a declare before anything changes; > 0: go on, 0: it is there and the same.
  */
 static int check_exchange(struct lv_channel *channel, const struct lv_exchange_declare *declare,
@@ -114,7 +141,7 @@ static int check_exchange(struct lv_channel *channel, const struct lv_exchange_d
         return lv_exchange_check_same(exchange, change, diag);
     if (is_reserved(declare->name))
         return reserved(diag, "exchange", declare->name);
-    rc = check_alternate(channel, declare, diag);
+    rc = lv_declare_check_arguments(change, diag);
     return rc < 0 ? rc : 1;
 }
 
@@ -123,6 +150,7 @@ void lv_exchange_declare(struct lv_channel *channel, const struct lv_exchange_de
     struct lv_diag diag;
     struct lv_change change = {
         .kind = LV_CHANGE_EXCHANGE_DECLARE,
+        .vhost = lv_vhost_name(channel->client->vhost),
         .name = declare->name,
         .other = declare->type,
         .arguments = declare->arguments,
@@ -258,30 +286,6 @@ void lv_channel_ask(struct lv_channel *channel, enum lv_command command,
     lv_broker_settle_local(broker);
 }
 
-static int check_queue_arguments(const struct lv_channel *channel,
-                                 const struct lv_queue_declare *declare, struct lv_diag *diag)
-{
-    const struct lv_value *type = lv_table_get(declare->arguments, "x-queue-type");
-
-    if (type != NULL && type->type != LV_TYPE_STRING)
-        return lv_fail(diag, -LV_E_PRECONDITION,
-                       "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
-                       "{unacceptable_type,%s}",
-                       LV_FMT(declare->name), LV_FMT(lv_vhost_name(channel->client->vhost)),
-                       lv_type_name(type->type));
-    if (type != NULL && (lv_bytes_equal(type->bytes, lv_text("quorum")) ||
-                         lv_bytes_equal(type->bytes, lv_text("stream"))))
-        return lv_fail(diag, -LV_E_NOT_IMPLEMENTED, "queue type '%.*s'", LV_FMT(type->bytes));
-    if (type != NULL && !lv_bytes_equal(type->bytes, lv_text("classic")))
-        return lv_fail(diag, -LV_E_PRECONDITION,
-                       "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': "
-                       "\"unsupported queue type '%.*s'\"",
-                       LV_FMT(declare->name), LV_FMT(lv_vhost_name(channel->client->vhost)),
-                       LV_FMT(type->bytes));
-    return check_arguments(declare->arguments, unknown_to_queues, LV_COUNT(unknown_to_queues),
-                           diag);
-}
-
 /* The queue is there: it must be the same, and its counts are asked for. Should it turn out to be
  * on its way out, it is declared anew. */
 static int redeclare(struct lv_channel *channel, const struct lv_queue_declare *declare,
@@ -326,7 +330,7 @@ static int declare_queue(struct lv_channel *channel, const struct lv_queue_decla
         return no_such(diag, channel, "queue", change->name);
     if (declare->name.size > 0 && is_reserved(declare->name))
         return reserved(diag, "queue", declare->name);
-    int rc = check_queue_arguments(channel, declare, diag);
+    int rc = lv_declare_check_arguments(change, diag);
     if (rc < 0)
         return rc;
     lv_queue_place(channel->broker, change);

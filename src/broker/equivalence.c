@@ -106,29 +106,69 @@ static int arguments_same(struct lv_diag *diag, const struct resource *resource,
 }
 
 /* In RabbitMQ's order: the first difference is the one that is told. */
+static int exchange_same(const struct lv_change *received, const struct lv_change *current,
+                         const struct resource *resource, struct lv_diag *diag)
+{
+    char received_type[UINT8_MAX + 3], current_type[UINT8_MAX + 3];
+    int rc;
+
+    assert(received->kind == LV_CHANGE_EXCHANGE_DECLARE);
+    if (!lv_bytes_equal(received->other, current->other)) {
+        snprintf(received_type, sizeof received_type, "'%.*s'", LV_FMT(received->other));
+        snprintf(current_type, sizeof current_type, "'%.*s'", LV_FMT(current->other));
+        return differs(diag, resource, "type", received_type, current_type);
+    }
+    rc = flag_same(diag, resource, "durable", received->durable, current->durable);
+    if (rc == 0)
+        rc = flag_same(diag, resource, "auto_delete", received->auto_delete, current->auto_delete);
+    if (rc == 0)
+        rc = flag_same(diag, resource, "internal", received->internal, current->internal);
+    if (rc == 0)
+        rc = arguments_same(diag, resource, received->arguments, current->arguments, of_exchanges,
+                            LV_COUNT(of_exchanges));
+    return rc;
+}
+
+static int queue_same(const struct lv_change *received, const struct lv_change *current,
+                      const struct resource *resource, struct lv_diag *diag)
+{
+    int rc = flag_same(diag, resource, "durable", received->durable, current->durable);
+
+    assert(received->kind == LV_CHANGE_QUEUE_DECLARE);
+    if (rc == 0)
+        rc = flag_same(diag, resource, "auto_delete", received->auto_delete, current->auto_delete);
+    if (rc == 0)
+        rc = arguments_same(diag, resource, received->arguments, current->arguments, of_queues,
+                            LV_COUNT(of_queues));
+    return rc;
+}
+
+int lv_declare_check_same(const struct lv_change *received, const struct lv_change *current,
+                          struct lv_diag *diag)
+{
+    bool is_queue = received->kind == LV_CHANGE_QUEUE_DECLARE;
+    struct resource resource = {is_queue ? "queue" : "exchange", received->name, received->vhost};
+
+    assert(received->kind == current->kind);
+    return is_queue ? queue_same(received, current, &resource, diag)
+                    : exchange_same(received, current, &resource, diag);
+}
+
 int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_change *change,
                            struct lv_diag *diag)
 {
     struct resource resource = {"exchange", change->name, lv_vhost_name(exchange->vhost)};
-    const char *type = lv_exchange_type_word(exchange->type);
-    char received[UINT8_MAX + 3], current[UINT8_MAX + 3];
-    int rc;
+    const struct lv_change current = {
+        .kind = LV_CHANGE_EXCHANGE_DECLARE,
+        .other = lv_text(lv_exchange_type_word(exchange->type)),
+        .arguments = exchange->arguments,
+        .durable = exchange->durable,
+        .auto_delete = exchange->auto_delete,
+        .internal = exchange->internal,
+    };
 
-    assert(change->kind == LV_CHANGE_EXCHANGE_DECLARE);
-    if (!lv_bytes_equal(change->other, lv_text(type))) {
-        snprintf(received, sizeof received, "'%.*s'", LV_FMT(change->other));
-        snprintf(current, sizeof current, "'%s'", type);
-        return differs(diag, &resource, "type", received, current);
-    }
-    rc = flag_same(diag, &resource, "durable", change->durable, exchange->durable);
-    if (rc == 0)
-        rc = flag_same(diag, &resource, "auto_delete", change->auto_delete, exchange->auto_delete);
-    if (rc == 0)
-        rc = flag_same(diag, &resource, "internal", change->internal, exchange->internal);
-    if (rc == 0)
-        rc = arguments_same(diag, &resource, change->arguments, exchange->arguments, of_exchanges,
-                            LV_COUNT(of_exchanges));
-    return rc;
+    assert(exchange->vhost != NULL);
+    return exchange_same(change, &current, &resource, diag);
 }
 
 /* One sentence for both reasons, as RabbitMQ has it. */
@@ -154,18 +194,17 @@ int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_chan
                         struct lv_diag *diag)
 {
     struct resource resource = {"queue", change->name, lv_vhost_name(entry->vhost)};
-    /* Exclusive queues are stored as not durable. */
-    bool durable = change->durable && !change->exclusive;
-    int rc;
+    const struct lv_change current = {
+        .kind = LV_CHANGE_QUEUE_DECLARE,
+        .arguments = entry->arguments,
+        .durable = entry->durable,
+        .auto_delete = entry->auto_delete,
+    };
+    struct lv_change received = *change;
 
     assert(entry->vhost != NULL);
+    received.durable &= !change->exclusive; /* exclusive queues are stored as not durable */
     if (entry->owner != (change->exclusive ? change->client : 0))
         return locked(entry, diag);
-    rc = flag_same(diag, &resource, "durable", durable, entry->durable);
-    if (rc == 0)
-        rc = flag_same(diag, &resource, "auto_delete", change->auto_delete, entry->auto_delete);
-    if (rc == 0)
-        rc = arguments_same(diag, &resource, change->arguments, entry->arguments, of_queues,
-                            LV_COUNT(of_queues));
-    return rc;
+    return queue_same(&received, &current, &resource, diag);
 }

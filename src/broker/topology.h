@@ -215,6 +215,12 @@ int lv_exchange_check_same(const struct lv_exchange *exchange, const struct lv_c
 /* The same for a queue; 405 when it is exclusive to somebody else, before anything is compared. */
 int lv_entry_check_same(const struct lv_queue_entry *entry, const struct lv_change *change,
                         struct lv_diag *diag) LV_MUST_CHECK;
+/* The same for two declares of one queue or exchange, without a look at exclusiveness. */
+int lv_declare_check_same(const struct lv_change *received, const struct lv_change *current,
+                          struct lv_diag *diag) LV_MUST_CHECK;
+/* Can these be the arguments of a new queue, or exchange? 0, -LV_E_PRECONDITION with RabbitMQ's
+ * text, -LV_E_NOT_IMPLEMENTED. */
+int lv_declare_check_arguments(const struct lv_change *change, struct lv_diag *diag) LV_MUST_CHECK;
 /* May this client use the queue? 0 or -LV_E_LOCKED. */
 int lv_entry_check_access(const struct lv_queue_entry *entry, uint64_t client, struct lv_diag *diag)
     LV_MUST_CHECK;
