@@ -62,8 +62,10 @@ bool lv_inspect_next_shard(const struct lv_inspect *store, uint32_t shard, uint3
         uint32_t other;
         uint64_t number;
 
-        if (!lv_logfile_parse_name(store->names[i], &other, &number) || other < shard ||
-            (found && other >= *ret_shard))
+        if (!lv_logfile_parse_name(store->names[i], &other, &number) &&
+            !lv_checkpoint_parse_name(store->names[i], &other))
+            continue;
+        if (other < shard || (found && other >= *ret_shard))
             continue;
         *ret_shard = other;
         found = true;
@@ -92,22 +94,17 @@ static bool is_there(struct lv_inspect *store, const char *name)
     return rc != -LV_E_NOT_FOUND;
 }
 
-/* Of a log file that is not among the shard's `count` used ones. */
-static void tell_other(struct lv_inspect *store, const char *name, const struct lv_logfile *used,
-                       size_t count, lv_inspect_other_fn *other, void *ctx)
+/* Of a log file that is not among the shard's used ones. */
+static void tell_other(struct lv_inspect *store, const char *name, lv_inspect_other_fn *other,
+                       void *ctx)
 {
     struct lv_diag diag = {"out of memory"};
     struct lv_logfile file;
-    uint32_t shard;
-    uint64_t number;
     int rc = lv_logfile_read_head(&store->disk.disk, name, &file, &diag);
 
     assert(other != NULL);
     if (rc == 0) /* used since then */
         return;
-    if (rc == -LV_E_NOT_FOUND && count > 0 && lv_logfile_parse_name(name, &shard, &number) &&
-        lv_logfile_check_wiped(&store->disk.disk, &used[0], number, &diag) == -LV_E_CORRUPT)
-        rc = -LV_E_CORRUPT;
     if (is_there(store, name))
         other(ctx, name, rc, diag.text);
 }
@@ -143,7 +140,7 @@ int lv_inspect_heads(struct lv_inspect *store, uint32_t shard, struct lv_logfile
     for (size_t i = 0; other != NULL && i < store->name_count; i++) {
         if (lv_logfile_parse_name(store->names[i], &found, &number) && found == shard &&
             !is_used(store->names[i], files, count))
-            tell_other(store, store->names[i], files, count, other, ctx);
+            tell_other(store, store->names[i], other, ctx);
     }
     *ret_files = files;
     *ret_count = count;

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "cli/output.h"
 #include "server/disk.h"
-#include "store/logfile.h"
+#include "store/checkpoint.h"
 
 #define LV_INSPECT_ATTEMPTS 5u /* a broker may use files again while we look */
 
@@ -28,7 +28,8 @@ int lv_inspect_dump(struct lv_inspect *store) LV_MUST_CHECK;
 
 /* Reads the directory's names. */
 int lv_inspect_list(struct lv_inspect *store) LV_MUST_CHECK;
-/* The first shard from `shard` on that has log files by their names. False: there is none. */
+/* The first shard from `shard` on that has a log or a checkpoint by their names. False: there is
+ * none. */
 bool lv_inspect_next_shard(const struct lv_inspect *store, uint32_t shard, uint32_t *ret_shard)
     LV_MUST_CHECK;
 

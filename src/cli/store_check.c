@@ -37,6 +37,9 @@ struct log_check {
     struct damage *damages;      /* own */
     size_t file_count, damage_count;
     struct lv_logfile_end end;
+    struct lv_checkpoint checkpoint;
+    int known;          /* of the checkpoint: as lv_checkpoint_read() had it */
+    struct lv_diag why; /* its sentence */
 };
 
 static void say_damaged(struct check *check, const char *name, const uint64_t *offset,
@@ -144,6 +147,24 @@ static void say_other(void *ctx, const char *name, int rc, const char *sentence)
         say_damaged(check, name, NULL, NULL, sentence);
 }
 
+/* The checkpoint comes first: when a broker runs, the log can only have become longer since, but
+ * may have lost files that were its first. */
+static int list_log(struct check *check, uint32_t shard, bool is_last, struct log_check *log)
+{
+    struct lv_inspect *store = check->store;
+    int rc;
+
+    log->known = lv_checkpoint_read(&store->disk.disk, shard, &log->checkpoint, &log->why);
+    rc = lv_inspect_list(store);
+    if (rc == 0)
+        rc = lv_inspect_heads(store, shard, &log->files, &log->file_count, NULL, NULL);
+    assert(rc <= 0);
+    if (rc == 0 && !is_last && log->known == 0 &&
+        lv_checkpoint_check_begin(&log->checkpoint, shard, log->files, log->file_count, NULL) < 0)
+        return -LV_E_NOT_FOUND;
+    return rc;
+}
+
 static int scan(struct check *check, uint32_t shard, struct log_check *log)
 {
     const struct lv_logfile_visitor visitor = {see_block, see_damage, log};
@@ -152,9 +173,7 @@ static int scan(struct check *check, uint32_t shard, struct log_check *log)
 
     for (unsigned i = 0; rc == -LV_E_NOT_FOUND && i < LV_INSPECT_ATTEMPTS; i++) {
         free_log(log);
-        rc = i == 0 ? 0 : lv_inspect_list(store);
-        if (rc == 0)
-            rc = lv_inspect_heads(store, shard, &log->files, &log->file_count, NULL, NULL);
+        rc = list_log(check, shard, i + 1 == LV_INSPECT_ATTEMPTS, log);
         if (rc == 0)
             rc = allocate_log(check, log);
         if (rc == 0)
@@ -210,6 +229,35 @@ static void say_log(struct check *check, uint32_t shard, const struct log_check 
     lv_inspect_end(store);
 }
 
+/* Does the log begin and end where the checkpoint says? */
+static void say_checkpoint(struct check *check, uint32_t shard, const struct log_check *log)
+{
+    struct lv_inspect *store = check->store;
+    char name[LV_DISK_NAME_SIZE], first[LV_DISK_NAME_SIZE];
+    struct lv_diag diag = {""};
+
+    lv_checkpoint_name(shard, name);
+    check->file_count++;
+    if (log->known < 0) {
+        say_damaged(check, name, NULL, NULL, log->why.text);
+        check->damaged_count++;
+        return;
+    }
+    assert(log->checkpoint.begin > 0);
+    begin_sound(check, name);
+    lv_inspect_number(store, "begin", log->checkpoint.begin);
+    lv_inspect_number(store, "end", log->checkpoint.end);
+    lv_inspect_end(store);
+    lv_logfile_name(shard, log->checkpoint.begin, first);
+    if (lv_checkpoint_check_begin(&log->checkpoint, shard, log->files, log->file_count, &diag) < 0)
+        say_damaged(check, first, NULL, NULL, diag.text);
+    else if (log->file_count > 0 &&
+             lv_checkpoint_check_end(&log->checkpoint, log->files, log->file_count, log->end.lsn,
+                                     &diag) < 0)
+        say_damaged(check, log->files[log->file_count - 1].name, NULL, NULL, diag.text);
+    check->damaged_count += diag.text[0] != '\0';
+}
+
 /* The end of the log is where nothing follows; the metadata may know better. */
 static void compare_end(struct check *check, const struct log_check *log)
 {
@@ -235,6 +283,7 @@ static int check_log(struct check *check, uint32_t shard)
         rc = say_others(check, shard);
     if (rc == 0) {
         say_log(check, shard, &log);
+        say_checkpoint(check, shard, &log);
         if (shard == 0)
             compare_end(check, &log);
     }

@@ -211,6 +211,7 @@ int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
     struct lv_recovery recovery = {
         .disk = shared->disk,
         .shard_count = shared->shard_count,
+        .is_syncing = shared->settings->durability == LV_DURABILITY_DISK,
         .changed = keep_change,
         .ctx = shared,
     };
@@ -235,13 +236,17 @@ int lv_durable_restore(struct lv_shared *shared, struct lv_diag *diag)
 
 void lv_durable_end_topology(struct lv_shared *shared)
 {
+    uint64_t ends[LV_RECOVERY_SHARDS_MAX];
     bool is_clean = shared->is_keeping;
 
     if (shared->is_keeping)
         lv_keeper_stop(&shared->keeper);
-    for (uint32_t i = 0; is_clean && i < shared->shard_count; i++)
+    for (uint32_t i = 0; is_clean && i < shared->shard_count; i++) {
         is_clean = shared->shards[i]->durable.is_clean;
-    if (is_clean && lv_recovery_end(shared->disk) < 0)
+        ends[i] = lv_log_end(shared->shards[i]->durable.log);
+    }
+    if (is_clean && lv_recovery_end(shared->disk, shared->shard_count, ends,
+                                    shared->settings->durability == LV_DURABILITY_DISK) < 0)
         lv_event(LV_WARN, "disk.failed", LV_S("effect", "the next start takes this for a crash"));
     shared->is_keeping = false;
     lv_metadata_close(shared->metadata);

@@ -103,24 +103,32 @@ int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard)
     return make_file(disk, name);
 }
 
-bool lv_logfiles_keep(struct lv_disk *disk, uint32_t shard, uint64_t number)
+static bool keep(struct lv_disk *disk, uint32_t shard, const char *name)
 {
-    char name[LV_DISK_NAME_SIZE], used[LV_DISK_NAME_SIZE];
+    char used[LV_DISK_NAME_SIZE];
 
-    lv_logfile_name(shard, number, name);
     used_name(shard, used);
+    assert(strcmp(name, used) != 0);
     return is_whole(disk, name) && disk->ops->rename(disk, name, used) == 0;
 }
 
-int lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number)
+/* Before a file goes it is on disk that nobody misses it. One that stays behind must not lose those
+ * after it: a log with a gap looks damaged. */
+int lv_logfiles_recycle(struct lv_disk *disk, uint32_t shard, uint64_t from,
+                        const struct lv_checkpoint *next)
 {
     char name[LV_DISK_NAME_SIZE];
-    int rc;
+    int rc = lv_checkpoint_advance(disk, shard, next);
 
-    lv_logfile_name(shard, number, name);
-    rc = disk->ops->remove(disk, name);
+    for (uint64_t number = from; rc == 0 && number < next->begin; number++) {
+        lv_logfile_name(shard, number, name);
+        if (!keep(disk, shard, name))
+            rc = disk->ops->remove(disk, name);
+        if (rc == -LV_E_NOT_FOUND)
+            rc = 0; /* a large file has more than one number */
+    }
     assert(rc <= 0);
-    return rc == -LV_E_NOT_FOUND ? 0 : rc;
+    return rc;
 }
 
 /* ---- the file that is written ---- */

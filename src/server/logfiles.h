@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "store/checkpoint.h"
 #include "store/disk.h"
 #include "store/log.h"
 
@@ -38,9 +39,8 @@ int lv_logfiles_sync(struct lv_logfiles *files) LV_MUST_CHECK;
 
 /* The shard's spare file, whole and synced, or not there. */
 int lv_logfiles_make_spare(struct lv_disk *disk, uint32_t shard) LV_MUST_CHECK;
-/* The log has left the file: it is kept for the next spare one, in place of one that was kept
- * before. False: it can't be one, it is to be removed. */
-bool lv_logfiles_keep(struct lv_disk *disk, uint32_t shard, uint64_t number) LV_MUST_CHECK;
-/* 0 also when it is not there. One that stays behind must not lose those after it: a log with a gap
- * looks damaged. */
-int lv_logfiles_remove(struct lv_disk *disk, uint32_t shard, uint64_t number) LV_MUST_CHECK;
+/* The log begins with next->begin, which is on disk: files from `from` to that one go, the oldest
+ * first. The last that can be one is kept for the next spare one. Any error: it may be tried again
+ * with the same `from`. */
+int lv_logfiles_recycle(struct lv_disk *disk, uint32_t shard, uint64_t from,
+                        const struct lv_checkpoint *next) LV_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include "broker/cold.h"
 #include "store/segment.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -219,12 +220,22 @@ static int restore_change(void *ctx, uint64_t lsn, const struct lv_record_head *
     return rc;
 }
 
-/* What the log no longer has, the metadata must have. */
+/* What the log no longer has, the metadata must have; and what that has, a log that is synced. */
 static int check_topology(const struct walk *walk, const struct lv_logfile *files, size_t count,
                           struct lv_diag *diag)
 {
-    if (count == 0 || walk->number != 0 || files[0].head.number == 1 ||
-        files[0].head.number * LV_LOG_FILE_SIZE <= walk->recovery->applied)
+    uint64_t applied = walk->recovery->applied;
+    const struct lv_checkpoint *checkpoint = &walk->shard->checkpoint;
+
+    if (walk->number != 0)
+        return 0;
+    if (applied > walk->shard->end.lsn && (count == 0 || checkpoint->is_syncing))
+        return lv_fail(diag, -LV_E_CORRUPT,
+                       "log-00 ends at LSN %" PRIu64 ", but metadata.sqlite has changes from up to "
+                       "LSN %" PRIu64 ": what the log had between them is lost",
+                       walk->shard->end.lsn, applied);
+    if (count == 0 || files[0].head.number == 1 ||
+        files[0].head.number * LV_LOG_FILE_SIZE <= applied)
         return 0;
     return lv_fail(diag, -LV_E_CORRUPT,
                    "metadata.sqlite ends before %s begins: changes of queues and exchanges between "
@@ -296,21 +307,65 @@ static uint64_t first_number(const struct walk *walk)
     return walk->number == 0 && applied > end->lsn && next < above ? above : next;
 }
 
+/* A shard that has none never had anything. */
+static int read_checkpoint(struct walk *walk, size_t count, struct lv_diag *diag)
+{
+    struct lv_checkpoint *checkpoint = &walk->shard->checkpoint;
+    char name[LV_DISK_NAME_SIZE];
+    uint64_t next_segment = 1;
+    int rc = lv_checkpoint_read(walk->recovery->disk, walk->number, checkpoint, diag), listed;
+
+    if (rc != -LV_E_NOT_FOUND)
+        return rc;
+    listed = lv_recovery_next_segment(walk->recovery->disk, walk->number, &next_segment);
+    if (listed < 0)
+        return lv_fail(diag, listed, "the directory can't be read");
+    lv_checkpoint_name(walk->number, name);
+    if (count > 0 || next_segment > 1)
+        return lv_fail(diag, -LV_E_CORRUPT,
+                       "%s is missing: without it it can't be known from where to where the log "
+                       "goes; put it back",
+                       name);
+    *checkpoint = (struct lv_checkpoint){.begin = 1};
+    assert(checkpoint->end == 0);
+    return 0;
+}
+
 /* The blocks, and on shard 0 the changes of the topology. */
-static int scan(struct walk *walk, struct lv_diag *diag)
+static int scan_blocks(struct walk *walk, const struct lv_logfile *files, size_t count,
+                       struct lv_diag *diag)
 {
     const struct lv_logfile_visitor visitor = {.block = restore_block, .ctx = walk};
-    struct lv_disk *disk = walk->recovery->disk;
-    struct lv_logfile *files = NULL;
-    size_t count = 0;
-    int rc = lv_logfile_list(disk, walk->number, &files, &count, diag);
+    struct lv_checkpoint *checkpoint = &walk->shard->checkpoint;
+    int rc = lv_checkpoint_check_begin(checkpoint, walk->number, files, count, diag);
 
     if (rc == 0)
-        rc = sync_files(disk, files, count);
+        rc = sync_files(walk->recovery->disk, files, count);
     if (rc == 0)
-        rc = lv_logfile_scan(disk, files, count, &visitor, &walk->shard->end, diag);
+        rc = lv_logfile_scan(walk->recovery->disk, files, count, &visitor, &walk->shard->end, diag);
+    if (rc == 0 && count > 0)
+        rc = lv_checkpoint_check_end(checkpoint, files, count, walk->shard->end.lsn, diag);
     if (rc == 0)
         rc = check_topology(walk, files, count, diag);
+    if (rc < 0)
+        return rc;
+    checkpoint->begin = count > 0 ? checkpoint->begin : first_number(walk);
+    checkpoint->end = walk->shard->end.lsn;
+    assert(checkpoint->begin > 0);
+    return 0;
+}
+
+/* The log. */
+static int scan(struct walk *walk, struct lv_diag *diag)
+{
+    struct lv_logfile *files = NULL;
+    size_t count = 0;
+    int rc = lv_logfile_list(walk->recovery->disk, walk->number, &files, &count, diag);
+
+    if (rc == 0)
+        rc = read_checkpoint(walk, count, diag);
+    if (rc == 0)
+        rc = scan_blocks(walk, files, count, diag);
     if (rc == 0) {
         lv_log_start(walk->shard->log, first_number(walk));
         walk->shard->oldest = count > 0 ? files[0].head.number : first_number(walk);
@@ -369,10 +424,41 @@ static int begin_running(struct lv_disk *disk)
     return rc == -LV_E_FULL ? 0 : rc;
 }
 
-int lv_recovery_end(struct lv_disk *disk)
+/* From here on nothing of what was found may be missing. On a full disk an older one that is there
+ * will do. */
+static int write_checkpoint(struct lv_recovery *recovery, uint32_t shard, struct lv_diag *diag)
 {
-    int rc = disk->ops->remove(disk, RUNNING);
+    struct lv_checkpoint *checkpoint = &recovery->shards[shard].checkpoint, old;
+    char name[LV_DISK_NAME_SIZE];
+    int rc;
 
+    checkpoint->is_syncing = recovery->is_syncing;
+    rc = lv_checkpoint_advance(recovery->disk, shard, checkpoint);
+    if (rc == -LV_E_FULL && lv_checkpoint_read(recovery->disk, shard, &old, NULL) == 0)
+        rc = 0;
+    assert(rc <= 0);
+    if (rc == 0)
+        return 0;
+    lv_checkpoint_name(shard, name);
+    return lv_fail(diag, rc, "%s can't be written: %s", name,
+                   rc == -LV_E_FULL ? "the disk is full" : lv_error_name(rc));
+}
+
+/* `begin` never goes back: it is what it was. */
+int lv_recovery_end(struct lv_disk *disk, uint32_t shard_count, const uint64_t *ends,
+                    bool is_syncing)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < shard_count; i++) {
+        const struct lv_checkpoint checkpoint = {
+            .begin = 1, .end = is_syncing ? ends[i] : 0, .is_syncing = is_syncing};
+        rc = lv_checkpoint_advance(disk, i, &checkpoint);
+    }
+    if (rc == -LV_E_FULL)
+        rc = 0; /* the older one says less, and nothing wrong */
+    if (rc == 0)
+        rc = disk->ops->remove(disk, RUNNING);
     return rc < 0 ? rc : disk->ops->sync_directory(disk);
 }
 
@@ -398,6 +484,8 @@ int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
     for (uint32_t i = 0; i < recovery->shard_count; i++)
         lv_broker_restore_last_id(recovery->shards[i].broker, walk.last_queue_id);
     lv_arena_fini(&walk.arena);
+    for (uint32_t i = 0; rc == 0 && i < recovery->shard_count; i++)
+        rc = write_checkpoint(recovery, i, diag);
     if (rc == 0)
         rc = begin_running(recovery->disk);
     return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory for what is in the data directory")

@@ -10,8 +10,8 @@
 
 #include "base/arena.h"
 #include "broker/restore.h"
+#include "store/checkpoint.h"
 #include "store/disk.h"
-#include "store/logfile.h"
 
 #define LV_RECOVERY_SHARDS_MAX 64u
 
@@ -21,11 +21,13 @@ struct lv_recovery_shard {
     /* results */
     uint64_t oldest; /* number of the first log file there is, or of the next one */
     struct lv_logfile_end end;
+    struct lv_checkpoint checkpoint; /* what the next start will hold against the log */
 };
 
 struct lv_recovery {
     struct lv_disk *disk; /* view */
     uint32_t shard_count;
+    bool is_syncing;  /* `durability = disk` from now on */
     uint64_t applied; /* LSN: the metadata has what shard 0's log says below it */
     /* A change that the metadata does not have, as it is in the log; in order. Less than zero ends
      * the recovery with that result. */
@@ -46,5 +48,7 @@ int lv_recovery_apply(void *ctx, const struct lv_change *change) LV_MUST_CHECK;
  * disk. Segments that nobody wants are removed. From here on the broker runs, as far as the next
  * start is concerned. */
 int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag) LV_MUST_CHECK;
-/* All logs are on disk and end with LV_RECORD_CLEAN: the broker has ended in good order. */
-int lv_recovery_end(struct lv_disk *disk) LV_MUST_CHECK;
+/* All logs end with LV_RECORD_CLEAN, with `durability = disk` on disk: the broker has ended in good
+ * order, shard i's log at the LSN ends[i]. */
+int lv_recovery_end(struct lv_disk *disk, uint32_t shard_count, const uint64_t *ends,
+                    bool is_syncing) LV_MUST_CHECK;

@@ -35,22 +35,25 @@ static void run_spare(struct lv_job *job)
 struct recycling {
     struct lv_job job;
     struct lv_writer *writer; /* view */
-    uint64_t from, to;        /* numbers */
+    uint64_t to;              /* number */
 };
 
-/* Oldest first: what a crash leaves of this is a log that begins later. */
+/* On a full disk the files stay until the next time. */
 static void run_recycling(struct lv_job *job)
 {
     struct recycling *recycling = lv_container(job, struct recycling, job);
     struct lv_writer *writer = recycling->writer;
+    const struct lv_checkpoint next = {
+        .begin = recycling->to,
+        .end = writer->files.is_syncing ? lv_writer_synced(writer) : 0,
+        .is_syncing = writer->files.is_syncing,
+    };
+    int rc = lv_logfiles_recycle(writer->files.disk, writer->files.shard, writer->oldest, &next);
 
-    int rc = 0;
-
-    for (uint64_t number = recycling->from; rc == 0 && number < recycling->to; number++)
-        if (!lv_logfiles_keep(writer->files.disk, writer->files.shard, number))
-            rc = lv_logfiles_remove(writer->files.disk, writer->files.shard, number);
+    if (rc == 0)
+        writer->oldest = recycling->to;
     lv_free(recycling);
-    if (rc < 0) {
+    if (rc < 0 && rc != -LV_E_FULL) {
         atomic_store(&writer->error, rc);
         writer->wake(writer->wake_ctx);
     }
@@ -62,11 +65,9 @@ void lv_writer_recycle(struct lv_writer *writer, uint64_t number)
 
     if (recycling == NULL)
         return; /* next time */
-    assert(number >= writer->oldest);
     recycling->job.run = run_recycling;
     recycling->writer = writer;
-    recycling->from = writer->oldest;
-    recycling->to = writer->oldest = number;
+    recycling->to = number;
     lv_helper_run(writer->helper, &recycling->job);
 }
 

@@ -36,7 +36,7 @@ struct lv_writer {
     int spare_error;              /*       mutex: why the last could not be made */
     bool is_spare_asked;          /*       mutex: the job is on its way */
     struct lv_job spare_job;      /*       the helper's while it is */
-    uint64_t oldest;              /* the shard's: number of the first file there is */
+    uint64_t oldest;              /* the helper's: number of the first file there is */
 
     struct lv_log_write *batch; /* own   the writer's */
     uint32_t batch_capacity;

@@ -269,7 +269,6 @@ struct listing {
     struct lv_diag *diag;     /* view */
     struct lv_logfile *files; /* own */
     size_t count, capacity;
-    uint64_t unused; /* lowest number of a file that is not used; UINT64_MAX: none */
     uint32_t shard;
 };
 
@@ -303,8 +302,6 @@ static int list_one(void *ctx, const char *name)
     assert(rc <= 0);
     if (rc == -LV_E_NOT_FOUND) {
         listing->diag->text[0] = '\0'; /* that is no failure */
-        if (number < listing->unused)
-            listing->unused = number;
         return 0;
     }
     return rc < 0 ? rc : add_file(listing, &file);
@@ -340,52 +337,16 @@ static int check_overlaps(const struct listing *listing)
     return 0;
 }
 
-/* A file that was wiped or cut to nothing looks like one that was made ready. In the middle of the
- * log its blocks are missed; before the first file nobody would miss them, but there the next file
- * tells whether it had been in use. */
-int lv_logfile_check_wiped(struct lv_disk *disk, const struct lv_logfile *first, uint64_t unused,
-                           struct lv_diag *diag)
-{
-    struct lv_logfile_view view = {.lsn = first->head.number * LV_LOG_FILE_SIZE};
-    uint8_t data[LV_LOG_HEAD_SIZE + sizeof(struct lv_block_head)];
-    char name[LV_DISK_NAME_SIZE];
-    struct lv_block_head head;
-    size_t size = 0;
-    int file, rc;
-
-    assert(unused != first->head.number);
-    if (unused > first->head.number)
-        return 0;
-    rc = disk->ops->open(disk, first->name, false, &file);
-    if (rc < 0)
-        return fail_read(diag, rc, first->name);
-    rc = disk->ops->read(disk, file, 0, data, sizeof data, &size);
-    disk->ops->close(disk, file);
-    if (rc < 0)
-        return fail_read(diag, rc, first->name);
-    view.data = data;
-    view.size = size;
-    if (!lv_block_is_plausible(&view, LV_LOG_HEAD_SIZE, &head) ||
-        head.synced <= unused * LV_LOG_FILE_SIZE)
-        return 0;
-    lv_logfile_name(first->head.shard, unused, name);
-    return lv_fail(diag, -LV_E_CORRUPT,
-                   "%s is damaged at offset 0: it is empty, but %s says that it had been written",
-                   name, first->name);
-}
-
 int lv_logfile_list(struct lv_disk *disk, uint32_t shard, struct lv_logfile **ret_files,
                     size_t *ret_count, struct lv_diag *diag)
 {
     struct lv_diag why = {""};
-    struct listing listing = {.disk = disk, .shard = shard, .diag = &why, .unused = UINT64_MAX};
+    struct listing listing = {.disk = disk, .shard = shard, .diag = &why};
     int rc = disk->ops->list(disk, list_one, &listing);
 
     if (rc == 0 && listing.count > 0) {
         qsort(listing.files, listing.count, sizeof *listing.files, by_number);
         rc = check_overlaps(&listing);
-        if (rc == 0 && listing.unused != UINT64_MAX)
-            rc = lv_logfile_check_wiped(disk, &listing.files[0], listing.unused, &why);
     }
     if (rc < 0) {
         lv_free(listing.files);

@@ -28,13 +28,9 @@ bool lv_logfile_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_
  * do. */
 int lv_logfile_read_head(struct lv_disk *disk, const char *name, struct lv_logfile *ret_file,
                          struct lv_diag *diag) LV_MUST_CHECK;
-/* Of a file that is not used, by its number, beside the shard's first one in use: -LV_E_CORRUPT
- * when that one shows that it had been used before it was wiped or cut. */
-int lv_logfile_check_wiped(struct lv_disk *disk, const struct lv_logfile *first, uint64_t unused,
-                           struct lv_diag *diag) LV_MUST_CHECK;
 /* All log files of the shard that are in use, ascending by number; none may cover a number of
- * another. Errors of lv_logfile_read_head() and lv_logfile_check_wiped(). Gives *ret_files, for
- * lv_free(). */
+ * another. Whether the first and the last are there only the checkpoint knows (checkpoint.h).
+ * Errors of lv_logfile_read_head(). Gives *ret_files, for lv_free(). */
 int lv_logfile_list(struct lv_disk *disk, uint32_t shard, struct lv_logfile **ret_files,
                     size_t *ret_count, struct lv_diag *diag) LV_MUST_CHECK;
 

@@ -132,26 +132,6 @@ static void a_lost_head_is_damage_when_blocks_were_synced_behind_it(void **state
     lv_logset_assert_said("log-03-0000001a is damaged at offset 0");
 }
 
-/* The first file is all zeros, or has no bytes, and the second knows better. */
-static void a_first_file_that_was_wiped_is_damage(void **state)
-{
-    (void)state;
-    lv_logset_write_synced(1, 10);
-    lv_logset_begin_file(LV_LOGSET_FIRST + 1, LV_LOG_FILE_SIZE);
-    lv_logset_write_synced(2, 10);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(lv_image_disk_resize(lv_logset.image, lv_logset_name(LV_LOGSET_FIRST), 0),
-                         0);
-        if (i == 0)
-            assert_int_equal(lv_image_disk_resize(lv_logset.image, lv_logset_name(LV_LOGSET_FIRST),
-                                                  LV_LOG_FILE_SIZE),
-                             0);
-        assert_int_equal(lv_logset_scan(), -LV_E_CORRUPT);
-        lv_logset_assert_said("log-03-0000001a is damaged at offset 0: it is empty");
-        lv_logset_assert_said("log-03-0000001b");
-    }
-}
-
 /* As a power loss leaves it where nothing is synced. */
 static void a_first_file_that_was_never_there_is_none(void **state)
 {
@@ -421,7 +401,6 @@ int main(void)
         LOG_TEST(what_was_made_ready_is_no_part_of_the_log),
         LOG_TEST(a_file_that_is_used_again_begins_with_its_old_head),
         LOG_TEST(a_lost_head_is_damage_when_blocks_were_synced_behind_it),
-        LOG_TEST(a_first_file_that_was_wiped_is_damage),
         LOG_TEST(a_first_file_that_was_never_there_is_none),
         LOG_TEST(every_bit_of_a_head_counts),
         LOG_TEST(an_unknown_version_is_refused_with_what_to_do),

@@ -37,53 +37,27 @@ static uint64_t size_of(struct lv_disk *disk, const char *name)
     return size;
 }
 
-/* ---- where a log ends ---- */
-
-struct tail {
-    uint64_t begin; /* LSN of the last block */
-};
-
-static int note_block(void *ctx, const struct lv_logfile *file, const struct lv_block_head *block,
-                      const uint8_t *bytes)
-{
-    struct tail *tail = ctx;
-
-    (void)file;
-    (void)bytes;
-    assert(block->lsn > tail->begin || tail->begin == 0);
-    tail->begin = block->lsn;
-    return 0;
-}
-
-/* LSN of the shard's last block. It vouches for all before it and nobody for it. */
-static uint64_t last_block(struct lv_disk *disk, uint32_t shard)
-{
-    struct tail tail = {.begin = 0};
-    const struct lv_logfile_visitor visitor = {.block = note_block, .ctx = &tail};
-    struct lv_logfile *files = NULL;
-    struct lv_logfile_end end;
-    size_t count = 0;
-
-    if (lv_logfile_list(disk, shard, &files, &count, NULL) < 0 ||
-        lv_logfile_scan(disk, files, count, &visitor, &end, NULL) < 0)
-        abort();
-    lv_free(files);
-    return tail.begin;
-}
-
-/* Bytes at the file's beginning whose loss the log must notice. */
+/* Bytes at the file's beginning whose loss must be noticed: of a log all to its end, as the broker
+ * was stopped in good order. */
 static uint64_t vouched(struct lv_disk *disk, const char *name, uint64_t size)
 {
+    const struct lv_logfile_visitor visitor = {.block = NULL};
+    struct lv_logfile *files = NULL;
+    struct lv_logfile_end end;
     uint32_t shard;
-    uint64_t number, begin, last;
+    uint64_t number, begin;
+    size_t count = 0;
 
     if (!lv_logfile_parse_name(name, &shard, &number))
         return size;
     begin = number * LV_LOG_FILE_SIZE;
-    last = last_block(disk, shard);
-    if (last < begin)
-        return 0; /* made ready, or its only block is lost with it */
-    return last - begin < size ? last - begin : size;
+    if (lv_logfile_list(disk, shard, &files, &count, NULL) < 0 ||
+        lv_logfile_scan(disk, files, count, &visitor, &end, NULL) < 0)
+        abort();
+    lv_free(files);
+    if (end.lsn < begin)
+        return 0; /* made ready */
+    return end.lsn - begin < size ? end.lsn - begin : size;
 }
 
 /* ---- doing it ---- */
@@ -124,6 +98,15 @@ static int cut(struct crash_damage *damage, struct lv_image_disk *image, struct 
     return lv_image_disk_resize(image, damage->name, left);
 }
 
+static int take_away(struct crash_damage *damage, struct lv_disk *disk)
+{
+    int rc = disk->ops->remove(disk, damage->name);
+
+    snprintf(damage->text, sizeof damage->text, "%s removed", damage->name);
+    assert(rc <= 0);
+    return rc < 0 ? rc : disk->ops->sync_directory(disk);
+}
+
 bool crash_damage_draw(struct crash_damage *damage, struct lv_image_disk *image,
                        struct lv_random *random)
 {
@@ -144,7 +127,9 @@ bool crash_damage_draw(struct crash_damage *damage, struct lv_image_disk *image,
     size = vouched(disk, damage->name, size);
     if (size == 0)
         return false;
-    if (lv_random_below(random, 3) == 0)
+    if (lv_random_below(random, 8) == 0 && !damage->is_segment)
+        rc = take_away(damage, disk);
+    else if (lv_random_below(random, 3) == 0)
         rc = flip(damage, image, random, size);
     else if (lv_random_below(random, 3) > 0)
         rc = wipe(damage, image, random, size);

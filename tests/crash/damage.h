@@ -12,7 +12,7 @@ struct crash_damage {
     char text[160]; /* what was done, for a report */
 };
 
-/* Flips bits, wipes or cuts something of one file, of any kind. False: there is no file that could
- * be damaged in a way that the format can notice. */
+/* Flips bits, wipes or cuts something of one file, of any kind, or removes it. False: there is no
+ * file that could be damaged in a way that the format can notice. */
 bool crash_damage_draw(struct crash_damage *damage, struct lv_image_disk *image,
                        struct lv_random *random);

@@ -151,16 +151,16 @@ static void make_spare(struct crash_shard *shard)
 
 static void recycle(struct crash_shard *shard, const struct crash_job *job)
 {
-    struct lv_disk *disk = shard->world->disk;
-    int rc = 0;
+    const struct lv_checkpoint next = {.begin = job->to, .end = shard->synced, .is_syncing = true};
+    int rc;
 
-    assert(job->from <= job->to);
+    assert(shard->oldest <= job->to);
     crash_trace("shard %u: lets go of files %llu to %llu", shard->number,
-                (unsigned long long)job->from, (unsigned long long)job->to);
-    for (uint64_t number = job->from; rc == 0 && number < job->to; number++)
-        if (!lv_logfiles_keep(disk, shard->number, number))
-            rc = lv_logfiles_remove(disk, shard->number, number);
-    if (rc < 0)
+                (unsigned long long)shard->oldest, (unsigned long long)job->to);
+    rc = lv_logfiles_recycle(shard->world->disk, shard->number, shard->oldest, &next);
+    if (rc == 0)
+        shard->oldest = job->to;
+    else if (rc != -LV_E_FULL)
         stop_for(shard->world, rc);
 }
 
@@ -541,11 +541,8 @@ static bool spill_step(struct crash_shard *shard)
         end = shard->spill.end / LV_LOG_FILE_SIZE;
         lv_broker_spilled(broker, &shard->spill);
         shard->spill_state = CRASH_SPILL_IDLE;
-        if (end > shard->oldest) {
-            add_job(shard, &(struct crash_job){
-                               .kind = CRASH_JOB_RECYCLE, .from = shard->oldest, .to = end});
-            shard->oldest = end;
-        }
+        if (end > 0)
+            add_job(shard, &(struct crash_job){.kind = CRASH_JOB_RECYCLE, .to = end});
         return true;
     }
     if (shard->spill_state != CRASH_SPILL_IDLE || lv_log_end(log) == 0)
@@ -692,10 +689,16 @@ void crash_world_end(struct crash_world *world)
 
 bool crash_world_stop(struct crash_world *world)
 {
+    uint64_t ends[LV_SIM_SHARDS_MAX];
+
     for (uint32_t i = 0; i < world->sim.shard_count; i++)
         if (lv_broker_log_clean(world->sim.shards[i].broker) < 0)
             abort();
-    return crash_world_sync(world) && lv_recovery_end(world->disk) == 0;
+    if (!crash_world_sync(world))
+        return false;
+    for (uint32_t i = 0; i < world->sim.shard_count; i++)
+        ends[i] = lv_log_end(log_of(&world->shards[i]));
+    return lv_recovery_end(world->disk, world->sim.shard_count, ends, true) == 0;
 }
 
 /* ---- making and ending ---- */
@@ -750,8 +753,11 @@ int crash_world_open(struct crash_world *world, uint32_t shard_count, uint64_t s
         world->shards[i].number = i;
     }
     lv_sim_init_with(&world->sim, shard_count, 1 + seed, configure, world);
-    *recovery = (struct lv_recovery){
-        .disk = world->disk, .shard_count = shard_count, .changed = on_recovered, .ctx = world};
+    *recovery = (struct lv_recovery){.disk = world->disk,
+                                     .shard_count = shard_count,
+                                     .is_syncing = true,
+                                     .changed = on_recovered,
+                                     .ctx = world};
     for (uint32_t i = 0; i < shard_count; i++) {
         recovery->shards[i].broker = world->sim.shards[i].broker;
         recovery->shards[i].log = world->sim.shards[i].log;

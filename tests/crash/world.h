@@ -53,7 +53,8 @@ enum crash_job_kind {
 /* The helper's. */
 struct crash_job {
     enum crash_job_kind kind;
-    uint64_t from, to; /* recycle: numbers; load: the first number to read */
+    uint64_t from; /* load: the first number to read */
+    uint64_t to;   /* recycle: number of the log's first file */
     uint64_t queue_id;
     uint64_t segment; /* load, drop */
     bool one;

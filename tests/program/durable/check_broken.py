@@ -134,6 +134,42 @@ def damage_before_the_end_is_named_and_nothing_is_dropped_silently():
     assert bodies(client.channel(), "q") == numbers(1, 100)
 
 
+def moved(store, name):
+    """The refusal without the file, which is then put back."""
+    path = os.path.join(store.broker.data_dir, name)
+    os.rename(path, path + ".away")
+    said = refused_start(store)
+    os.rename(path + ".away", path)
+    return said
+
+
+@check
+def a_start_without_a_file_of_the_log_is_refused_by_its_name():
+    store = filled(3)
+    assert "log-00 ends at LSN 0" in moved(store, "log-00-00000001")
+    assert "checkpoint-00 is missing" in moved(store, "checkpoint-00")
+    store.resume()
+    store.broker.stop()  # from here on it is known what the logs had
+    names = [os.path.basename(path) for path in logs(store)]
+    assert len(names) >= 3, names
+    for name in names:  # of a later one it is the file before it that ends too soon
+        said = moved(store, name)
+        assert name[:6] in said and "is damaged at offset" in said, said
+    store.resume()
+    assert bodies(client.channel(), "q") == numbers(1, 100)
+
+
+@check
+def a_closed_log_that_lost_its_last_bytes_is_refused():
+    store = filled(1, 100, "stop")
+    path = logs(store)[0]
+    with open(path, "rb") as file:
+        end = len(file.read().rstrip(b"\0"))
+    change(path, end - 1, b"\0")
+    said = refused_start(store)
+    assert f"{os.path.basename(path)} is damaged at offset" in said, said
+
+
 @check
 def half_a_write_at_the_end_is_cut_off():
     store = filled()

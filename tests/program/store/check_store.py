@@ -220,7 +220,7 @@ def a_lost_head_is_told_when_there_was_something_behind_it():
 
 
 @check
-def a_first_file_that_is_empty_is_told_when_a_later_one_knows_better():
+def a_first_file_that_is_empty_or_missing_is_told():
     one = place.start()
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"y" * 1_900_000)
@@ -233,7 +233,35 @@ def a_first_file_that_is_empty_is_told_when_a_later_one_knows_better():
     assert place.log(path.parent, 2).exists()
     place.write(path, 0, bytes(16 << 20))
     [found] = place.damages(path)
-    assert f"{path.name} is damaged at offset 0: it is empty" in found["problem"], found
+    assert f"{path.name} is damaged at offset 0" in found["problem"], found
+    path.unlink()
+    [found] = place.damages(path)
+    assert f"{path.name} is damaged at offset 0" in found["problem"], found
+
+
+@check
+def the_last_block_of_a_log_that_was_closed_is_missed():
+    one = place.start()
+    place.publish(one, "x")
+    one.stop()
+    path = place.log(pathlib.Path(one.data_dir))
+    offset, size = place.blocks(path)[-1]
+    place.write(path, offset, bytes(size))
+    [found] = place.damages(path)
+    assert f"{path.name} is damaged at offset {offset}" in found["problem"], found
+
+
+@check
+def a_damaged_checkpoint_is_told():
+    directory = place.filled("one")
+    path = directory / "checkpoint-00"
+    for slot in (0, 4096):
+        place.flip(path, slot + 20)
+    [found] = place.damages(path)
+    assert f"{path.name} is damaged" in found["problem"], found
+    path.unlink()
+    [found] = place.damages(path)
+    assert f"{path.name} can't be read: it is not there" in found["problem"], found
 
 
 @check
