@@ -41,7 +41,8 @@ struct lv_disk_ops {
     /* Replaces a file that has the new name. Survives a power loss after sync_directory(). */
     int (*rename)(struct lv_disk *disk, const char *from, const char *to);
     int (*remove)(struct lv_disk *disk, const char *name);
-    /* New names, changed names and removals survive a power loss when this returns 0. */
+    /* New names, changed names and removals survive a power loss when this returns 0. Else
+     * -LV_E_IO, as from sync(): whether they will is not known. */
     int (*sync_directory)(struct lv_disk *disk);
     int (*list)(struct lv_disk *disk, lv_disk_each_fn *each, void *ctx);
     /* Bytes that may still be written. */

@@ -505,7 +505,6 @@ struct merge {
     struct feed *unreadable;            /* view  why it ended */
     uint64_t count;                     /*      messages written */
     uint64_t queue_id, seq;             /*      of the last one */
-    bool is_replacing;
 };
 
 static int take(struct merge *merge, const struct lv_segment_entry *entry, struct lv_diag *diag)
@@ -519,7 +518,6 @@ static int take(struct merge *merge, const struct lv_segment_entry *entry, struc
     merge->count++;
     if (rc < 0)
         return rc;
-    merge->writer.is_replacing = merge->is_replacing;
     merge->queue_id = entry->queue_id;
     merge->seq = entry->seq;
     return lv_segment_writer_append(&merge->writer, entry, diag);
@@ -585,8 +583,6 @@ static int open_feeds(struct merge *merge, const struct lv_segment_merging *merg
         feed->reader.wanted = merging->wanted;
         feed->reader.wanted_ctx = merging->ctx;
         begin_run(feed);
-        if (feed->segment->info.number == merge->info->number)
-            merge->is_replacing = true;
         rc = advance(merge, feed, diag);
     }
     return rc;

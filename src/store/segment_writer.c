@@ -227,15 +227,9 @@ int lv_segment_writer_finish(struct lv_segment_writer *writer, struct lv_diag *d
         (void)disk->ops->remove(disk, writer->temporary);
         return say(writer, rc, "give it its name", diag);
     }
+    /* Without it the next start may find this segment or not: it can use either. */
     rc = disk->ops->sync_directory(disk);
-    if (rc < 0) {
-        /* Nobody will know of it, so it must not be found either; but what has replaced a source
-         * has all that was wanted of that. */
-        if (!writer->is_replacing)
-            (void)disk->ops->remove(disk, writer->name);
-        return say(writer, rc, "sync the directory", diag);
-    }
-    return 0;
+    return rc < 0 ? say(writer, rc, "sync the directory", diag) : 0;
 }
 
 void lv_segment_writer_fini(struct lv_segment_writer *writer)

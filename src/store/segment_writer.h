@@ -21,7 +21,6 @@ struct lv_segment_writer {
     struct lv_segment_mark *marks; /* own */
     uint32_t run_count, run_room;
     uint32_t mark_count, mark_room;
-    bool is_replacing; /*      the name is that of a segment that was merged into this one */
     uint64_t run_seed;
     uint64_t mark_offset; /*      the next message from here on gets a mark */
 };

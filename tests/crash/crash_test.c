@@ -126,7 +126,7 @@ static void make_trouble(struct run *run)
     if (run->trouble == TROUBLE_IO && below(run, STEPS / 2) == 0) {
         lv_image_disk_fail(run->world.image, op, after, -LV_E_IO, below(run, 2) == 0);
     } else if (run->trouble == TROUBLE_FULL && below(run, 10) == 0) {
-        if (op == LV_IMAGE_CHANGE || op == LV_IMAGE_SYNC)
+        if (op == LV_IMAGE_CHANGE || op == LV_IMAGE_SYNC || op == LV_IMAGE_SYNC_DIRECTORY)
             op = LV_IMAGE_WRITE; /* a sync does not fail so */
         lv_image_disk_fail(run->world.image, op, after, -LV_E_FULL, below(run, 2) == 0);
         total.full++;
