@@ -4,54 +4,57 @@
 #include "base/alloc.h"
 #include "cli/command.h"
 #include "cli/options.h"
-#include "io/file.h"
+#include "server/config.h"
 #include "server/server.h"
 #include "server/settings_text.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define SETS_MAX        64u
-#define CONFIG_SIZE_MAX (1u << 20)
+#define LISTENS_SIZE_MAX 4096u
+#define NAME_SIZE_MAX    256u
 
-/* What the command line says, kept until the file has been read, as it goes over the file. */
+/* What the command line says. */
 struct choices {
-    const char *config; /* view  NULL: none */
-    struct set {
-        const char *name, *value; /* view */
-    } sets[SETS_MAX];
-    unsigned count;
-    unsigned listens; /* --listen so far */
-    char names[SETS_MAX][64];
+    struct lv_config *config; /* view */
+    const char *file;         /* view  NULL: the files that are read by default */
+    bool is_check;
+    char listens[LISTENS_SIZE_MAX]; /* of --listen so far, as one list */
 };
 
-static int add(struct choices *choices, const char *name, const char *value, struct lv_diag *diag)
-{
-    if (choices->count == SETS_MAX)
-        return lv_fail(diag, -LV_E_USAGE, "more than %u settings; use --config", SETS_MAX);
-    choices->sets[choices->count++] = (struct set){.name = name, .value = value};
-    assert(choices->count <= SETS_MAX);
-    return 0;
-}
-
+/* All of them together take the place of what the file says. */
 static int take_listen(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct choices *choices = ctx;
+    size_t used = strlen(choices->listens);
 
     assert(value != NULL);
-    /* The first takes the place of what the file says, the others come beside it. */
-    return add(choices, choices->listens++ == 0 ? "listeners.tcp" : "listeners.tcp.more", value,
-               diag);
+    if (strlen(value) + 3 > sizeof choices->listens - used)
+        return lv_fail(diag, -LV_E_USAGE, "too many addresses; use --config");
+    snprintf(choices->listens + used, sizeof choices->listens - used, "%s%s", used == 0 ? "" : ", ",
+             value);
+    lv_config_set(choices->config, "listeners.tcp", choices->listens, "--listen");
+    return 0;
 }
 
 static int take_data_dir(void *ctx, const char *value, struct lv_diag *diag)
 {
-    return add(ctx, "data_dir", value, diag);
+    struct choices *choices = ctx;
+
+    (void)diag;
+    assert(value != NULL);
+    lv_config_set(choices->config, "data_dir", value, "--data-dir");
+    return 0;
 }
 
 static int take_shards(void *ctx, const char *value, struct lv_diag *diag)
 {
-    return add(ctx, "shards", value, diag);
+    struct choices *choices = ctx;
+
+    (void)diag;
+    assert(value != NULL);
+    lv_config_set(choices->config, "shards", value, "--shards");
+    return 0;
 }
 
 /* The name is copied, as argv has no end behind it. */
@@ -59,71 +62,70 @@ static int take_set(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct choices *choices = ctx;
     const char *equals = strchr(value, '=');
-    char *name;
+    char name[NAME_SIZE_MAX];
 
     assert(value != NULL);
     if (equals == NULL || equals == value)
         return lv_fail(diag, -LV_E_USAGE, "a setting is NAME=VALUE, not \"%s\"", value);
-    if (choices->count == SETS_MAX || (size_t)(equals - value) >= sizeof choices->names[0])
-        return lv_fail(diag, -LV_E_USAGE, "too many settings, or a name too long");
-    name = choices->names[choices->count];
-    snprintf(name, sizeof choices->names[0], "%.*s", (int)(equals - value), value);
-    return add(choices, name, equals + 1, diag);
+    if ((size_t)(equals - value) >= sizeof name)
+        return lv_fail(diag, -LV_E_USAGE, "no setting has a name that long");
+    snprintf(name, sizeof name, "%.*s", (int)(equals - value), value);
+    lv_config_set(choices->config, name, equals + 1, "--set");
+    return 0;
 }
 
-static int read_config(struct lv_settings *settings, const char *file, struct lv_diag *diag)
+/* A line each. */
+static void print_sentences(FILE *file, const char *before, const struct lv_sentences *sentences)
 {
-    char *text;
-    size_t size;
-    int rc = lv_file_read(file, CONFIG_SIZE_MAX, &text, &size, diag);
-
-    if (rc < 0)
-        return rc;
-    rc = lv_settings_read(settings, file, text, diag);
-    assert(rc <= 0);
-    lv_free(text);
-    return rc;
+    assert(sentences->count <= LV_CONFIG_SENTENCES_MAX);
+    for (unsigned i = 0; i < sentences->count; i++)
+        fprintf(file, "%s: %s\n", before, sentences->items[i]);
+    if (sentences->more > 0)
+        fprintf(file, "%s: and %u more\n", before, sentences->more);
 }
 
-/* The file first, so that the command line goes over it. */
-static int apply(struct lv_settings *settings, const struct choices *choices, struct lv_diag *diag)
+/* What is wrong comes as always on standard error, what is well on standard output. */
+static int check(const struct lv_config *config)
 {
-    int rc = choices->config == NULL ? 0 : read_config(settings, choices->config, diag);
-
-    assert(choices->count <= SETS_MAX);
-    for (unsigned i = 0; rc == 0 && i < choices->count; i++)
-        rc = lv_settings_set(settings, choices->sets[i].name, choices->sets[i].value, diag);
-    return rc;
+    assert(config->errors.count == 0);
+    print_sentences(stdout, "note", &config->notes);
+    print_sentences(stdout, "read", &config->files);
+    printf("ok\n");
+    return fflush(stdout) == 0 ? LV_EXIT_OK : LV_EXIT_FAILED;
 }
 
 /* Returns the exit code. */
 static int serve(const struct lv_usage *usage, const struct choices *choices)
 {
-    struct lv_settings settings;
+    struct lv_config *config = choices->config;
     struct lv_diag diag = {"out of memory"};
-    int rc = lv_settings_init(&settings);
+    int rc;
 
     assert(usage != NULL);
-    if (rc < 0) {
-        fprintf(stderr, "%s: %s\n", usage->command, diag.text);
-        return LV_EXIT_FAILED;
+    if (choices->file == NULL)
+        lv_config_read_default_files(config);
+    else
+        lv_config_read_file(config, choices->file);
+    lv_config_read_environment(config);
+    rc = lv_config_apply(config);
+    if (rc == -LV_E_USAGE) {
+        print_sentences(stderr, usage->command, &config->errors);
+        return LV_EXIT_USAGE;
     }
-    rc = apply(&settings, choices, &diag);
-    if (rc < 0) {
-        lv_settings_fini(&settings);
-        return lv_options_refuse(usage, "%s", diag.text);
-    }
-    rc = lv_server_run(&settings, &diag);
+    if (rc == 0 && choices->is_check)
+        return check(config);
+    if (rc == 0)
+        rc = lv_server_run(config, &diag);
     if (rc < 0)
         fprintf(stderr, "%s: %s\n", usage->command, diag.text);
-    lv_settings_fini(&settings);
     return rc < 0 ? LV_EXIT_FAILED : LV_EXIT_OK;
 }
 
-/* Settings from the command line, then the server until a signal. */
+/* Settings from everywhere, then the server until a signal. */
 int lv_run_serve(int argc, char **argv)
 {
-    struct choices choices = {.config = NULL};
+    struct lv_config config;
+    struct choices choices = {.config = &config};
     const struct lv_option options[] = {
         LV_CALL_OPTION("listen", 'l', "HOST:PORT", take_listen, &choices,
                        "where clients connect; may be given again (default 127.0.0.1:5672)"),
@@ -131,9 +133,13 @@ int lv_run_serve(int argc, char **argv)
                        "the broker's own directory, made if it is missing"),
         LV_CALL_OPTION("shards", 0, "N", take_shards, &choices,
                        "threads that share the work (default: by the processors)"),
-        LV_TEXT_OPTION("config", 'c', "FILE", &choices.config,
-                       "settings in rabbitmq.conf's format"),
+        LV_TEXT_OPTION("config", 'c', "FILE", &choices.file,
+                       "settings in rabbitmq.conf's format (default:\n" LV_CONFIG_DEFAULT_FILE
+                       " and " LV_CONFIG_DEFAULT_FILES ",\nor $RABBITMQ_CONFIG_FILE and "
+                       "$RABBITMQ_CONFIG_FILES)"),
         LV_CALL_OPTION("set", 's', "NAME=VALUE", take_set, &choices, "any setting, see below"),
+        LV_FLAG_OPTION("check-config", 0, &choices.is_check,
+                       "read the settings, say what is wrong with them, and end"),
         LV_OPTION_END,
     };
     const struct lv_usage usage = {
@@ -144,10 +150,13 @@ int lv_run_serve(int argc, char **argv)
         .options = options,
         .details = lv_settings_help,
     };
-    int status;
+    int status = LV_EXIT_FAILED;
 
     assert(argc >= 1);
-    if (!lv_options_parse(&usage, &argc, argv, &status))
-        return status;
-    return serve(&usage, &choices);
+    if (lv_config_init(&config) < 0)
+        fprintf(stderr, "%s: out of memory\n", usage.command);
+    else if (lv_options_parse(&usage, &argc, argv, &status))
+        status = serve(&usage, &choices);
+    lv_config_fini(&config);
+    return status;
 }

@@ -588,8 +588,9 @@ static uint64_t watch_space(struct server *server)
 }
 
 /* The main thread waits for a signal, serves operators and watches the disk meanwhile. */
-int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
+int lv_server_run(const struct lv_config *config, struct lv_diag *diag)
 {
+    const struct lv_settings *settings = &config->settings;
     struct server *server = lv_calloc(1, sizeof *server);
     int rc;
 
@@ -597,6 +598,8 @@ int lv_server_run(const struct lv_settings *settings, struct lv_diag *diag)
     if (server == NULL)
         return lv_fail(diag, -LV_E_NOMEM, "out of memory");
     lv_event_sink(write_event, NULL, (enum lv_level)settings->log_level);
+    for (unsigned i = 0; i < config->notes.count; i++)
+        lv_event(LV_WARN, "config.note", LV_S("what", config->notes.items[i]));
     init(server, settings);
     server->shared.connections_max =
         bound_connections(server->shared.shard_count, lv_machine_raise_files());

@@ -1,7 +1,6 @@
 #include "server/settings.h"
 
 #include "base/alloc.h"
-#include "base/bytes.h"
 #include "base/event.h"
 #include "base/text.h"
 #include "io/address.h"
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_SIZE_MAX  128u
 #define VALUE_SIZE_MAX 4096u
 
 const struct lv_setting lv_setting_rows[] = {
@@ -341,84 +339,6 @@ void lv_settings_fini(struct lv_settings *settings)
             clear_names(target);
     }
     *settings = (struct lv_settings){.shards = 0};
-}
-
-/* \r is one, so that files from other systems can be read. */
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* The text without blanks around it. */
-static struct lv_bytes trim(const char *from, const char *to)
-{
-    assert(from <= to);
-    while (from < to && is_blank(*from))
-        from++;
-    while (from < to && is_blank(to[-1]))
-        to--;
-    return lv_bytes(from, (size_t)(to - from));
-}
-
-/* The value that begins at `from`, without its quotes or a comment behind it. */
-static struct lv_bytes trim_value(const char *from, const char *to)
-{
-    struct lv_bytes value = trim(from, to);
-    const char *comment;
-
-    assert(from <= to);
-    if (value.size > 0 && value.data[0] == '\'') {
-        const char *begin = (const char *)value.data + 1;
-        const char *quote = memchr(begin, '\'', value.size - 1);
-
-        if (quote != NULL)
-            return lv_bytes(begin, (size_t)(quote - begin));
-    }
-    comment = memchr(from, '#', (size_t)(to - from));
-    return comment == NULL ? value : trim(from, comment);
-}
-
-/* Empty lines and comments are fine. The caller adds file and line to the sentence. */
-static int read_line(struct lv_settings *settings, const char *from, const char *to,
-                     struct lv_diag *diag)
-{
-    char name_text[NAME_SIZE_MAX], value_text[VALUE_SIZE_MAX];
-    struct lv_bytes line = trim(from, to), name, value;
-    const char *equals;
-
-    assert(from <= to);
-    if (line.size == 0 || line.data[0] == '#')
-        return 0;
-    equals = memchr(from, '=', (size_t)(to - from));
-    if (equals == NULL)
-        return lv_fail(diag, -LV_E_USAGE, "a line is `name = value`");
-    name = trim(from, equals);
-    value = trim_value(equals + 1, to);
-    if (name.size == 0 || name.size >= sizeof name_text || value.size >= sizeof value_text)
-        return lv_fail(diag, -LV_E_USAGE, "a line is `name = value`, and this one is too %s",
-                       name.size == 0 ? "short" : "long");
-    snprintf(name_text, sizeof name_text, "%.*s", LV_FMT(name));
-    snprintf(value_text, sizeof value_text, "%.*s", LV_FMT(value));
-    return lv_settings_set(settings, name_text, value_text, diag);
-}
-
-/* Line by line; the first that is wrong ends it. */
-int lv_settings_read(struct lv_settings *settings, const char *file, const char *text,
-                     struct lv_diag *diag)
-{
-    unsigned number = 1;
-
-    assert(file != NULL);
-    for (const char *line = text; *line != '\0'; number++) {
-        const char *end = line + strcspn(line, "\n");
-        struct lv_diag why = {""};
-        int rc = read_line(settings, line, end, &why);
-
-        if (rc < 0)
-            return lv_fail(diag, rc, "%s:%u: %.300s", file, number, why.text);
-        line = *end == '\0' ? end : end + 1;
-    }
-    return 0;
 }
 
 /* One of the two is set: set_memory() writes both. */

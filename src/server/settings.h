@@ -144,10 +144,6 @@ void lv_settings_fini(struct lv_settings *settings);
  * -LV_E_USAGE: `diag` says what would be right. */
 int lv_settings_set(struct lv_settings *settings, const char *name, const char *value,
                     struct lv_diag *diag) LV_MUST_CHECK;
-/* rabbitmq.conf's format: lines of `name = value`, # begins a comment, a value in single quotes is
- * taken as it is. `file` is for the sentences, which name the line. */
-int lv_settings_read(struct lv_settings *settings, const char *file, const char *text,
-                     struct lv_diag *diag) LV_MUST_CHECK;
 
 /* Whether the list holds just this name. */
 bool lv_names_have(const struct lv_names *names, const void *name, size_t size);

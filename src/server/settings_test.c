@@ -216,51 +216,6 @@ static void an_unknown_name_gets_the_nearest_one(void **state)
     assert_int_equal(set("vm_memory_high_watermark.total", "1"), -LV_E_NOT_FOUND);
 }
 
-static int read_text(const char *text)
-{
-    return lv_settings_read(&settings, "test.conf", text, &diag);
-}
-
-static void files_have_comments_blanks_and_quotes(void **state)
-{
-    (void)state;
-    assert_int_equal(read_text("# a comment\n"
-                               "\n"
-                               "  heartbeat=30\r\n"
-                               "default_user = app   # who\n"
-                               "default_pass = 'a # b'\n"
-                               "\tshards = 3"),
-                     0);
-    assert_int_equal(settings.heartbeat, 30);
-    assert_string_equal(settings.default_user, "app");
-    assert_string_equal(settings.default_pass, "a # b");
-    assert_int_equal(settings.shards, 3);
-}
-
-static void what_is_wrong_in_a_file_has_its_line(void **state)
-{
-    (void)state;
-    assert_int_equal(read_text("heartbeat = 1\n\nhartbeat = 2\n"), -LV_E_NOT_FOUND);
-    assert_string_equal(diag.text, "test.conf:3: there is no setting \"hartbeat\"; did you mean "
-                                   "\"heartbeat\"?");
-    assert_int_equal(read_text("heartbeat\n"), -LV_E_USAGE);
-    assert_string_equal(diag.text, "test.conf:1: a line is `name = value`");
-    assert_int_equal(read_text("\n= 5\n"), -LV_E_USAGE);
-    assert_int_equal(strncmp(diag.text, "test.conf:2: ", 13), 0);
-    assert_int_equal(read_text("heartbeat = x"), -LV_E_USAGE);
-}
-
-static void a_line_that_is_too_long_is_refused(void **state)
-{
-    static char text[9000];
-
-    (void)state;
-    memset(text, 'x', sizeof text - 1);
-    memcpy(text, "default_user = ", 15);
-    assert_int_equal(read_text(text), -LV_E_USAGE);
-    assert_non_null(strstr(diag.text, "too long"));
-}
-
 static void every_row_is_in_help_page_and_manual(void **state)
 {
     char *page, *manual;
@@ -302,9 +257,6 @@ int main(void)
         SETTINGS_TEST(durability_is_one_of_two_words),
         SETTINGS_TEST(room_on_the_disk_may_be_more_than_the_memory),
         SETTINGS_TEST(an_unknown_name_gets_the_nearest_one),
-        SETTINGS_TEST(files_have_comments_blanks_and_quotes),
-        SETTINGS_TEST(what_is_wrong_in_a_file_has_its_line),
-        SETTINGS_TEST(a_line_that_is_too_long_is_refused),
         SETTINGS_TEST(every_row_is_in_help_page_and_manual),
     };
 

@@ -1,7 +1,8 @@
 #include "server/settings_text.h"
 
 #include "base/text.h"
-#include "server/settings.h"
+#include "server/config.h"
+#include "server/foreign.h"
 
 #include <string.h>
 
@@ -24,25 +25,59 @@ static void print_range(FILE *file, const struct lv_setting *row)
         fprintf(file, "%s", row->unit);
 }
 
+static void print_variables(FILE *file)
+{
+    fputs("\n## Variables of the environment\n"
+          "Those of RabbitMQ and of its image that mean something here. They go over the files; an "
+          "empty one is none. $RABBITMQ_CONFIG_FILE and\n$RABBITMQ_CONFIG_FILES name files. All "
+          "others are not looked at.\n\n"
+          "| variable | what it does |\n|---|---|\n",
+          file);
+    assert(lv_config_variables[0].name != NULL);
+    for (const struct lv_config_variable *row = lv_config_variables; row->name != NULL; row++) {
+        if (row->setting[0] == '\0')
+            fprintf(file, "| `%s` | refused: %s |\n", row->name, row->why);
+        else
+            fprintf(file, "| `%s` | sets `%s` |\n", row->name, row->setting);
+    }
+}
+
+static void print_foreign(FILE *file)
+{
+    fputs("\n## Keys of RabbitMQ that are no settings here\n"
+          "A key is refused when the broker would be another one than the file asks for, and "
+          "ignored, with a note, when it is about RabbitMQ's own\nmachinery. A value that asks for "
+          "what is so anyway is fine. The first row that matches counts, the settings above count "
+          "before all of them.\nA name that is in neither table is an error.\n\n"
+          "| key | | but not | why |\n|---|---|---|---|\n",
+          file);
+    assert(lv_foreign_rows[0].pattern != NULL);
+    for (const struct lv_foreign *row = lv_foreign_rows; row->pattern != NULL; row++)
+        fprintf(file, "| `%s` | %s | %s | %s |\n", row->pattern,
+                row->verdict == LV_FOREIGN_REFUSED ? "refused" : "ignored", row->same, row->why);
+}
+
 /* `make test` compares what this prints with the page in docs. */
 void lv_settings_print_markdown(FILE *file)
 {
     assert(file != NULL);
-    fprintf(file,
-            "# Settings\n"
-            "`leveret docs settings` prints this page from the table that the program uses.\n\n"
-            "A setting is given as `--set NAME=VALUE`, or as a line `NAME = VALUE` of the file "
-            "that `--config` names. The file has rabbitmq.conf's\nformat: `#` begins a comment, "
-            "and a value in single quotes is taken as it is. Where names are rabbitmq.conf's, so "
-            "are meanings. Sizes take\nk, M, G (1024) and kB, MB, GB (1000). What the command "
-            "line says goes over what the file says.\n\n"
-            "| name | default | range | what it is |\n|---|---|---|---|\n");
+    fputs("# Settings\n"
+          "`leveret docs settings` prints this page from the tables that the program uses.\n\n"
+          "A setting is given as `--set NAME=VALUE`, or as a line `NAME = VALUE` of a file in "
+          "rabbitmq.conf's format; [the manual](manual.md#configuration)\nsays which files are "
+          "read and what goes over what. Where names are rabbitmq.conf's, so are meanings. Sizes "
+          "take k, M, G (1024) and\nkB, MB, GB (1000). `leveret serve --check-config` says "
+          "whether all is well.\n\n"
+          "| name | default | range | what it is |\n|---|---|---|---|\n",
+          file);
     for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
         fprintf(file, "| `%s` | %s%s%s | ", row->name, row->standard[0] == '\0' ? "" : "`",
                 row->standard, row->standard[0] == '\0' ? "" : "`");
         print_range(file, row);
         fprintf(file, " | %s |\n", row->text);
     }
+    print_variables(file);
+    print_foreign(file);
 }
 
 /* A line that begins with a dot would be a macro, a hyphen would be typeset as a dash. */
