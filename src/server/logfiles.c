@@ -57,6 +57,7 @@ static int fill(struct lv_disk *disk, int file, uint64_t size)
         int rc = disk->ops->write(disk, file, at, lv_bytes(zeros, ZEROS_SIZE));
         if (rc < 0)
             return rc;
+        disk->ops->write_back(disk, file, at, ZEROS_SIZE);
     }
     return disk->ops->sync(disk, file);
 }

@@ -37,6 +37,9 @@ struct lv_disk_ops {
      * with -LV_E_IO only and is never tried again: the kernel may have dropped what it could not
      * write, also when it was space that was missing. */
     int (*sync)(struct lv_disk *disk, int file);
+    /* Waits until these bytes, which were written, are on their way to the disk: a later sync has
+     * less to do, and so have those of other files. Promises nothing; errors are the sync's. */
+    void (*write_back)(struct lv_disk *disk, int file, uint64_t offset, uint64_t size);
     int (*size)(struct lv_disk *disk, int file, uint64_t *ret_size);
     /* Replaces a file that has the new name. Survives a power loss after sync_directory(). */
     int (*rename)(struct lv_disk *disk, const char *from, const char *to);

@@ -335,6 +335,15 @@ static int disk_write(struct lv_disk *disk, int handle, uint64_t offset, struct 
     return rc;
 }
 
+/* An image is what a crash may leave of it, which is the same with and without. */
+static void disk_write_back(struct lv_disk *base, int file, uint64_t offset, uint64_t size)
+{
+    (void)base;
+    (void)file;
+    (void)offset;
+    (void)size;
+}
+
 static int disk_sync(struct lv_disk *disk, int handle)
 {
     struct lv_image_disk *image = image_of(disk);
@@ -450,6 +459,7 @@ static const struct lv_disk_ops image_ops = {
     .read = disk_read,
     .write = disk_write,
     .sync = disk_sync,
+    .write_back = disk_write_back,
     .size = disk_size,
     .rename = disk_rename,
     .remove = disk_remove,

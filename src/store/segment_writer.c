@@ -25,6 +25,7 @@ static int flush(struct lv_segment_writer *writer, struct lv_diag *diag)
                           lv_bytes(writer->buffer, writer->used));
     if (rc < 0)
         return say(writer, rc, "write it", diag);
+    disk->ops->write_back(disk, writer->file, writer->offset, writer->used);
     writer->offset += writer->used;
     writer->used = 0;
     return 0;
