@@ -135,6 +135,23 @@ void lv_broker_take(struct lv_broker *broker, struct lv_op *op)
     lv_broker_settle_local(broker);
 }
 
+/* Are its consumers so far behind that what comes in now would have to leave the log's window
+ * before it is theirs? A queue in memory alone may be long. */
+static bool is_lagging(const struct lv_queue *queue)
+{
+    uint64_t seq;
+
+    if (LV_LIKELY(queue->kept == NULL && queue->cold == NULL) || queue->consumer_count == 0)
+        return false;
+    if (queue->cold != NULL && queue->cold->waiting_count > 0)
+        return true;
+    if (queue->ready.count == 0)
+        return false;
+    struct lv_ref oldest = lv_refs_first(&queue->ready, &seq);
+    return (oldest.flags & LV_REF_LOGGED) != 0 &&
+           lv_log_end(queue->broker->config.log) - oldest.lsn > LV_LAG_SIZE;
+}
+
 /* Every queue that is dirty now has its turn; what could go on is dirty again afterwards. */
 static void drain(struct lv_broker *broker)
 {
@@ -152,6 +169,7 @@ static void drain(struct lv_broker *broker)
             lv_kept_note(queue);
         if (LV_UNLIKELY(queue->cold != NULL))
             lv_cold_read_ahead(queue);
+        queue->is_lagging = is_lagging(queue);
     }
 }
 
@@ -201,6 +219,11 @@ void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret
     ret_stats->exchanges = broker->topology.exchange_count;
     ret_stats->memory_size =
         store.memory_size + broker->refs_pool.memory_size + broker->memory_size;
+}
+
+uint64_t lv_broker_delivered(const struct lv_broker *broker)
+{
+    return broker->stats.delivered;
 }
 
 bool lv_broker_is_warm(const struct lv_broker *broker, struct lv_ref ref)

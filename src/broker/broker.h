@@ -159,6 +159,11 @@ void lv_client_close(struct lv_client *client);
  * May be called from within `deliver`. */
 void lv_client_set_writable(struct lv_client *client, bool writable);
 
+/* Since it was last asked the client, which consumes nothing itself, has published into a queue of
+ * this shard whose consumers don't keep up: whoever reads its connection should let them catch up
+ * first, as long as they take anything. */
+bool lv_client_took_lead(struct lv_client *client);
+
 /* The peer has given a sign of life since `probe` was called. */
 void lv_client_alive(struct lv_client *client);
 
@@ -334,6 +339,8 @@ struct lv_broker_stats {
     uint64_t published, delivered;
 };
 
+/* One of them, which is cheaper: messages handed to consumers of this shard's queues. */
+uint64_t lv_broker_delivered(const struct lv_broker *broker);
 /* The numbers of this shard alone; whoever wants the broker's adds up. */
 void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret_stats);
 /* Keeps the bytes of a delivery's ref (size not 0) at their place: gives what has to be called, and

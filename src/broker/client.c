@@ -174,6 +174,27 @@ void lv_clients_force(struct lv_broker *broker, const struct lv_vhost *vhost,
     }
 }
 
+/* One that consumes as well says over the same connection what it has taken. */
+static bool is_consuming(const struct lv_client *client)
+{
+    LV_LIST_EACH(&client->channels, link)
+    {
+        const struct lv_channel *channel = lv_container(link, struct lv_channel, link);
+        if (!lv_list_is_empty(&channel->subscriptions))
+            return true;
+    }
+    return false;
+}
+
+bool lv_client_took_lead(struct lv_client *client)
+{
+    bool was_ahead = client->is_ahead;
+
+    assert(client->ops != NULL);
+    client->is_ahead = false;
+    return LV_UNLIKELY(was_ahead) && !is_consuming(client);
+}
+
 /* A reader that takes output again is served in the same turn; nothing else would wake its queues.
  */
 void lv_client_set_writable(struct lv_client *client, bool writable)

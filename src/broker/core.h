@@ -23,8 +23,11 @@ struct lv_tx;
 
 /* Messages that one queue hands out before the next dirty queue has its turn. */
 #define LV_DRAIN_BUDGET 16384u
+/* So far back in the log its oldest message may wait before a queue's publishers are ahead of its
+ * consumers; well below the window, in which these catch up cheaply. */
+#define LV_LAG_SIZE   (4u << 20)
 
-#define LV_SHARDS_MAX   64u
+#define LV_SHARDS_MAX 64u
 
 /* One shard. Everything in it is touched by the shard's thread alone. */
 struct lv_broker {
@@ -100,6 +103,7 @@ struct lv_client {
     uint32_t refs; /*       pending commands; freed when closing and none are left */
     bool writable, closing, deleting;
     bool is_forced; /*       its session has been told to close it */
+    bool is_ahead; /*       as lv_client_took_lead() says */
 };
 
 /* A shard where the channel has a subscriber, or will have when the command under way made one. */

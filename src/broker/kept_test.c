@@ -299,6 +299,64 @@ static void a_message_for_several_queues_is_in_the_log_once(void **state)
     lv_lives_end(&lives);
 }
 
+static void publish_big(struct lv_sim_client *client)
+{
+    static const uint8_t body[1u << 20];
+    const struct lv_message message = {
+        .key = lv_text("q"), .body = lv_bytes(body, sizeof body), .flags = LV_MESSAGE_PERSISTENT};
+
+    assert_int_equal(lv_channel_publish(client->channels[0].core, &message, false, NULL), 0);
+}
+
+/* Who publishes is told that consumers should catch up before their messages leave the log. */
+static void a_publisher_is_ahead_while_consumers_lag_far_behind(void **state)
+{
+    struct lv_sim_client consumer;
+    struct lv_lives lives;
+    unsigned count = 0;
+
+    (void)state;
+    lv_lives_begin(&lives);
+    for (; count < 6; count++)
+        publish_big(&lives.a);
+    lv_sim_settle(&lives.sim);
+    publish_big(&lives.a);
+    assert_false(lv_client_took_lead(lives.a.core)); /* of whom? nobody consumes */
+    lv_sim_client_open(&consumer, &lives.sim, 0);
+    lv_channel_qos(consumer.channels[0].core, 1, false);
+    lv_sim_consume(&consumer, "q", "c", "");
+    lv_sim_settle(&lives.sim);
+    assert_false(lv_client_took_lead(lives.a.core));
+    publish_big(&lives.a);
+    assert_true(lv_client_took_lead(lives.a.core));
+    assert_false(lv_client_took_lead(lives.a.core)); /* said once */
+    for (uint64_t tag = 1; tag <= 6; tag++) {
+        lv_sim_settle_tag(&consumer, tag, "a");
+        lv_sim_settle(&lives.sim);
+    }
+    publish_big(&lives.a);
+    assert_false(lv_client_took_lead(lives.a.core)); /* two wait, the last of them new */
+    lv_sim_client_fini(&consumer);
+    lv_lives_end(&lives);
+}
+
+/* Its acknowledgements come the same way as what it publishes. */
+static void who_consumes_is_never_told_to_wait_for_consumers(void **state)
+{
+    struct lv_lives lives;
+
+    (void)state;
+    lv_lives_begin(&lives);
+    lv_channel_qos(lives.a.channels[0].core, 1, false);
+    lv_sim_consume(&lives.a, "q", "c", "");
+    for (unsigned i = 0; i < 8; i++)
+        publish_big(&lives.a);
+    lv_sim_settle(&lives.sim);
+    publish_big(&lives.a);
+    assert_false(lv_client_took_lead(lives.a.core));
+    lv_lives_end(&lives);
+}
+
 /* A record counts its queues in 16 bits. */
 static void a_message_for_more_queues_than_a_record_can_name_is_in_several(void **state)
 {
@@ -421,6 +479,8 @@ int main(void)
         cmocka_unit_test(what_is_in_a_queue_that_was_deleted_does_not_come_back),
         cmocka_unit_test(a_message_for_several_queues_is_in_the_log_once),
         cmocka_unit_test(a_message_for_more_queues_than_a_record_can_name_is_in_several),
+        cmocka_unit_test(a_publisher_is_ahead_while_consumers_lag_far_behind),
+        cmocka_unit_test(who_consumes_is_never_told_to_wait_for_consumers),
         cmocka_unit_test(a_message_goes_to_all_queues_or_to_none),
         cmocka_unit_test(a_message_behind_a_gap_of_numbers_needs_no_memory_that_was_not_reserved),
         cmocka_unit_test(who_was_delivered_is_known_after_a_clean_restart),

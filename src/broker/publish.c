@@ -317,6 +317,15 @@ static bool is_keeping(const struct lv_targets *targets)
     return false;
 }
 
+/* Does one of these queues have consumers that don't keep up? */
+static bool is_outrun(const struct lv_targets *targets)
+{
+    for (uint32_t i = 0; i < targets->local_count; i++)
+        if (targets->entries[i]->queue->is_lagging)
+            return true;
+    return false;
+}
+
 /* The route is known; now the message goes along it. */
 static int publish_to(struct lv_channel *channel, const struct lv_message *message, bool mandatory,
                       const struct lv_targets *targets, struct lv_diag *diag)
@@ -336,6 +345,8 @@ static int publish_to(struct lv_channel *channel, const struct lv_message *messa
         rc = publish_kept(channel, message, targets);
     else if (targets->local_count > 0)
         rc = publish_here(channel, message, targets);
+    if (LV_UNLIKELY(is_outrun(targets)))
+        channel->client->is_ahead = true;
     /* Counted only now: what failed gets no confirm. What fails below awaits one for ever. */
     if (rc == 0 && channel->confirm)
         rc = begin_confirm(channel, homes, is_logged);

@@ -48,6 +48,7 @@ struct lv_queue {
     uint32_t consumer_count;       /*       without getters */
     uint32_t prioritized_count;    /*       of these, how many have a priority other than 0 */
     bool had_consumer;             /*       auto-delete waits for a first one */
+    bool is_lagging;               /*       its consumers had not taken all when it was drained */
     bool deleting;                 /*       its removal is under way */
 };
 

@@ -175,22 +175,53 @@ static void present(struct lv_connection *connection, const uint8_t *data, size_
         set_left(connection, left, size - used);
 }
 
+/* What it sends now would only make a queue longer. */
+static void wait_for_consumers(struct lv_connection *connection)
+{
+    struct lv_shard *shard = connection->shard;
+
+    assert(!connection->is_lost);
+    connection->is_ahead = true;
+    if (lv_link_is_linked(&connection->waits))
+        return; /* the session has asked for a step, or waits for something itself */
+    set_wanted(connection, 0, LV_IO_READ);
+    lv_list_push_back(&shard->ahead, &connection->waits);
+    if (!shard->ahead_deadline.armed)
+        lv_deadline_set(&shard->deadlines, &shard->ahead_deadline, shard->now + LV_AHEAD_NS);
+}
+
+/* Nobody has taken anything: they are slow or stuck, and to wait for them would help nobody. */
+void lv_connection_end_ahead(struct lv_deadline *deadline, uint64_t now)
+{
+    struct lv_shard *shard = lv_container(deadline, struct lv_shard, ahead_deadline);
+
+    (void)now;
+    LV_LIST_EACH(&shard->ahead, link)
+    lv_container(link, struct lv_connection, waits)->is_ahead = false;
+    lv_list_splice_back(&shard->again, &shard->ahead);
+}
+
 /* Behind what is left from before, so that the session sees both in one piece. One read only: if
  * there is more, epoll says so again after the others have had their turn. */
 static void read_once(struct lv_connection *connection)
 {
     struct lv_shard *shard = connection->shard;
     size_t left = connection->left_size;
+    size_t size = connection->is_ahead ? LV_READ_SIZE_AHEAD : LV_READ_SIZE;
     ssize_t count;
 
     assert(left + LV_READ_SIZE <= shard->buffer_size);
     if (left > 0)
         memcpy(shard->buffer, connection->left, left);
-    count = lv_socket_read(connection->watch.fd, shard->buffer + left, LV_READ_SIZE);
+    count = lv_socket_read(connection->watch.fd, shard->buffer + left, size);
     if (count < 0)
         lose(connection);
     else if (count > 0)
         present(connection, shard->buffer, left + (size_t)count);
+    connection->is_ahead = false;
+    if (!connection->is_lost && !connection->is_finished &&
+        lv_session_took_lead(connection->session))
+        wait_for_consumers(connection);
 }
 
 /* The session takes nothing now, or this shard should take in nothing: leave it in the kernel. */

@@ -24,7 +24,7 @@ struct lv_connection {
     struct lv_session *session; /* own */
     struct lv_link all;         /*       in the shard's connections */
     struct lv_link dirty;       /*       in the shard's dirty */
-    struct lv_link waits;       /*       in the shard's again, held or closing */
+    struct lv_link waits;       /*       in the shard's again, held, ahead or closing */
     uint8_t *left;              /* own   input that was not used yet */
     uint32_t left_size;
     uint64_t number;       /*       of the shard's connections, from 1; later ones have higher */
@@ -33,6 +33,7 @@ struct lv_connection {
     struct lv_probe *probe; /* own   NULL: nobody asks whether the peer is there */
     bool is_lost;           /* the socket is of no more use */
     bool is_finished;       /* the session is done: close once the output is sent */
+    bool is_ahead;          /* of consumers that don't keep up, which are alive */
     bool is_full;           /* the socket takes no more for now */
     uint64_t closes_at;     /* finished: when it is closed in any case */
 };
@@ -45,5 +46,7 @@ void lv_connection_resume(struct lv_connection *connection);
 void lv_connection_flush(struct lv_connection *connection);
 /* Cuts the peer off. */
 void lv_connection_drop(struct lv_connection *connection);
+/* A deadline of the shard: publishers have waited long enough for consumers. */
+void lv_connection_end_ahead(struct lv_deadline *deadline, uint64_t now);
 /* A deadline of the shard: closes those that were finished long ago and have not sent all. */
 void lv_connection_close_late(struct lv_deadline *deadline, uint64_t now);

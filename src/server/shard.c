@@ -139,6 +139,18 @@ static uint64_t accounted_size(const struct lv_shard *shard)
            shard->left_size;
 }
 
+/* Consumers have taken something: who publishes to them is read again. */
+static void follow_consumers(struct lv_shard *shard)
+{
+    uint64_t delivered = lv_broker_delivered(shard->broker);
+
+    if (LV_UNLIKELY(!lv_list_is_empty(&shard->ahead)) && delivered != shard->delivered) {
+        lv_list_splice_back(&shard->again, &shard->ahead);
+        lv_deadline_cancel(&shard->deadlines, &shard->ahead_deadline);
+    }
+    shard->delivered = delivered;
+}
+
 /* What other shards have to hear is woken for: an idle one would sleep through the alarm. */
 static void report_memory(struct lv_shard *shard)
 {
@@ -271,6 +283,7 @@ static void run(void *ctx)
         lv_durable_take(&shard->durable);
         if (lv_broker_turn(shard->broker))
             shard->has_more = true;
+        follow_consumers(shard);
         lv_durable_turn(&shard->durable);
         publish_ops(shard);
         flush_all(shard);
@@ -324,6 +337,8 @@ struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
     lv_list_init(&shard->dirty);
     lv_list_init(&shard->again);
     lv_list_init(&shard->held);
+    lv_list_init(&shard->ahead);
+    lv_deadline_init(&shard->ahead_deadline, lv_connection_end_ahead);
     lv_list_init(&shard->closing);
     lv_deadline_init(&shard->closing_deadline, lv_connection_close_late);
     /* A session leaves less than a frame as long as it is not paused. */

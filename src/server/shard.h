@@ -18,6 +18,10 @@
  * much costs 10 % more CPU per message, as every turn wakes the peers; twice as much leaves the
  * CPU's cache and costs 20 to 50 %. */
 #define LV_READ_SIZE ((size_t)512 * 1024)
+/* A publisher that is ahead of live consumers is read in smaller pieces: each when a consumer has
+ * taken something, so that these can catch up, or after so long without anything of the kind. */
+#define LV_READ_SIZE_AHEAD ((size_t)64 * 1024)
+#define LV_AHEAD_NS        LV_NS_PER_MS
 
 struct lv_call;
 /* On the shard's thread, or on the main thread after all others have ended. */
@@ -37,7 +41,7 @@ struct lv_arrival {
 };
 
 /* Every list links connections; each connection is in `connections`, perhaps in `dirty`, and in at
- * most one of `again`, `held` and `closing`. */
+ * most one of `again`, `held`, `ahead` and `closing`. */
 struct lv_shard {
     struct lv_shared *shared; /* view */
     uint32_t number;
@@ -57,7 +61,10 @@ struct lv_shard {
     struct lv_list dirty;       /* have output, or are to be closed */
     struct lv_list again;       /* may take up what they had left */
     struct lv_list held;        /* are not read while this shard is congested */
-    struct lv_list closing;     /* finished, but not all is sent; oldest first */
+    struct lv_list ahead;       /* are not read until consumers have taken something */
+    struct lv_deadline ahead_deadline;
+    uint64_t delivered;     /* messages, when that was looked at last */
+    struct lv_list closing; /* finished, but not all is sent; oldest first */
     struct lv_deadline closing_deadline;
 
     uint64_t last_number;   /* of a connection */

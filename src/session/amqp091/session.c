@@ -489,6 +489,11 @@ void lv_session_flushed(struct lv_session *session)
     lv_session_resume(session, LV_PAUSE_FULL);
 }
 
+bool lv_session_took_lead(struct lv_session *session)
+{
+    return session->state == LV_SESSION_RUNNING && lv_client_took_lead(session->client);
+}
+
 /* Then the host keeps what has come and stops reading when that is too much. */
 bool lv_session_is_paused(const struct lv_session *session)
 {

@@ -101,5 +101,9 @@ struct lv_out *lv_session_out(struct lv_session *session);
  * */
 void lv_session_flushed(struct lv_session *session);
 
+/* Since it was last asked the peer has published more than consumers take: let them catch up before
+ * more is read. */
+bool lv_session_took_lead(struct lv_session *session);
+
 /* True while no input is wanted: an answer is awaited, the output is full or an alarm blocks. */
 bool lv_session_is_paused(const struct lv_session *session);

@@ -194,3 +194,19 @@ def a_confirm_of_the_operating_systems_survives_kill():
             chan.basic_publish("", "q", body, client.PERSISTENT)
         store.again()
         assert bodies(client.channel(), "q") == numbers(1, 1000)
+
+
+@check(seconds=60)
+def a_publisher_goes_on_though_a_consumer_takes_nothing_more():
+    """One that consumers don't keep up with waits for them, but not for one that is stuck."""
+    Store(1, "stop")
+    chan = client.channel()
+    durable_queue(chan, "q")
+    chan.basic_qos(prefetch_count=1)
+    stuck = client.Inbox(chan, "q")
+    publisher = client.channel()
+    for _ in range(400):  # 25 MiB
+        publisher.basic_publish("", "q", bytes(65536), client.PERSISTENT)
+    client.round_trip(publisher)
+    client.expect_depth(client.channel(), "q", 399)
+    assert len(stuck.wait(1).tags) == 1
