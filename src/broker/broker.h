@@ -129,6 +129,8 @@ struct lv_client_ops {
      * lv_client_alive() or by closing the client, both also from within the call. `is_same`: by all
      * that can be seen it is the same application come back. */
     void (*probe)(void *client_ctx, bool is_same);
+    /* For the log: `name` of the event, and why. */
+    void (*warned)(void *client_ctx, const char *name, const char *why);
     /* An operator has deleted its vhost or its user: tell the peer (code 320) why, and close the
      * client, but not within this call. */
     void (*forced)(void *client_ctx, const char *why);

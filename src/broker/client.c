@@ -112,6 +112,7 @@ void lv_client_progress(struct lv_client *client)
     lv_client_answer_probes(client);
     lv_vhost_unref(client->vhost);
     lv_user_unref(client->user);
+    lv_permits_fini(&client->permits);
     lv_free(client);
     ops->client_closed(ctx);
 }

@@ -127,7 +127,7 @@ void lv_channel_consume(struct lv_channel *channel, const struct lv_consume *con
         lv_reply_to_consume(channel, consume);
         return;
     }
-    rc = lv_channel_queue(channel, &named.queue, &diag, &entry);
+    rc = lv_channel_queue(channel, &named.queue, LV_PERMISSION_READ, &diag, &entry);
     if (rc == 0)
         rc = check(channel, consume, entry, &diag, &priority);
     if (rc < 0) {
@@ -193,7 +193,7 @@ void lv_channel_get(struct lv_channel *channel, struct lv_bytes queue, bool no_a
     struct lv_op_command ask = {.no_ack = no_ack};
     struct lv_queue_entry *entry = NULL;
     struct lv_diag diag;
-    int rc = lv_channel_queue(channel, &queue, &diag, &entry);
+    int rc = lv_channel_queue(channel, &queue, LV_PERMISSION_READ, &diag, &entry);
 
     assert(!channel->closing);
     if (rc < 0)

@@ -12,6 +12,7 @@
 #include "broker/cold.h"
 #include "broker/kept.h"
 #include "broker/op.h"
+#include "broker/permit.h"
 #include "broker/promise.h"
 #include "broker/queue.h"
 #include "broker/route.h"
@@ -95,6 +96,7 @@ struct lv_client {
     void *ctx;                       /* view */
     struct lv_vhost *vhost;          /* ref */
     struct lv_user *user;            /* ref */
+    struct lv_permits permits;       /* own */
     uint64_t id;                     /*       unique over all shards: serial, then shard */
     uint64_t origin, alias;          /*       as in struct lv_client_config */
     struct lv_list probes;           /* own   PROBE operations that await an answer */
@@ -203,6 +205,16 @@ uint32_t lv_client_shard(uint64_t id);
 /* NULL when it is not (or no longer) of this shard. */
 struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id);
 
+/* May the client publish this? 0 or -LV_E_ACCESS_REFUSED. Once for each message. */
+static inline int lv_permit_publish(struct lv_client *client, const struct lv_message *message,
+                                    struct lv_diag *diag)
+{
+    if (LV_LIKELY(client->permits.version == client->broker->access.version &&
+                  client->permits.publishes_freely))
+        return 0;
+    return lv_permit_publish_asking(client, message, diag);
+}
+
 /* ---- owner.c ---- */
 /* PROBE and PROBED have come. Each takes the operation. */
 void lv_owner_probe(struct lv_broker *broker, struct lv_op *op);
@@ -280,8 +292,10 @@ struct lv_subscription *lv_subscription_new(struct lv_channel *channel,
 void lv_subscription_free(struct lv_subscription *subscription);
 
 /* ---- declare.c ---- */
-/* The queue that a command means; an empty name becomes that of the last one declared. */
-int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, struct lv_diag *diag,
+/* The queue that a command means; an empty name becomes that of the last one declared.
+ * -LV_E_NOT_FOUND, or (first) -LV_E_ACCESS_REFUSED, or -LV_E_LOCKED. */
+int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name,
+                     enum lv_permission permission, struct lv_diag *diag,
                      struct lv_queue_entry **ret_entry) LV_MUST_CHECK;
 /* Sends a command to the queue's home; `ask` has what the command needs besides. Takes `again`, see
  * struct lv_pending; NULL but for declares. */

@@ -2,6 +2,8 @@
 #include "broker/reply_to.h"
 
 #define RESERVED_PREFIX "amq."
+/* The argument that names who takes what a queue lets go. */
+#define DEAD_LETTER_EXCHANGE "x-dead-letter-exchange"
 
 /* Arguments that RabbitMQ gives a meaning which this broker doesn't know yet. To accept them
  * silently would promise what isn't kept. */
@@ -11,7 +13,7 @@ static const char *const unknown_to_queues[] = {
     "x-max-length",
     "x-max-length-bytes",
     "x-overflow",
-    "x-dead-letter-exchange",
+    DEAD_LETTER_EXCHANGE,
     "x-dead-letter-routing-key",
     "x-dead-letter-strategy",
     "x-max-priority",
@@ -121,6 +123,36 @@ static void submit(struct lv_channel *channel, enum lv_command command, struct l
     lv_broker_settle_local(broker);
 }
 
+/* What passes messages on does so in the name of who declares it: he must be allowed to read there
+ * and to write here. RabbitMQ asks before it judges such an argument in other ways. */
+static int check_passing_on(const struct lv_channel *channel, enum lv_resource kind,
+                            const struct lv_change *change, const char *argument,
+                            struct lv_diag *diag)
+{
+    const struct lv_value *value = lv_table_get(change->arguments, argument);
+    int rc;
+
+    if (value == NULL || value->type != LV_TYPE_STRING)
+        return 0;
+    rc = lv_permit(channel->client, kind, change->name, LV_PERMISSION_READ, diag);
+    return rc < 0 ? rc
+                  : lv_permit(channel->client, LV_RESOURCE_EXCHANGE, value->bytes,
+                              LV_PERMISSION_WRITE, diag);
+}
+
+/* Does the exchange exist for who may do anything with it? */
+static int check_passive_exchange(const struct lv_channel *channel, struct lv_bytes name,
+                                  struct lv_diag *diag)
+{
+    int rc = lv_permit_any(channel->client, LV_RESOURCE_EXCHANGE, name, diag);
+
+    if (rc < 0)
+        return rc;
+    return lv_vhost_exchange(channel->client->vhost, name) != NULL
+               ? 0
+               : no_such(diag, channel, "exchange", name);
+}
+
 /* What can be said of a declare before anything changes; > 0: go on, 0: it is there and the same.
  */
 static int check_exchange(struct lv_channel *channel, const struct lv_exchange_declare *declare,
@@ -136,12 +168,18 @@ static int check_exchange(struct lv_channel *channel, const struct lv_exchange_d
     if (declare->name.size == 0)
         return not_on_default(diag);
     if (declare->passive)
-        return exchange != NULL ? 0 : no_such(diag, channel, "exchange", declare->name);
+        return check_passive_exchange(channel, declare->name, diag);
+    rc = lv_permit(channel->client, LV_RESOURCE_EXCHANGE, declare->name, LV_PERMISSION_CONFIGURE,
+                   diag);
+    if (rc < 0)
+        return rc;
     if (exchange != NULL)
         return lv_exchange_check_same(exchange, change, diag);
     if (is_reserved(declare->name))
         return reserved(diag, "exchange", declare->name);
     rc = lv_declare_check_arguments(change, diag);
+    if (rc == 0)
+        rc = check_passing_on(channel, LV_RESOURCE_EXCHANGE, change, LV_ALTERNATE_EXCHANGE, diag);
     return rc < 0 ? rc : 1;
 }
 
@@ -182,7 +220,7 @@ static int check_exchange_delete(const struct lv_channel *channel, struct lv_byt
         return lv_fail(diag, -LV_E_ACCESS_REFUSED,
                        "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
                        LV_FMT(name), LV_FMT(lv_vhost_name(channel->client->vhost)));
-    return 0;
+    return lv_permit(channel->client, LV_RESOURCE_EXCHANGE, name, LV_PERMISSION_CONFIGURE, diag);
 }
 
 void lv_exchange_delete(struct lv_channel *channel, struct lv_bytes name, bool if_unused)
@@ -213,11 +251,14 @@ static int complete_name(const struct lv_channel *channel, struct lv_bytes *name
     return 0;
 }
 
-int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name, struct lv_diag *diag,
+int lv_channel_queue(const struct lv_channel *channel, struct lv_bytes *name,
+                     enum lv_permission permission, struct lv_diag *diag,
                      struct lv_queue_entry **ret_entry)
 {
     int rc = complete_name(channel, name, diag);
 
+    if (rc == 0)
+        rc = lv_permit(channel->client, LV_RESOURCE_QUEUE, *name, permission, diag);
     if (rc < 0)
         return rc;
     *ret_entry = lv_vhost_queue(channel->client->vhost, *name);
@@ -323,14 +364,24 @@ static int declare_queue(struct lv_channel *channel, const struct lv_queue_decla
                          struct lv_change *change, struct lv_diag *diag)
 {
     const struct lv_queue_entry *entry = lv_vhost_queue(channel->client->vhost, change->name);
+    int rc;
 
+    if (!declare->passive && entry == NULL && declare->name.size > 0 && is_reserved(declare->name))
+        return reserved(diag, "queue", declare->name);
+    if (declare->passive)
+        rc = lv_permit_any(channel->client, LV_RESOURCE_QUEUE, change->name, diag);
+    else
+        rc = lv_permit(channel->client, LV_RESOURCE_QUEUE, change->name, LV_PERMISSION_CONFIGURE,
+                       diag);
+    if (rc < 0)
+        return rc;
     if (entry != NULL)
         return redeclare(channel, declare, change, entry, diag);
     if (declare->passive)
         return no_such(diag, channel, "queue", change->name);
-    if (declare->name.size > 0 && is_reserved(declare->name))
-        return reserved(diag, "queue", declare->name);
-    int rc = lv_declare_check_arguments(change, diag);
+    rc = check_passing_on(channel, LV_RESOURCE_QUEUE, change, DEAD_LETTER_EXCHANGE, diag);
+    if (rc == 0)
+        rc = lv_declare_check_arguments(change, diag);
     if (rc < 0)
         return rc;
     lv_queue_place(channel->broker, change);
@@ -373,7 +424,7 @@ void lv_queue_delete(struct lv_channel *channel, struct lv_bytes name, bool if_u
     struct lv_queue_entry *entry = NULL;
     struct lv_diag diag;
     bool named = name.size > 0;
-    int rc = lv_channel_queue(channel, &name, &diag, &entry);
+    int rc = lv_channel_queue(channel, &name, LV_PERMISSION_CONFIGURE, &diag, &entry);
 
     if (rc == -LV_E_NOT_FOUND && (named || channel->last_queue != NULL))
         done(channel, LV_COMMAND_QUEUE_DELETE); /* deleting what isn't there succeeds */
@@ -388,7 +439,7 @@ void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name)
     struct lv_op_command ask = {0};
     struct lv_queue_entry *entry = NULL;
     struct lv_diag diag;
-    int rc = lv_channel_queue(channel, &name, &diag, &entry);
+    int rc = lv_channel_queue(channel, &name, LV_PERMISSION_READ, &diag, &entry);
 
     if (rc < 0)
         lv_command_refuse(channel, LV_COMMAND_QUEUE_PURGE, rc, &diag);
@@ -397,6 +448,24 @@ void lv_queue_purge(struct lv_channel *channel, struct lv_bytes name)
 }
 
 /* ---- bindings ---- */
+
+/* May the channel have messages with this key from there? */
+static int check_source(const struct lv_channel *channel, struct lv_bytes name, struct lv_bytes key,
+                        struct lv_diag *diag)
+{
+    struct lv_client *client = channel->client;
+    const struct lv_exchange *exchange = lv_vhost_exchange(client->vhost, name);
+    int rc;
+
+    if (name.size == 0)
+        return not_on_default(diag);
+    rc = lv_permit(client, LV_RESOURCE_EXCHANGE, name, LV_PERMISSION_READ, diag);
+    if (rc < 0)
+        return rc;
+    if (exchange == NULL)
+        return no_such(diag, channel, "exchange", name);
+    return lv_permit_topic(client, exchange, key, LV_PERMISSION_READ, diag);
+}
 
 /* RabbitMQ looks for the exchange first. */
 static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
@@ -413,11 +482,11 @@ static int check_bind(struct lv_channel *channel, const struct lv_bind *bind,
         return rc;
     if (bind->queue.size == 0 && bind->key.size == 0)
         change->key = change->name;
-    if (bind->exchange.size == 0)
-        return not_on_default(diag);
-    if (lv_vhost_exchange(channel->client->vhost, bind->exchange) == NULL)
-        return no_such(diag, channel, "exchange", bind->exchange);
-    return lv_channel_queue(channel, &change->name, diag, &entry);
+    rc = lv_permit(channel->client, LV_RESOURCE_QUEUE, change->name, LV_PERMISSION_WRITE, diag);
+    if (rc == 0)
+        rc = check_source(channel, bind->exchange, change->key, diag);
+    return rc < 0 ? rc
+                  : lv_channel_queue(channel, &change->name, LV_PERMISSION_WRITE, diag, &entry);
 }
 
 /* The end of both: `rc` says what was found wrong. Unbinding what isn't there succeeds. */
@@ -466,11 +535,16 @@ static int check_exchange_bind(const struct lv_channel *channel,
                                const struct lv_exchange_bind *bind, struct lv_diag *diag)
 {
     const struct lv_vhost *vhost = channel->client->vhost;
+    int rc = lv_permit(channel->client, LV_RESOURCE_EXCHANGE, bind->destination,
+                       LV_PERMISSION_WRITE, diag);
 
-    if (bind->destination.size == 0 || bind->source.size == 0)
+    if (rc < 0)
+        return rc;
+    if (bind->destination.size == 0)
         return not_on_default(diag);
-    if (lv_vhost_exchange(vhost, bind->source) == NULL)
-        return no_such(diag, channel, "exchange", bind->source);
+    rc = check_source(channel, bind->source, bind->key, diag);
+    if (rc < 0)
+        return rc;
     if (lv_vhost_exchange(vhost, bind->destination) == NULL)
         return no_such(diag, channel, "exchange", bind->destination);
     return 0;

@@ -421,6 +421,23 @@ static void on_probe(void *client_ctx, bool is_same)
     client->awaits_probe = true;
 }
 
+static void on_warned(void *client_ctx, const char *name, const char *why)
+{
+    struct lv_sim_client *client = client_ctx;
+
+    assert(client_ctx != NULL);
+    hear(&client->channels[0], "warned %s %s", name, why);
+}
+
+/* The test closes it when it likes. */
+static void on_forced(void *client_ctx, const char *why)
+{
+    struct lv_sim_client *client = client_ctx;
+
+    assert(client_ctx != NULL);
+    hear(&client->channels[0], "forced %s", why);
+}
+
 /* The core has let go of it. */
 static void on_channel_closed(void *channel_ctx)
 {
@@ -451,6 +468,8 @@ static const struct lv_client_ops recording = {
     .cancelled = on_cancelled,
     .channel_closed = on_channel_closed,
     .probe = on_probe,
+    .warned = on_warned,
+    .forced = on_forced,
     .client_closed = on_client_closed,
 };
 

@@ -12,10 +12,15 @@ struct slice {
         lv_queue_show_fn *queue;
         lv_exchange_show_fn *exchange;
         lv_binding_show_fn *binding;
+        lv_vhost_show_fn *vhost;
+        lv_user_show_fn *user;
+        lv_grant_show_fn *grant;
+        lv_topic_show_fn *topic;
     } show;
-    void *ctx;      /* view  of `show` */
-    uint64_t seen;  /*       things of the objects at this position */
-    uint64_t shown; /*       of these, by this and earlier slices */
+    struct lv_bytes of_vhost, of_user; /* view  permissions: empty for all */
+    void *ctx;                         /* view  of `show` */
+    uint64_t seen;                     /*       things of the objects at this position */
+    uint64_t shown;                    /*       of these, by this and earlier slices */
     bool is_full;
 };
 
@@ -118,6 +123,103 @@ bool lv_inspect_exchanges(const struct lv_broker *broker, struct lv_bytes vhost,
     assert(show != NULL);
     slice.vhost = lv_topology_vhost(&broker->topology, vhost);
     return slice.vhost != NULL && walk_map(&slice, &slice.vhost->exchanges, visit_exchange);
+}
+
+/* ---- vhosts, users and permissions ---- */
+
+static void visit_vhost(void *ctx, void *value)
+{
+    struct slice *slice = ctx;
+
+    if (is_next(slice))
+        showed(slice, slice->show.vhost(slice->ctx, value));
+}
+
+bool lv_inspect_vhosts(const struct lv_broker *broker, struct lv_walk *walk, lv_vhost_show_fn *show,
+                       void *ctx)
+{
+    struct slice slice = {.walk = walk, .show.vhost = show, .ctx = ctx};
+
+    assert(show != NULL);
+    return walk_map(&slice, &broker->topology.vhosts, visit_vhost);
+}
+
+static void visit_user(void *ctx, void *value)
+{
+    struct slice *slice = ctx;
+
+    if (is_next(slice))
+        showed(slice, slice->show.user(slice->ctx, value));
+}
+
+bool lv_inspect_users(const struct lv_broker *broker, struct lv_walk *walk, lv_user_show_fn *show,
+                      void *ctx)
+{
+    struct slice slice = {.walk = walk, .show.user = show, .ctx = ctx};
+
+    assert(show != NULL);
+    return walk_map(&slice, &broker->access.users, visit_user);
+}
+
+static bool is_asked_for(const struct slice *slice, const struct lv_user *user,
+                         const struct lv_grant *grant)
+{
+    struct lv_bytes vhost = lv_bytes(grant->name, grant->name_size);
+
+    return (slice->of_user.size == 0 || lv_bytes_equal(slice->of_user, lv_user_name(user))) &&
+           (slice->of_vhost.size == 0 || lv_bytes_equal(slice->of_vhost, vhost));
+}
+
+static void visit_grants(void *ctx, void *value)
+{
+    struct slice *slice = ctx;
+    const struct lv_user *user = value;
+    const struct lv_grant *grant;
+    uint32_t cursor = 0;
+
+    while ((grant = lv_map_next(&user->grants, &cursor)) != NULL)
+        if (grant->is_granted && is_asked_for(slice, user, grant) && is_next(slice))
+            showed(slice, slice->show.grant(slice->ctx, user, grant));
+}
+
+bool lv_inspect_permissions(const struct lv_broker *broker, struct lv_bytes vhost,
+                            struct lv_bytes user, struct lv_walk *walk, lv_grant_show_fn *show,
+                            void *ctx)
+{
+    struct slice slice = {
+        .walk = walk, .show.grant = show, .ctx = ctx, .of_vhost = vhost, .of_user = user};
+
+    assert(show != NULL);
+    return walk_map(&slice, &broker->access.users, visit_grants);
+}
+
+static void visit_topics(void *ctx, void *value)
+{
+    struct slice *slice = ctx;
+    const struct lv_user *user = value;
+    const struct lv_grant *grant;
+    const struct lv_topic_grant *topic;
+    uint32_t cursor = 0;
+
+    while ((grant = lv_map_next(&user->grants, &cursor)) != NULL) {
+        uint32_t within = 0;
+        if (!is_asked_for(slice, user, grant))
+            continue;
+        while ((topic = lv_map_next(&grant->topics, &within)) != NULL)
+            if (is_next(slice))
+                showed(slice, slice->show.topic(slice->ctx, user, grant, topic));
+    }
+}
+
+bool lv_inspect_topic_permissions(const struct lv_broker *broker, struct lv_bytes vhost,
+                                  struct lv_bytes user, struct lv_walk *walk,
+                                  lv_topic_show_fn *show, void *ctx)
+{
+    struct slice slice = {
+        .walk = walk, .show.topic = show, .ctx = ctx, .of_vhost = vhost, .of_user = user};
+
+    assert(show != NULL);
+    return walk_map(&slice, &broker->access.users, visit_topics);
 }
 
 /* ---- bindings ---- */

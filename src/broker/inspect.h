@@ -1,6 +1,6 @@
 /*
  * broker/inspect.h - what a shard has, for those who list it: queues, exchanges, bindings, channels
- * and consumers, a slice at a time.
+ * and consumers, vhosts, users and permissions, a slice at a time.
  *
  * Nothing is changed and nothing is remembered here: a struct lv_walk says where the next slice
  * goes on, and between two slices everything may change. What is there from the beginning of a walk
@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "broker/access.h"
 #include "broker/broker.h"
 #include "broker/topology.h"
 
@@ -61,6 +62,11 @@ typedef bool lv_queue_show_fn(void *ctx, const struct lv_queue_view *queue);
 typedef bool lv_exchange_show_fn(void *ctx, const struct lv_exchange *exchange);
 typedef bool lv_binding_show_fn(void *ctx, const struct lv_binding_view *binding);
 typedef bool lv_consumer_show_fn(void *ctx, const struct lv_consumer_view *consumer);
+typedef bool lv_vhost_show_fn(void *ctx, const struct lv_vhost *vhost);
+typedef bool lv_user_show_fn(void *ctx, const struct lv_user *user);
+typedef bool lv_grant_show_fn(void *ctx, const struct lv_user *user, const struct lv_grant *grant);
+typedef bool lv_topic_show_fn(void *ctx, const struct lv_user *user, const struct lv_grant *grant,
+                              const struct lv_topic_grant *topic);
 
 /* The queues of the vhost whose home is this shard. Each of the four is false when the walk is
  * over; a vhost that does not exist has nothing. */
@@ -77,6 +83,21 @@ bool lv_inspect_bindings(const struct lv_broker *broker, struct lv_bytes vhost,
 /* The same may happen with a channel's consumers. */
 bool lv_inspect_consumers(const struct lv_channel *channel, struct lv_walk *walk,
                           lv_consumer_show_fn *show, void *ctx);
+
+/* Any shard has all of these. */
+bool lv_inspect_vhosts(const struct lv_broker *broker, struct lv_walk *walk, lv_vhost_show_fn *show,
+                       void *ctx);
+bool lv_inspect_users(const struct lv_broker *broker, struct lv_walk *walk, lv_user_show_fn *show,
+                      void *ctx);
+/* Of one user in one vhost, or of all where a name is empty. When permissions of a user come and go
+ * meanwhile, others of his may be left out or come twice. */
+bool lv_inspect_permissions(const struct lv_broker *broker, struct lv_bytes vhost,
+                            struct lv_bytes user, struct lv_walk *walk, lv_grant_show_fn *show,
+                            void *ctx);
+/* The same for topics. */
+bool lv_inspect_topic_permissions(const struct lv_broker *broker, struct lv_bytes vhost,
+                                  struct lv_bytes user, struct lv_walk *walk,
+                                  lv_topic_show_fn *show, void *ctx);
 
 struct lv_client_view lv_inspect_client(const struct lv_client *client);
 /* False: the channel is closing. */

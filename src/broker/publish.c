@@ -302,9 +302,10 @@ int lv_channel_check_publish(struct lv_channel *channel, const struct lv_message
                              struct lv_diag *diag)
 {
     struct lv_targets targets;
+    int rc = lv_permit_publish(channel->client, message, diag);
 
     assert(!channel->closing);
-    return lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
+    return rc < 0 ? rc : lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
 }
 
 /* Is there a queue on this shard that keeps persistent messages? Else nothing is logged, and no
@@ -361,9 +362,11 @@ int lv_channel_publish(struct lv_channel *channel, const struct lv_message *mess
     bool has_extra_keys = (message->flags & LV_MESSAGE_EXTRA_KEYS) != 0;
     struct lv_message visible;
     struct lv_targets targets;
-    int rc = lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
+    int rc = lv_permit_publish(channel->client, message, diag);
 
     assert(!channel->closing);
+    if (LV_LIKELY(rc == 0))
+        rc = lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
     if (rc < 0)
         return rc;
     /* BCC is nobody's business but ours: neither receivers see it nor who gets it back. */

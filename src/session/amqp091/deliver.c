@@ -293,6 +293,7 @@ const struct lv_client_ops lv_session_client_ops = {
     .cancelled = cancelled,
     .channel_closed = lv_session_channel_closed,
     .probe = lv_session_probe,
+    .warned = lv_session_warned,
     .forced = lv_session_forced,
     .client_closed = lv_session_client_closed,
 };

@@ -143,6 +143,8 @@ void lv_session_doom(struct lv_session *session);
 void lv_session_arm_heartbeat(struct lv_session *session, uint64_t now);
 /* The core's probe. */
 void lv_session_probe(void *client_ctx, bool is_same);
+/* The core's warned. */
+void lv_session_warned(void *client_ctx, const char *name, const char *why);
 /* The core's forced. */
 void lv_session_forced(void *client_ctx, const char *why);
 /* The core's client_closed. */

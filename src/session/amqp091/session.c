@@ -234,6 +234,15 @@ void lv_session_client_closed(void *client_ctx)
     leave(session);
 }
 
+/* The core does not log. */
+void lv_session_warned(void *client_ctx, const char *name, const char *why)
+{
+    struct lv_session *session = client_ctx;
+
+    assert(session->client != NULL);
+    lv_session_log(session, LV_WARN, name, why);
+}
+
 /* Within a step of the core, which the session leaves when that is over. */
 void lv_session_forced(void *client_ctx, const char *why)
 {
