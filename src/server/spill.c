@@ -47,9 +47,12 @@ static int open_segment(struct lv_spiller *spiller, uint64_t number,
     uint32_t count = 0;
     int rc;
 
-    for (; *where != NULL && (*where)->number != number; where = &(*where)->next)
+    while (*where != NULL && (*where)->number != number) {
         if (++count == OPEN_MAX)
-            close_after(where);
+            close_after(where); /* where the list ends now */
+        else
+            where = &(*where)->next;
+    }
     open = *where;
     if (open == NULL) {
         open = lv_alloc(sizeof *open);
@@ -130,8 +133,10 @@ static int collect(void *ctx, const struct lv_segment_entry *entry)
     struct load *load = ctx;
     size_t padded = (entry->size + 7u) & ~(size_t)7;
 
-    if (reserve(load, padded) < 0)
+    if (reserve(load, padded) < 0) {
+        load->next = entry->seq;
         return -LV_E_NOMEM;
+    }
     memcpy(load->bytes + load->size, entry->data, entry->size);
     load->entries[load->count] = *entry;
     load->entries[load->count++].data = NULL; /* its bytes may move yet */
@@ -159,21 +164,18 @@ static void run_load(struct lv_job *job)
         .max_size = load->one ? 1 : LV_LOAD_SIZE,
         .each = collect,
         .ctx = load,
+        .next_seq = UINT64_MAX,
     };
     const struct lv_segment_run *run;
     struct lv_segment *segment = NULL;
 
-    load->next = UINT64_MAX;
+    load->next = load->from_seq;
     load->error = open_segment(load->spiller, load->segment, &segment, &load->diag);
-    if (load->error == -LV_E_NOMEM)
-        load->next = load->from_seq; /* it is there, and asked for again */
-    if (load->error < 0)
-        return;
-    run = find_run(segment, load->queue_id);
-    if (run == NULL)
-        return;
-    load->error = lv_segment_read(segment, run, &reading, &load->diag);
-    load->next = reading.next_seq;
+    run = load->error < 0 ? NULL : find_run(segment, load->queue_id);
+    if (run != NULL)
+        load->error = lv_segment_read(segment, run, &reading, &load->diag);
+    if (load->error != -LV_E_NOMEM) /* else it is there, and asked for again */
+        load->next = reading.next_seq;
     load->damaged_count = reading.damaged_count;
     point(load);
 }
@@ -242,7 +244,8 @@ static void load_done(struct lv_job *job)
         }
         load_from_memory(load);
     }
-    if (load->error < 0 || load->damaged_count > 0)
+    /* For what memory was missing, is asked again. */
+    if ((load->error < 0 && load->error != -LV_E_NOMEM) || load->damaged_count > 0)
         lv_event(LV_ERROR, "store.damaged", LV_U("messages", load->damaged_count),
                  LV_S("why", load->diag.text));
     lv_broker_loaded(load->spiller->durable->shard->broker, load->queue_id, load->segment,
@@ -377,13 +380,16 @@ static void spill_done(struct lv_job *job)
     if (spiller->error == 0) {
         spiller->state = LV_SPILL_WRITTEN;
         load_waiting(spiller);
-    } else if (spiller->error == -LV_E_FULL || spiller->error == -LV_E_NOMEM) {
-        spiller->state = LV_SPILL_FAILED; /* the messages are in the log still */
-        load_waiting(spiller);
-        lv_deadline_set(&shard->deadlines, &spiller->again, shard->now + AGAIN_NS);
-    } else {
-        lv_durable_fail(spiller->durable, spiller->error, spiller->diag.text);
+        return;
     }
+    /* The messages are in the log still. Who waits for some of them gets them from there, also when
+     * this is the end: a channel with a get that is never answered could not close. */
+    spiller->state = LV_SPILL_FAILED;
+    load_waiting(spiller);
+    if (spiller->error == -LV_E_FULL || spiller->error == -LV_E_NOMEM)
+        lv_deadline_set(&shard->deadlines, &spiller->again, shard->now + AGAIN_NS);
+    else
+        lv_durable_fail(spiller->durable, spiller->error, spiller->diag.text);
 }
 
 static void begin(struct lv_spiller *spiller, uint64_t end)

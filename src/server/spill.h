@@ -15,11 +15,15 @@
 #include "store/disk.h"
 
 /* Memory of the log before its oldest file is spilled: two files and what is being written. */
+#ifndef LV_WINDOW_SIZE /* tests make it small */
 #define LV_WINDOW_SIZE (32u << 20)
+#endif
 /* Transient messages that are spilled in one go, once they and all else take half of the memory
  * limit.
  */
+#ifndef LV_TRANSIENT_SIZE /* the same */
 #define LV_TRANSIENT_SIZE (16u << 20)
+#endif
 /* The shard reads nothing more while the log is that far ahead of the disk. */
 #define LV_WINDOW_MAX (56u << 20)
 
