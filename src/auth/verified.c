@@ -1,19 +1,15 @@
 #include "auth/verified.h"
 
 #include "base/alloc.h"
-#include "base/err.h"
+#include "base/map.h"
 
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <sys/random.h>
 
 /* Sets of a few places each: a digest has its set and nobody can choose which. Memory that nobody
  * has written to is the kernel's, so the table costs what its users cost. */
-#define SET_COUNT 4096u
-#define WAY_COUNT 4u
-#define KEY_SIZE  32u
+#define SET_COUNT    4096u
+#define WAY_COUNT    4u
+#define DIGEST_WORDS LV_COUNT(((struct lv_verified_digest *)0)->words)
 
 struct place {
     struct lv_verified_digest digest;
@@ -21,31 +17,9 @@ struct place {
 };
 
 struct lv_verified {
-    EVP_MAC_CTX *mac; /* own  the key is in it and nowhere else */
+    struct lv_hash_key keys[DIGEST_WORDS]; /* one for each word of a digest */
     struct place places[SET_COUNT][WAY_COUNT];
 };
-
-/* With a key of its own; NULL: out of memory or chance. */
-static EVP_MAC_CTX *new_mac(void)
-{
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    unsigned char key[KEY_SIZE];
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(hmac);
-
-    EVP_MAC_free(hmac);
-    if (mac != NULL && (getrandom(key, sizeof key, 0) != sizeof key ||
-                        EVP_MAC_init(mac, key, sizeof key, params) != 1)) {
-        EVP_MAC_CTX_free(mac);
-        mac = NULL;
-    }
-    explicit_bzero(key, sizeof key);
-    return mac;
-}
 
 struct lv_verified *lv_verified_new(void)
 {
@@ -53,8 +27,7 @@ struct lv_verified *lv_verified_new(void)
 
     if (verified == NULL)
         return NULL;
-    verified->mac = new_mac();
-    if (verified->mac == NULL) {
+    if (getrandom(verified->keys, sizeof verified->keys, 0) != sizeof verified->keys) {
         lv_free(verified);
         return NULL;
     }
@@ -63,43 +36,45 @@ struct lv_verified *lv_verified_new(void)
 
 void lv_verified_free(struct lv_verified *verified)
 {
-    if (verified == NULL)
-        return;
-    EVP_MAC_CTX_free(verified->mac);
     lv_free(verified);
 }
 
-/* The end of `hash` keeps the two apart. */
-int lv_verified_digest(struct lv_verified *verified, const char *hash, struct lv_bytes password,
-                       struct lv_verified_digest *ret_digest)
+/* The stored hash makes a key of its own of the table's, under which the password is hashed: so no
+ * bytes of the one can be taken for the other's. */
+static uint64_t word_of(const struct lv_hash_key *key, struct lv_bytes hash,
+                        struct lv_bytes password)
 {
-    unsigned char whole[EVP_MAX_MD_SIZE];
-    size_t size = 0;
+    const struct lv_hash_key turned = {~key->k0, ~key->k1};
+    const struct lv_hash_key own = {lv_siphash(key, hash), lv_siphash(&turned, hash)};
 
-    assert(hash != NULL);
-    if (EVP_MAC_init(verified->mac, NULL, 0, NULL) != 1 ||
-        EVP_MAC_update(verified->mac, (const uint8_t *)hash, strlen(hash) + 1) != 1 ||
-        EVP_MAC_update(verified->mac, password.data, password.size) != 1 ||
-        EVP_MAC_final(verified->mac, whole, &size, sizeof whole) != 1)
-        return -LV_E_NOMEM;
-    assert(size >= sizeof ret_digest->bytes);
-    memcpy(ret_digest->bytes, whole, sizeof ret_digest->bytes);
-    return 0;
+    assert(hash.data != NULL);
+    return lv_siphash(&own, password);
+}
+
+struct lv_verified_digest lv_verified_digest(const struct lv_verified *verified, const char *hash,
+                                             struct lv_bytes password)
+{
+    struct lv_verified_digest digest;
+
+    static_assert(sizeof digest.words == sizeof verified->keys / 2, "a key for each word");
+    for (size_t i = 0; i < DIGEST_WORDS; i++)
+        digest.words[i] = word_of(&verified->keys[i], lv_text(hash), password);
+    return digest;
 }
 
 /* Which set; the digest is as good as chance. */
 static size_t set_of(const struct lv_verified_digest *digest)
 {
-    uint64_t start;
-
-    static_assert(sizeof start <= sizeof digest->bytes, "a digest has that many bytes");
-    memcpy(&start, digest->bytes, sizeof start);
-    return start % SET_COUNT;
+    return digest->words[0] % SET_COUNT;
 }
 
 static bool is_same(const struct lv_verified_digest *a, const struct lv_verified_digest *b)
 {
-    return CRYPTO_memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+    uint64_t difference = 0;
+
+    for (size_t i = 0; i < DIGEST_WORDS; i++)
+        difference |= a->words[i] ^ b->words[i];
+    return difference == 0;
 }
 
 bool lv_verified_has(const struct lv_verified *verified, const struct lv_verified_digest *digest,

@@ -2,8 +2,8 @@
  * auth/verified.h - passwords that were right a moment ago, so that whoever comes back need not
  * wait for a slow hash again.
  *
- * What is remembered is neither the password nor its stored hash but a keyed digest (HMAC-SHA-256,
- * cut to 128 bits) of both, under a key that is made with the table and leaves it never. A user
+ * What is remembered is neither the password nor its stored hash but a keyed digest of both
+ * (SipHash, 128 bits), under a key that is made with the table and leaves it never. A user
  * whose stored hash changes has another digest: nothing has to be looked up to forget the old one.
  * The table is of a fixed size; where it is full the digest that would end first makes room. Times
  * are the caller's, in ns. One owner.
@@ -18,7 +18,7 @@
 
 /* Tells a pair of stored hash and password from every other, to those who have the key. */
 struct lv_verified_digest {
-    uint8_t bytes[16];
+    uint64_t words[2];
 };
 
 struct lv_verified;
@@ -28,9 +28,9 @@ struct lv_verified *lv_verified_new(void) LV_MUST_CHECK;
 /* Takes NULL. */
 void lv_verified_free(struct lv_verified *verified);
 
-/* Of this table's key. `hash` as it is stored, the password as it was given. -LV_E_NOMEM. */
-int lv_verified_digest(struct lv_verified *verified, const char *hash, struct lv_bytes password,
-                       struct lv_verified_digest *ret_digest) LV_MUST_CHECK;
+/* Under this table's key. `hash` as it is stored, the password as it was given. */
+struct lv_verified_digest lv_verified_digest(const struct lv_verified *verified, const char *hash,
+                                             struct lv_bytes password);
 /* Whether it was put less than LV_VERIFIED_NS ago. */
 bool lv_verified_has(const struct lv_verified *verified, const struct lv_verified_digest *digest,
                      uint64_t now);

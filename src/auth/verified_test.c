@@ -1,7 +1,6 @@
 #include "auth/verified.h"
 
 #include "base/alloc.h"
-#include "base/err.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,10 +29,7 @@ static int end(void **state)
 
 static struct lv_verified_digest digest_of(const char *hash, const char *password)
 {
-    struct lv_verified_digest digest;
-
-    assert_int_equal(lv_verified_digest(verified, hash, lv_text(password), &digest), 0);
-    return digest;
+    return lv_verified_digest(verified, hash, lv_text(password));
 }
 
 static bool knows(const char *hash, const char *password, uint64_t now)
@@ -89,17 +85,17 @@ static void another_table_has_another_key(void **state)
 
     (void)state;
     assert_non_null(other);
-    assert_int_equal(lv_verified_digest(other, "$y$a", lv_text("guest"), &digest), 0);
-    assert_memory_not_equal(digest.bytes, same.bytes, sizeof same.bytes);
+    digest = lv_verified_digest(other, "$y$a", lv_text("guest"));
+    assert_memory_not_equal(&digest, &same, sizeof same);
     digest = digest_of("$y$a", "guest");
-    assert_memory_equal(digest.bytes, same.bytes, sizeof same.bytes);
+    assert_memory_equal(&digest, &same, sizeof same);
     lv_verified_free(other);
 }
 
 /* A digest made up, so that all fall into one set. */
 static struct lv_verified_digest of_one_set(uint8_t number)
 {
-    return (struct lv_verified_digest){.bytes = {[15] = number}};
+    return (struct lv_verified_digest){.words = {4096 * 7 + 1, number}};
 }
 
 static void where_it_is_full_the_one_that_ends_first_makes_room(void **state)

@@ -43,6 +43,12 @@ static void put_pattern(struct lv_field *field, const char *name, struct lv_byte
 }
 
 /* RabbitMQ's rule: whoever has deleted the last user does not get the first one back. */
+bool lv_broker_is_new(const struct lv_broker *broker)
+{
+    assert(broker->clients.count == 0);
+    return broker->topology.vhosts.count == 0 && broker->access.users.count == 0;
+}
+
 int lv_broker_begin(struct lv_broker *broker, const struct lv_first *first, struct lv_diag *diag)
 {
     union {
@@ -59,7 +65,7 @@ int lv_broker_begin(struct lv_broker *broker, const struct lv_first *first, stru
     };
     int rc = 0;
 
-    if (broker->topology.vhosts.count > 0 || broker->access.users.count > 0)
+    if (!lv_broker_is_new(broker))
         return 0;
     put_pattern(&patterns.table.fields[0], "configure", first->configure);
     put_pattern(&patterns.table.fields[1], "write", first->write);

@@ -22,7 +22,9 @@ struct lv_first {
     struct lv_bytes hash, tags;             /* as in struct lv_user_view */
     struct lv_bytes configure, write, read; /* the user's permissions in the vhost */
 };
-/* Has nobody ever made a vhost, a user or a permission? Then this does, on every shard. */
+/* Whether there is neither a vhost nor a user: nobody has ever made one. */
+bool lv_broker_is_new(const struct lv_broker *broker);
+/* Makes them when it is new, on every shard. */
 int lv_broker_begin(struct lv_broker *broker, const struct lv_first *first, struct lv_diag *diag)
     LV_MUST_CHECK;
 /* No queue gets this id or one below it again, also if the clock has gone back. */

@@ -4,7 +4,6 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "lv_version.h"
-#include "server/login.h"
 #include "server/probe.h"
 #include "server/shard.h"
 
@@ -46,16 +45,19 @@ static void on_flush(void *ctx)
         mark_dirty(connection);
 }
 
-/* Comparing two strings blocks nobody, so the answer comes at once. */
+/* A password that was right lately is right at once; else the session hears later. */
 static void on_login(void *ctx, const struct lv_login *login)
 {
     struct lv_connection *connection = ctx;
+    struct lv_shard *shard = connection->shard;
+    const struct lv_login_question question = {login, &connection->peer, connection};
     struct lv_diag diag = {""};
-    const char *refusal =
-        lv_login_refusal(connection->shard->shared->settings, &connection->peer, login, &diag);
+    int rc;
 
-    assert(login->mechanism != NULL);
-    lv_session_login(connection->session, refusal);
+    assert(connection->attempt == NULL);
+    rc = lv_logins_ask(&shard->logins, &question, shard->now, &diag, &connection->attempt);
+    if (rc != 0)
+        lv_session_login(connection->session, rc < 0 ? diag.text : NULL);
 }
 
 /* Not now: it may come from within the session's own step. The turn takes it up. */
@@ -127,6 +129,17 @@ static void lose(struct lv_connection *connection)
     if (!connection->is_finished)
         lv_session_lost(connection->session);
     mark_dirty(connection);
+}
+
+/* Outside a step of its session. */
+void lv_connection_login(void *asker, const char *refusal)
+{
+    struct lv_connection *connection = asker;
+
+    assert(connection->attempt != NULL);
+    connection->attempt = NULL;
+    if (!connection->is_lost && !connection->is_finished)
+        lv_session_login(connection->session, refusal);
 }
 
 /* From outside a step of its session. */
@@ -290,6 +303,8 @@ static void close_now(struct lv_connection *connection)
     lv_link_remove(&connection->all);
     lv_reactor_remove(shard->reactor, &connection->watch);
     lv_probe_end(connection);
+    if (connection->attempt != NULL)
+        lv_logins_drop(&shard->logins, connection->attempt);
     lv_session_free(connection->session);
     set_left(connection, NULL, 0);
     lv_socket_close(fd);

@@ -30,12 +30,13 @@ struct lv_connection {
     uint64_t number;       /*       of the shard's connections, from 1; later ones have higher */
     uint64_t connected_ms; /*       since 1970 */
     struct lv_address peer;
-    struct lv_probe *probe; /* own   NULL: nobody asks whether the peer is there */
-    bool is_lost;           /* the socket is of no more use */
-    bool is_finished;       /* the session is done: close once the output is sent */
-    bool is_ahead;          /* of consumers that don't keep up, which are alive */
-    bool is_full;           /* the socket takes no more for now */
-    uint64_t closes_at;     /* finished: when it is closed in any case */
+    struct lv_probe *probe;     /* own   NULL: nobody asks whether the peer is there */
+    struct lv_attempt *attempt; /* view  a login that has not been answered yet, or NULL */
+    bool is_lost;               /* the socket is of no more use */
+    bool is_finished;           /* the session is done: close once the output is sent */
+    bool is_ahead;              /* of consumers that don't keep up, which are alive */
+    bool is_full;               /* the socket takes no more for now */
+    uint64_t closes_at;         /* finished: when it is closed in any case */
 };
 
 /* Takes the socket, also when it fails. */
@@ -44,6 +45,8 @@ void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address 
 void lv_connection_resume(struct lv_connection *connection);
 /* Sends what can be sent; closes and frees a connection that is done. */
 void lv_connection_flush(struct lv_connection *connection);
+/* The answer to a login (server/login.h) that had to wait. */
+void lv_connection_login(void *asker, const char *refusal);
 /* Cuts the peer off. */
 void lv_connection_drop(struct lv_connection *connection);
 /* A deadline of the shard: publishers have waited long enough for consumers. */

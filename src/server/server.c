@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include "auth/password.h"
 #include "base/alloc.h"
 #include "base/text.h"
 #include "broker/restore.h"
@@ -43,6 +44,8 @@ struct server {
     uint64_t now;
     uint32_t started; /*       shards whose threads run */
     bool is_asked_to_stop;
+    bool has_made_user; /*  of the settings, in this start */
+    bool has_user;      /*  of this name, whoever made him */
 };
 
 /* One line is one write; stderr is not buffered. */
@@ -294,25 +297,59 @@ static void join(const struct lv_names *names, char *text, size_t size)
         at += (size_t)snprintf(text + at, size - at, "%s%s", i > 0 ? "," : "", names->items[i]);
 }
 
-/* The vhost and the user of the settings, when nobody has ever made any. */
-static int begin(struct lv_shared *shared, struct lv_diag *diag)
+/* No password is stored as it is. Without one the user can't log in with a password. */
+static int hash_default_pass(const struct lv_settings *settings, char hash[LV_PASSWORD_HASH_SIZE],
+                             struct lv_diag *diag)
+{
+    struct lv_diag why = {""};
+    int rc;
+
+    assert(settings->default_pass != NULL);
+    hash[0] = '\0';
+    if (settings->default_pass[0] == '\0')
+        return 0;
+    rc = lv_password_hash(lv_text(settings->default_pass), hash, &why);
+    return rc < 0 ? lv_fail(diag, rc, "default_pass: %s", why.text) : 0;
+}
+
+/* The vhost and the user of the settings. Before the shards' threads run, so the hash may take its
+ * time. */
+static int make_user(struct lv_shared *shared, struct lv_diag *diag)
 {
     const struct lv_settings *settings = shared->settings;
-    char tags[UINT8_MAX + 1];
+    char tags[UINT8_MAX + 1], hash[LV_PASSWORD_HASH_SIZE];
     struct lv_first first = {
         .vhost = lv_text(settings->default_vhost),
         .user = lv_text(settings->default_user),
-        .hash = lv_text(""),
         .configure = lv_text(settings->default_configure),
         .write = lv_text(settings->default_write),
         .read = lv_text(settings->default_read),
     };
-    int rc = 0;
+    int rc = hash_default_pass(settings, hash, diag);
 
+    if (rc < 0)
+        return rc;
     join(&settings->default_user_tags, tags, sizeof tags);
     first.tags = lv_text(tags);
+    first.hash = lv_text(hash);
     for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
         rc = lv_broker_begin(shared->shards[i]->broker, &first, diag);
+    return rc;
+}
+
+/* Only when nobody has ever made any. */
+static int begin(struct server *server, struct lv_diag *diag)
+{
+    struct lv_shared *shared = &server->shared;
+    struct lv_user_view user;
+    int rc = 0;
+
+    assert(server->started == 0);
+    server->has_made_user = lv_broker_is_new(shared->shards[0]->broker);
+    if (server->has_made_user)
+        rc = make_user(shared, diag);
+    server->has_user =
+        lv_broker_user(shared->shards[0]->broker, lv_text(shared->settings->default_user), &user);
     return rc;
 }
 
@@ -344,7 +381,7 @@ static int make(struct server *server, struct lv_diag *diag)
         return rc;
     rc = lv_durable_restore(&server->shared, diag);
     if (rc == 0)
-        rc = begin(&server->shared, diag);
+        rc = begin(server, diag);
     if (rc < 0)
         return rc;
     rc = make_listeners(&server->shared, diag);
@@ -367,16 +404,21 @@ static bool is_exposed(const struct lv_shared *shared)
     return exposed;
 }
 
-/* The password only if it is the one that everybody knows. */
-static void print_login(const struct lv_shared *shared)
+/* The password only if it is the one that everybody knows, and is known to be his. */
+static void print_login(const struct server *server)
 {
+    const struct lv_shared *shared = &server->shared;
     const struct lv_settings *settings = shared->settings;
     const char *user = settings->default_user;
     bool local = lv_names_have(&settings->loopback_users, user, strlen(user));
 
     assert(user != NULL);
+    if (!server->has_user)
+        return;
     printf("user %s may log in%s%s\n", user,
-           strcmp(settings->default_pass, "guest") == 0 ? " with password guest" : "",
+           server->has_made_user && strcmp(settings->default_pass, "guest") == 0
+               ? " with password guest"
+               : "",
            local ? ", from this machine only (via localhost)" : "");
     if (local && is_exposed(shared))
         printf("for clients from elsewhere set default_user and default_pass, or loopback_users\n");
@@ -414,7 +456,7 @@ static void print_start(const struct server *server)
            server->dir.path);
     if (shared->settings->durability == LV_DURABILITY_OS)
         printf("durability = os: if the machine fails, the last of what was confirmed is lost\n");
-    print_login(shared);
+    print_login(server);
     if (shared->listener_count > 0)
         print_next(&shared->listeners[0].address);
     printf("ready");

@@ -30,6 +30,28 @@ static void send_op(void *ctx, uint32_t to, struct lv_op *op)
     lv_mesh_send(shard->shared->mesh, shard->number, to, op);
 }
 
+/* Any thread. */
+static void wake(void *ctx)
+{
+    struct lv_shard *shard = ctx;
+
+    assert(shard->shared != NULL);
+    lv_mesh_wake(shard->shared->mesh, shard->number);
+}
+
+/* What is stored for a user, for the check of his password. */
+static bool find_user(void *ctx, struct lv_bytes name, char hash[LV_PASSWORD_HASH_SIZE])
+{
+    const struct lv_shard *shard = ctx;
+    struct lv_user_view user;
+
+    assert(shard->broker != NULL);
+    if (!lv_broker_user(shard->broker, name, &user))
+        return false;
+    snprintf(hash, LV_PASSWORD_HASH_SIZE, "%.*s", LV_FMT(user.hash));
+    return true;
+}
+
 /* ---- the parts of a turn ---- */
 
 /* Oldest first. When the broker stops they are only closed. */
@@ -281,6 +303,7 @@ static void run(void *ctx)
         if (!shard->is_congested)
             resume_all(shard);
         lv_durable_take(&shard->durable);
+        lv_logins_take(&shard->logins, shard->now);
         if (lv_broker_turn(shard->broker))
             shard->has_more = true;
         follow_consumers(shard);
@@ -320,6 +343,20 @@ static struct lv_broker *new_broker(struct lv_shard *shard)
     return lv_broker_new(&config);
 }
 
+static int init_logins(struct lv_shard *shard)
+{
+    const struct lv_logins_config config = {
+        .settings = shard->shared->settings,
+        .deadlines = &shard->deadlines,
+        .user = find_user,
+        .answer = lv_connection_login,
+        .wake = wake,
+        .ctx = shard,
+    };
+
+    return lv_logins_init(&shard->logins, &config);
+}
+
 /* Everything that its thread will need, so that starting it can fail for one reason only. */
 struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
 {
@@ -347,7 +384,7 @@ struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
     shard->reactor = lv_reactor_new();
     shard->store = lv_store_new();
     if (shard->buffer == NULL || shard->reactor == NULL || shard->store == NULL ||
-        lv_durable_init(&shard->durable, shard) < 0)
+        init_logins(shard) < 0 || lv_durable_init(&shard->durable, shard) < 0)
         goto fail;
     shard->broker = new_broker(shard);
     if (shard->broker == NULL)
@@ -366,11 +403,17 @@ int lv_shard_start(struct lv_shard *shard)
     int rc;
 
     assert(shard->broker != NULL);
-    rc = lv_durable_start(&shard->durable);
-    if (rc < 0)
-        return rc;
     snprintf(name, sizeof name, "shard %u", shard->number);
-    return lv_thread_start(&shard->thread, name, run, shard);
+    rc = lv_durable_start(&shard->durable);
+    if (rc == 0)
+        rc = lv_logins_start(&shard->logins, shard->number);
+    if (rc == 0)
+        rc = lv_thread_start(&shard->thread, name, run, shard);
+    if (rc < 0) {
+        lv_logins_stop(&shard->logins);
+        lv_durable_stop(&shard->durable);
+    }
+    return rc;
 }
 
 /* The main thread's; it has the shard for itself again. */
@@ -378,6 +421,7 @@ void lv_shard_join(struct lv_shard *shard)
 {
     assert(lv_shared_phase(shard->shared) == LV_PHASE_ENDED);
     lv_thread_join(&shard->thread);
+    lv_logins_stop(&shard->logins);
     lv_durable_stop(&shard->durable);
 }
 
@@ -388,6 +432,7 @@ void lv_shard_free(struct lv_shard *shard)
         return;
     assert(lv_list_is_empty(&shard->connections));
     take_calls(shard);
+    lv_logins_fini(&shard->logins);
     lv_chatter_fini(&shard->chatter);
     lv_broker_free(shard->broker);
     lv_durable_fini(&shard->durable);

@@ -12,6 +12,7 @@
 #include "io/thread.h"
 #include "server/chatter.h"
 #include "server/durable.h"
+#include "server/login.h"
 #include "server/shared.h"
 
 /* What one read takes at most: a busy connection has its turn, then the others have theirs. Half as
@@ -51,6 +52,7 @@ struct lv_shard {
     struct lv_durable durable;
     struct lv_broker *broker; /* own */
     struct lv_deadlines deadlines;
+    struct lv_logins logins;
     struct lv_chatter chatter; /* every line that a peer may cause asks it first */
     struct lv_chunk_pool pool;
     uint64_t now;    /*       of this turn */

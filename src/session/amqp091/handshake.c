@@ -228,7 +228,11 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
     session->mechanism = mechanism->name;
     lv_session_move_to(session, LV_SESSION_LOGIN);
     session->pause |= LV_PAUSE_ANSWER;
-    login = (struct lv_login){mechanism->name, credentials.user, credentials.password};
+    login = (struct lv_login){
+        .mechanism = mechanism->name,
+        .user = credentials.user,
+        .password = credentials.password,
+    };
     session->host->login(session->host_ctx, &login);
     return 0;
 }

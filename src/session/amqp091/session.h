@@ -31,6 +31,7 @@ struct lv_session_limits {
 struct lv_login {
     const char *mechanism;
     struct lv_bytes user, password;
+    bool is_proved; /* it is this user (EXTERNAL): no password is asked for */
 };
 
 /* What a session cannot do by itself. Called from within its steps. */
