@@ -87,13 +87,15 @@ static int grow(struct lv_seqs *seqs, uint64_t seq)
     return 0;
 }
 
-/* A piece that becomes full gives its bits back, which is what keeps a long set small. */
-int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
+/* Numbers above low by their bits in the word that `seq` lies in. A piece that becomes full gives
+ * its bits back, which is what keeps a long set small. */
+static int add_bits(struct lv_seqs *seqs, uint64_t seq, uint64_t bits)
 {
+    uint64_t end = seq / 64 * 64 + 64 - (uint64_t)__builtin_clzll(bits);
     uint64_t **piece;
-    uint64_t bit = 1ull << (seq % 64);
 
     assert(seq > seqs->low);
+    assert(bits != 0);
     if (grow(seqs, seq) < 0)
         return -LV_E_NOMEM;
     piece = slot(seqs, seq);
@@ -105,9 +107,9 @@ int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
             return -LV_E_NOMEM;
         seqs->memory_size += LV_SEQS_PIECE / 8;
     }
-    (*piece)[seq % LV_SEQS_PIECE / 64] |= bit;
-    if (seq >= seqs->top)
-        seqs->top = seq + 1;
+    (*piece)[seq % LV_SEQS_PIECE / 64] |= bits;
+    if (end > seqs->top)
+        seqs->top = end;
     if ((*piece)[seq % LV_SEQS_PIECE / 64] != UINT64_MAX)
         return 0;
     for (uint32_t i = 0; i < WORDS; i++)
@@ -116,6 +118,40 @@ int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
     free_piece(seqs, piece);
     *piece = FULL;
     return 0;
+}
+
+int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq)
+{
+    assert(seq > seqs->low);
+    return add_bits(seqs, seq, UINT64_C(1) << seq % 64);
+}
+
+/* Only the word that low lies in may move it. */
+int lv_seqs_add_word(struct lv_seqs *seqs, uint64_t seq, uint64_t bits)
+{
+    assert(seq % 64 == 0);
+    if (bits == 0 || seq + 64 <= seqs->low)
+        return 0;
+    if (seq > seqs->low)
+        return add_bits(seqs, seq, bits);
+    for (uint64_t i = 0; i < 64; i++)
+        if ((bits >> i & 1) != 0 && lv_seqs_add(seqs, seq + i) < 0)
+            return -LV_E_NOMEM;
+    return 0;
+}
+
+/* What low has passed may be in no piece any more. */
+uint64_t lv_seqs_word(const struct lv_seqs *seqs, uint64_t seq)
+{
+    const uint64_t *piece = seqs->capacity == 0 || seq >= seqs->top ? NULL : *slot(seqs, seq);
+    uint64_t bits = piece == NULL   ? 0
+                    : piece == FULL ? UINT64_MAX
+                                    : piece[seq % LV_SEQS_PIECE / 64];
+
+    assert(seq % 64 == 0);
+    if (seq + 64 <= seqs->low)
+        return UINT64_MAX;
+    return seq < seqs->low ? bits | ((UINT64_C(1) << (seqs->low - seq)) - 1) : bits;
 }
 
 /* What is not below low is looked up in its piece. */

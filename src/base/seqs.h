@@ -34,6 +34,11 @@ int lv_seqs_add_range(struct lv_seqs *seqs, uint64_t from, uint64_t to, uint64_t
 /* How many numbers from `from` to `to`, both included, are in the set. */
 uint64_t lv_seqs_count(const struct lv_seqs *seqs, uint64_t from, uint64_t to);
 
+/* A bit for each of the 64 numbers from `seq`, a multiple of 64, on: the lowest is the first's. */
+uint64_t lv_seqs_word(const struct lv_seqs *seqs, uint64_t seq);
+/* Adds the numbers whose bit is set. -LV_E_NOMEM: perhaps some. */
+int lv_seqs_add_word(struct lv_seqs *seqs, uint64_t seq, uint64_t bits) LV_MUST_CHECK;
+
 /* lv_seqs_add() of a number above low. */
 int lv_seqs_add_above(struct lv_seqs *seqs, uint64_t seq) LV_MUST_CHECK;
 /* Behind low the numbers up to `top` may be in the set too: moves low over them. */

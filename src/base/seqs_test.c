@@ -104,6 +104,57 @@ static void ranges_are_shown_as_they_are(void **state)
     lv_seqs_fini(&seqs);
 }
 
+/* A copy made of words is the same set, whatever low is. */
+static void words_are_the_set_bit_by_bit(void **state)
+{
+    struct lv_random random;
+
+    (void)state;
+    lv_random_seed(&random, 3);
+    for (unsigned round = 0; round < 40; round++) {
+        struct lv_seqs seqs, copy;
+        uint64_t low = lv_random_below(&random, 200), from, to;
+
+        lv_seqs_init(&seqs, low);
+        for (unsigned i = 0; i < 30; i++) {
+            from = lv_random_below(&random, MODEL_SIZE);
+            to = from + lv_random_below(&random, i % 5 == 0 ? 2 * LV_SEQS_PIECE : 70);
+            (void)add_range(&seqs, from, to);
+        }
+        lv_seqs_init(&copy, round % 3 == 0 ? 0 : low / 2);
+        for (uint64_t seq = 0; seq < MODEL_SIZE + 3 * LV_SEQS_PIECE; seq += 64) {
+            uint64_t word = lv_seqs_word(&seqs, seq);
+
+            for (uint64_t i = 0; i < 64; i++)
+                assert_int_equal(word >> i & 1, lv_seqs_has(&seqs, seq + i));
+            assert_int_equal(lv_seqs_add_word(&copy, seq, word), 0);
+        }
+        assert_int_equal(copy.low, seqs.low);
+        assert_int_equal(copy.top, seqs.top);
+        assert_true(copy.memory_size <= seqs.memory_size + 64 * sizeof(void *));
+        for (uint64_t seq = 0; seq < seqs.top; seq++)
+            assert_int_equal(lv_seqs_has(&copy, seq), lv_seqs_has(&seqs, seq));
+        lv_seqs_fini(&copy);
+        lv_seqs_fini(&seqs);
+    }
+}
+
+static void a_word_without_memory_adds_nothing(void **state)
+{
+    struct lv_seqs seqs;
+
+    (void)state;
+    lv_seqs_init(&seqs, 3);
+    lv_alloc_fail_after(1, 1);
+    assert_int_equal(lv_seqs_add_word(&seqs, 0, 7), 0); /* below low already */
+    assert_int_equal(lv_seqs_add_word(&seqs, 64, 0), 0);
+    assert_int_equal(lv_seqs_add_word(&seqs, 64, 1), -LV_E_NOMEM);
+    assert_int_equal(lv_seqs_add_word(&seqs, 0, 16), -LV_E_NOMEM);
+    lv_alloc_fail_after(0, 0);
+    assert_int_equal(seqs.top, 3);
+    lv_seqs_fini(&seqs);
+}
+
 static void a_range_counts_what_is_new_in_it(void **state)
 {
     struct lv_seqs seqs;
@@ -273,6 +324,8 @@ int main(void)
         cmocka_unit_test(low_moves_over_what_was_added_before),
         cmocka_unit_test(one_old_number_costs_a_pointer_for_each_piece),
         cmocka_unit_test(ranges_are_shown_as_they_are),
+        cmocka_unit_test(words_are_the_set_bit_by_bit),
+        cmocka_unit_test(a_word_without_memory_adds_nothing),
         cmocka_unit_test(a_range_counts_what_is_new_in_it),
         cmocka_unit_test(a_huge_range_is_cheap),
         cmocka_unit_test(a_gap_beyond_all_memory_is_no_memory),

@@ -7,6 +7,15 @@
 #ifndef STATE_RANGES_MAX /* tests make it small */
 #define STATE_RANGES_MAX 4096u
 #endif
+/* Where so many numbers on end are cheaper to say by a bit each than by ranges, they are: so a
+ * state takes little more than a bit for each number, however they were settled. */
+#ifndef STATE_PIECE
+#define STATE_PIECE 4096u
+#endif
+/* Bits in one record at most, 64 in a word. */
+#ifndef STATE_WORDS_MAX
+#define STATE_WORDS_MAX 4096u
+#endif
 
 /* A transient queue is gone with its messages at a restart, so nothing of it is logged. */
 bool lv_queue_is_keeping(const struct lv_queue *queue)
@@ -144,27 +153,39 @@ static struct lv_record_queue say(const struct lv_queue *queue)
     };
 }
 
-/* A record about the queue with room for `count` ranges. NULL: out of memory, the log says less
- * than it could. */
+/* A record about the queue with room for `size` bytes behind its head. NULL: out of memory, the log
+ * says less than it could. */
+static struct lv_record_queue *append_record(struct lv_queue *queue, enum lv_record_kind kind,
+                                             uint32_t count, size_t size, uint64_t *ret_lsn)
+{
+    void *payload;
+
+    assert(count <= UINT16_MAX);
+    if (lv_log_append(queue->broker->config.log, kind, (uint16_t)count,
+                      sizeof(struct lv_record_queue) + size, ret_lsn, &payload) < 0)
+        return NULL;
+    *(struct lv_record_queue *)payload = say(queue);
+    queue->kept->delivered = lv_queue_delivered(queue);
+    return payload;
+}
+
+/* With room for `count` ranges, and for more as long as it is open. */
 static struct lv_record_queue *new_record(struct lv_queue *queue, enum lv_record_kind kind,
                                           uint32_t count)
 {
     struct lv_kept *kept = queue->kept;
-    void *payload;
+    struct lv_record_queue *record;
     uint64_t lsn;
 
     assert(count <= STATE_RANGES_MAX);
-    if (lv_log_append(queue->broker->config.log, kind, (uint16_t)count,
-                      sizeof(struct lv_record_queue) + count * sizeof(struct lv_record_range), &lsn,
-                      &payload) < 0)
+    record = append_record(queue, kind, count, count * sizeof(struct lv_record_range), &lsn);
+    if (record == NULL)
         return NULL;
-    *(struct lv_record_queue *)payload = say(queue);
-    kept->delivered = lv_queue_delivered(queue);
     if (kind == LV_RECORD_STATE)
         kept->state_lsn = lsn;
     kept->record = lsn;
-    kept->open = payload;
-    return payload;
+    kept->open = record;
+    return record;
 }
 
 /* They follow the head of the payload. */
@@ -282,17 +303,63 @@ void lv_kept_note(struct lv_queue *queue)
         queue->kept->delivered = lv_queue_delivered(queue);
 }
 
-/* Ranges of the set from *from on, as many as one record takes; *from: where to go on. */
-static int state_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from)
+/* Do the ranges that begin in the piece take more room than a bit for each of its numbers? */
+static bool is_dense(const struct lv_seqs *gone, uint64_t piece)
+{
+    uint64_t at = piece * STATE_PIECE, first, last;
+    size_t size = 0;
+
+    static_assert(STATE_PIECE % 64 == 0, "bits come in words");
+    for (; size <= STATE_PIECE / 8 && lv_seqs_next(gone, at, &first, &last); at = last + 1) {
+        if (first / STATE_PIECE != piece)
+            return false;
+        size += sizeof(struct lv_record_range);
+    }
+    return size > STATE_PIECE / 8;
+}
+
+/* A bit for each number of the dense pieces on end from that of *from on; *from: where to go on. */
+static int bits_record(struct lv_queue *queue, uint64_t *from)
 {
     const struct lv_seqs *gone = &queue->kept->gone;
-    uint64_t at = *from, first, last;
+    uint64_t first = *from / STATE_PIECE, last = first + 1;
+    uint32_t count = STATE_PIECE / 64;
+    struct lv_record_queue *record;
+    struct lv_record_bits *bits;
+    uint64_t *words, lsn;
+
+    for (; count + STATE_PIECE / 64 <= STATE_WORDS_MAX && is_dense(gone, last); last++)
+        count += STATE_PIECE / 64;
+    record =
+        append_record(queue, LV_RECORD_BITS, count, sizeof *bits + count * sizeof(uint64_t), &lsn);
+    if (record == NULL)
+        return -LV_E_NOMEM;
+    bits = (struct lv_record_bits *)(void *)(record + 1);
+    *bits = (struct lv_record_bits){.from = first * STATE_PIECE};
+    words = (uint64_t *)(void *)(bits + 1);
+    for (uint32_t i = 0; i < count; i++)
+        words[i] = lv_seqs_word(gone, bits->from + 64 * (uint64_t)i);
+    *from = last * STATE_PIECE;
+    assert(*from > bits->from);
+    return 0;
+}
+
+/* Ranges of the set from *from on, as many as one record takes, up to a piece for which bits are
+ * better; *from: where to go on. */
+static int ranges_record(struct lv_queue *queue, enum lv_record_kind kind, uint64_t *from)
+{
+    const struct lv_seqs *gone = &queue->kept->gone;
+    uint64_t at = *from, first, last, sparse = UINT64_MAX;
     uint32_t count = 0;
     struct lv_record_queue *record;
 
     assert(*from >= gone->low);
-    for (; count < STATE_RANGES_MAX && lv_seqs_next(gone, at, &first, &last); at = last + 1)
+    for (; count < STATE_RANGES_MAX && lv_seqs_next(gone, at, &first, &last); at = last + 1) {
+        if (first / STATE_PIECE != sparse && is_dense(gone, first / STATE_PIECE))
+            break;
+        sparse = first / STATE_PIECE;
         count++;
+    }
     record = new_record(queue, kind, count);
     if (record == NULL)
         return -LV_E_NOMEM;
@@ -332,12 +399,16 @@ bool lv_kept_is_needed(const struct lv_queue *queue, uint64_t oldest_segment)
 int lv_kept_state(struct lv_queue *queue)
 {
     struct lv_kept *kept = queue->kept;
-    uint64_t from = kept->gone.low, before = kept->state_lsn, first, last;
-    int rc = state_record(queue, LV_RECORD_STATE, &from);
+    uint64_t from = kept->gone.low, before = kept->state_lsn, last;
+    int rc = ranges_record(queue, LV_RECORD_STATE, &from);
 
     assert(kept->state_lsn >= before);
-    while (rc == 0 && lv_seqs_next(&kept->gone, from, &first, &last))
-        rc = state_record(queue, LV_RECORD_SETTLE, &from);
+    while (rc == 0 && lv_seqs_next(&kept->gone, from, &from, &last)) {
+        if (is_dense(&kept->gone, from / STATE_PIECE))
+            rc = bits_record(queue, &from);
+        else
+            rc = ranges_record(queue, LV_RECORD_SETTLE, &from);
+    }
     if (rc < 0)
         kept->state_lsn = before;
     return rc;

@@ -8,7 +8,8 @@
 /* What the log says of "q" and is in the window. */
 struct said {
     struct lv_lives *lives;
-    unsigned messages, settles, states, ranges;
+    unsigned messages, settles, states, bits, ranges;
+    uint64_t size; /* bytes of the records that say what is gone */
     struct lv_record_queue last;
     struct lv_record_range range; /* the last one */
 };
@@ -21,9 +22,13 @@ static void see(void *ctx, uint64_t lsn, const struct lv_record_head *head, cons
     said->messages += head->kind == LV_RECORD_MESSAGE;
     said->settles += head->kind == LV_RECORD_SETTLE;
     said->states += head->kind == LV_RECORD_STATE;
-    if (head->kind != LV_RECORD_SETTLE && head->kind != LV_RECORD_STATE)
+    said->bits += head->kind == LV_RECORD_BITS;
+    if (!lv_record_is_gone(head))
         return;
+    said->size += lv_record_size(head->size);
     memcpy(&said->last, payload, sizeof said->last);
+    if (head->kind == LV_RECORD_BITS)
+        return;
     said->ranges += head->count;
     if (head->count > 0)
         memcpy(&said->range, payload + sizeof said->last + (head->count - 1u) * sizeof said->range,
@@ -133,8 +138,44 @@ static void a_record_that_is_sealed_is_not_changed(void **state)
     lv_lives_end(&lives);
 }
 
-/* More than one record takes. */
-static void a_state_of_any_number_of_ranges_is_whole(void **state)
+/* The state is said anew, as its records go. */
+static struct said said_anew(struct lv_lives *lives)
+{
+    struct said all;
+
+    lv_lives_turn_file(lives);
+    lv_lives_spill_begin(lives);
+    lv_lives_spill_end(lives);
+    all = said(lives);
+    assert_int_equal(all.messages, 1); /* the filler's */
+    assert_int_equal(all.states, 1);
+    return all;
+}
+
+/* Every hundredth message is gone. */
+static void a_state_of_few_ranges_says_them(void **state)
+{
+    struct lv_lives lives;
+    struct said all;
+    const unsigned count = 10000;
+
+    (void)state;
+    lv_lives_begin(&lives);
+    lv_lives_publish_many(&lives, "q", 1, count);
+    consume(&lives);
+    (void)lv_sim_heard(&lives.a);
+    for (uint64_t tag = 200; tag <= count; tag += 200)
+        ack(&lives, tag);
+    all = said_anew(&lives);
+    assert_int_equal(all.settles + all.bits, 0);
+    assert_int_equal(all.ranges, count / 200);
+    lv_lives_restart(&lives, false);
+    assert_int_equal(kept(&lives)->live_count, count - count / 200);
+    lv_lives_end(&lives);
+}
+
+/* Every second message is gone. */
+static void a_state_of_many_ranges_says_a_bit_for_each_number(void **state)
 {
     struct lv_lives lives;
     struct said all;
@@ -147,18 +188,89 @@ static void a_state_of_any_number_of_ranges_is_whole(void **state)
     (void)lv_sim_heard(&lives.a);
     for (uint64_t tag = 2; tag <= count; tag += 2)
         ack(&lives, tag);
-    lv_lives_turn_file(&lives);
-    lv_lives_spill_begin(&lives); /* the state is said anew, as its records go */
-    lv_lives_spill_end(&lives);
-    all = said(&lives);
-    assert_int_equal(all.messages, 1); /* the filler's */
-    assert_int_equal(all.states, 1);
-    assert_int_equal(all.settles, 1);
-    assert_int_equal(all.ranges, count / 2);
+    all = said_anew(&lives);
+    assert_int_equal(all.settles, 0);
+    assert_int_equal(all.ranges, 0);
+    assert_int_equal(all.bits, 1);
+    assert_in_range(all.size, count / 8, count / 8 + 1000);
     lv_lives_restart(&lives, false);
     assert_int_equal(kept(&lives)->live_count, count / 2);
     assert_int_equal(lv_queue_ready_count(lv_lives_queue(&lives, "q")), count / 2);
     lv_lives_end(&lives);
+}
+
+/* The queue's numbers as if so many messages had come and most of them gone: each that `is_gone`.
+ */
+static void settle_numbers(struct lv_lives *lives, uint64_t count, bool (*is_gone)(uint64_t))
+{
+    struct lv_queue *queue = lv_lives_queue(lives, "q");
+
+    queue->next_seq = count;
+    for (uint64_t seq = 1; seq < count; seq++)
+        if (is_gone(seq))
+            assert_int_equal(lv_seqs_add(&queue->kept->gone, seq), 0);
+}
+
+/* Into a second set. */
+static void see_again(void *ctx, uint64_t lsn, const struct lv_record_head *head,
+                      const uint8_t *payload)
+{
+    struct lv_lives *other = ctx;
+    struct lv_record_queue *queue = (struct lv_record_queue *)(void *)(uintptr_t)payload;
+
+    (void)lsn;
+    if (!lv_record_is_gone(head))
+        return;
+    queue->queue_id = lv_lives_queue(other, "q")->entry->id;
+    assert_int_equal(lv_broker_restore_gone(other->broker, head, payload), 0);
+}
+
+static bool every_second(uint64_t seq)
+{
+    return seq % 2 == 1;
+}
+
+/* Sparse and dense pieces by turns, and whole ones. */
+static bool by_turns(uint64_t seq)
+{
+    uint64_t piece = seq / 5000;
+
+    return piece % 4 == 0   ? seq % 1000 == 7
+           : piece % 4 == 1 ? seq * 2654435761u % 256 < 128
+           : piece % 4 == 2 ? seq % 33 != 0
+                            : true;
+}
+
+/* 20 million numbers: a log file is given up for 16 MiB. */
+static void a_state_takes_little_more_than_a_bit_for_each_number(void **state)
+{
+    static bool (*const patterns[])(uint64_t) = {every_second, by_turns};
+    const uint64_t count = 20000000;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct lv_lives lives, other;
+        struct said all = {.messages = 0};
+        const struct lv_seqs *before, *after;
+
+        lv_lives_begin(&lives);
+        lv_lives_begin(&other);
+        lv_lives_publish_many(&lives, "q", 1, 1);
+        settle_numbers(&lives, count, patterns[i]);
+        assert_int_equal(lv_kept_state(lv_lives_queue(&lives, "q")), 0);
+        lv_lives_sync(&lives);
+        lv_log_each(lives.log, UINT64_MAX, false, see, &all);
+        assert_true(all.size < count / 8 + count / 40);
+        lv_log_each(lives.log, UINT64_MAX, false, see_again, &other);
+        before = &kept(&lives)->gone;
+        after = &kept(&other)->gone;
+        assert_int_equal(after->low, before->low);
+        assert_int_equal(after->top, before->top);
+        for (uint64_t seq = 0; seq < count; seq += 64)
+            assert_int_equal(lv_seqs_word(after, seq), lv_seqs_word(before, seq));
+        lv_lives_end(&other);
+        lv_lives_end(&lives);
+    }
 }
 
 /* Each allocation of the state fails once: what was said before must stay needed until all of it is
@@ -181,9 +293,8 @@ static void a_state_without_memory_leaves_the_older_one_needed(void **state)
     before = kept(&lives)->state_lsn;
     assert_true(before > 0);
     room = LV_PAGE_SIZE - lv_log_end(lives.log) % LV_PAGE_SIZE;
-    assert_true(room > 80000);
-    assert_int_equal(lv_log_append(lives.log, LV_RECORD_MESSAGE, 0, room - 70000, &lsn, &payload),
-                     0);
+    assert_true(room > 1000);
+    assert_int_equal(lv_log_append(lives.log, LV_RECORD_MESSAGE, 0, room - 200, &lsn, &payload), 0);
     lv_alloc_fail_after(1, 1); /* the first record has room, the second needs a page */
     assert_int_equal(lv_kept_state(lv_lives_queue(&lives, "q")), -LV_E_NOMEM);
     lv_alloc_fail_after(0, 0);
@@ -472,7 +583,9 @@ int main(void)
         cmocka_unit_test(numbers_settled_in_a_row_share_a_range),
         cmocka_unit_test(what_is_settled_out_of_order_does_not_come_back),
         cmocka_unit_test(a_record_that_is_sealed_is_not_changed),
-        cmocka_unit_test(a_state_of_any_number_of_ranges_is_whole),
+        cmocka_unit_test(a_state_of_few_ranges_says_them),
+        cmocka_unit_test(a_state_of_many_ranges_says_a_bit_for_each_number),
+        cmocka_unit_test(a_state_takes_little_more_than_a_bit_for_each_number),
         cmocka_unit_test(a_state_without_memory_leaves_the_older_one_needed),
         cmocka_unit_test(transient_messages_between_persistent_ones_are_gone_after_a_crash),
         cmocka_unit_test(a_purge_is_one_range),

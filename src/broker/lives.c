@@ -299,7 +299,7 @@ static void restore_gone(void *ctx, uint64_t lsn, const struct lv_record_head *h
     const struct walk *walk = ctx;
 
     (void)lsn;
-    if (head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE)
+    if (lv_record_is_gone(head))
         assert_int_equal(lv_broker_restore_gone(walk->lives->broker, head, payload), 0);
 }
 

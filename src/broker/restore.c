@@ -84,17 +84,51 @@ static struct lv_queue *find(const struct lv_broker *broker, uint64_t queue_id)
     return entry == NULL || !lv_queue_is_keeping(entry->queue) ? NULL : entry->queue;
 }
 
+/* Who says more than is possible would have it taken for millions of numbers. */
+static int restore_ranges(struct lv_kept *kept, const struct lv_record_queue *said, uint32_t count)
+{
+    const struct lv_record_range *ranges = (const struct lv_record_range *)(const void *)(said + 1);
+    uint64_t added;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (ranges[i].from > ranges[i].to || ranges[i].to >= said->next)
+            return -LV_E_CORRUPT;
+        if (lv_seqs_add_range(&kept->gone, ranges[i].from, ranges[i].to, &added) < 0)
+            return -LV_E_NOMEM;
+    }
+    assert(kept->gone.low >= said->low);
+    return 0;
+}
+
+static int restore_bits(struct lv_kept *kept, const struct lv_record_queue *said, uint32_t count)
+{
+    const struct lv_record_bits *bits = (const struct lv_record_bits *)(const void *)(said + 1);
+    const uint64_t *words = (const uint64_t *)(const void *)(bits + 1);
+
+    assert(kept->gone.low >= said->low);
+    if (bits->from % 64 != 0 || bits->from >= said->next)
+        return -LV_E_CORRUPT;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t from = bits->from + 64 * (uint64_t)i;
+        if (words[i] != 0 && from + 63 - (uint64_t)__builtin_clzll(words[i]) >= said->next)
+            return -LV_E_CORRUPT;
+        if (lv_seqs_add_word(&kept->gone, from, words[i]) < 0)
+            return -LV_E_NOMEM;
+    }
+    return 0;
+}
+
 /* What is gone only grows, so records may come in any order and more than once. */
 int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
                            const uint8_t *payload)
 {
     const struct lv_record_queue *said = (const struct lv_record_queue *)(const void *)payload;
-    const struct lv_record_range *ranges = (const struct lv_record_range *)(const void *)(said + 1);
     struct lv_queue *queue = find(broker, said->queue_id);
     struct lv_kept *kept;
-    uint64_t added;
 
-    assert(head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE);
+    assert(lv_record_is_gone(head));
+    if (said->low > said->next || said->next > LV_SEQ_MAX)
+        return -LV_E_CORRUPT;
     if (queue == NULL)
         return 0;
     kept = lv_queue_kept(queue);
@@ -105,11 +139,8 @@ int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head
         kept->delivered = said->delivered;
     if (said->next > queue->next_seq)
         queue->next_seq = said->next;
-    for (uint32_t i = 0; i < head->count; i++)
-        if (ranges[i].from <= ranges[i].to &&
-            lv_seqs_add_range(&kept->gone, ranges[i].from, ranges[i].to, &added) < 0)
-            return -LV_E_NOMEM;
-    return 0;
+    return head->kind == LV_RECORD_BITS ? restore_bits(kept, said, head->count)
+                                        : restore_ranges(kept, said, head->count);
 }
 
 /* One more holder of the message, unless the queue is done with it. */
@@ -122,6 +153,8 @@ static int restore_place(struct lv_broker *broker, const struct lv_record_place 
     assert((ref.flags & LV_REF_LOGGED) != 0);
     if (queue == NULL)
         return 0;
+    if (place->seq >= LV_SEQ_MAX)
+        return -LV_E_CORRUPT;
     if (lv_queue_kept(queue) == NULL)
         return -LV_E_NOMEM;
     if (place->seq >= queue->next_seq)

@@ -29,12 +29,13 @@ int lv_broker_begin(struct lv_broker *broker, const struct lv_first *first, stru
     LV_MUST_CHECK;
 /* No queue gets this id or one below it again, also if the clock has gone back. */
 void lv_broker_restore_last_id(struct lv_broker *broker, uint64_t queue_id);
-/* A settle or state record. What is about queues that are not here is left out. */
+/* A settle, state or bits record. What is about queues that are not here is left out.
+ * -LV_E_CORRUPT: it contradicts itself. */
 int lv_broker_restore_gone(struct lv_broker *broker, const struct lv_record_head *head,
                            const uint8_t *payload) LV_MUST_CHECK;
 /* A message record whose payload lies at `lsn` in the log's window. `is_clean`: the broker had been
  * stopped in good order, so who was delivered before is known; else every message might have been.
- */
+ * -LV_E_CORRUPT: a number that no message can have. */
 int lv_broker_restore_message(struct lv_broker *broker, uint64_t lsn,
                               const struct lv_record_head *head, const uint8_t *payload,
                               bool is_clean) LV_MUST_CHECK;

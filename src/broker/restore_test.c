@@ -284,9 +284,49 @@ static void a_queue_declared_after_a_restart_has_a_number_of_its_own(void **stat
     lv_lives_end(&lives);
 }
 
+/* Its block was hashed with it: the fault is of who wrote it, but a start must survive it. */
+static void a_record_that_contradicts_itself_is_damage(void **state)
+{
+    static const struct lv_record_range wrong[] = {{8, 7}, {3, 9}, {9, 9}, {4, UINT64_MAX}};
+    struct lv_lives lives;
+    struct record record;
+    struct {
+        struct lv_record_queue queue;
+        struct lv_record_bits bits;
+        uint64_t words[2];
+    } payload;
+    const struct lv_record_head bits = {.kind = LV_RECORD_BITS, .count = 2, .size = sizeof payload};
+
+    (void)state;
+    lv_lives_begin(&lives);
+    for (size_t i = 0; i < LV_COUNT(wrong); i++) {
+        record = gone(&lives, 2, 9);
+        add_range(&record, wrong[i].from, wrong[i].to);
+        assert_int_equal(restore_gone(&lives, &record), -LV_E_CORRUPT);
+    }
+    record = gone(&lives, 10, 9);
+    assert_int_equal(restore_gone(&lives, &record), -LV_E_CORRUPT);
+    record = gone(&lives, 0, UINT64_MAX);
+    assert_int_equal(restore_gone(&lives, &record), -LV_E_CORRUPT);
+    payload.queue = (struct lv_record_queue){.queue_id = id_of(&lives), .low = 2, .next = 150};
+    for (size_t i = 0; i < 4; i++) {
+        payload.bits.from = i == 0 ? 32 : i == 1 ? UINT64_MAX - 63 : 64;
+        payload.words[0] = 1;
+        payload.words[1] = i == 2 ? UINT64_C(1) << 22 : UINT64_C(1) << 21;
+        assert_int_equal(
+            lv_broker_restore_gone(lives.broker, &bits, (const uint8_t *)(const void *)&payload),
+            i == 3 ? 0 : -LV_E_CORRUPT);
+    }
+    assert_true(lv_seqs_has(&kept(&lives)->gone, 64) && lv_seqs_has(&kept(&lives)->gone, 149));
+    assert_int_equal(lv_seqs_count(&kept(&lives)->gone, 2, 149), 2);
+    assert_int_equal(restore_message(&lives, id_of(&lives), LV_SEQ_MAX, true), -LV_E_CORRUPT);
+    lv_lives_end(&lives);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_that_contradicts_itself_is_damage),
         cmocka_unit_test(records_of_queues_that_are_not_here_mean_nothing),
         cmocka_unit_test(what_is_gone_adds_up),
         cmocka_unit_test(numbers_without_a_message_are_gone),

@@ -113,7 +113,46 @@ static void put_queue(struct lv_inspect *store, const struct lv_record_head *hea
     lv_inspect_number(store, "low", queue.low);
     lv_inspect_number(store, "delivered", queue.delivered);
     lv_inspect_number(store, "next", queue.next);
-    put_pairs(store, "gone", payload + sizeof queue, head->count, '-');
+}
+
+static void put_ranges(struct lv_inspect *store, const struct lv_record_head *head,
+                       const uint8_t *payload)
+{
+    put_queue(store, head, payload);
+    assert(head->kind != LV_RECORD_BITS);
+    put_pairs(store, "gone", payload + sizeof(struct lv_record_queue), head->count, '-');
+}
+
+/* As ranges, too. */
+static void put_bits(struct lv_inspect *store, const struct lv_record_head *head,
+                     const uint8_t *payload)
+{
+    const uint8_t *words = payload + sizeof(struct lv_record_queue) + sizeof(struct lv_record_bits);
+    struct lv_record_bits bits;
+    uint64_t word = 0;
+    bool was = false, is_first = true;
+
+    put_queue(store, head, payload);
+    memcpy(&bits, payload + sizeof(struct lv_record_queue), sizeof bits);
+    lv_inspect_field(store, "gone");
+    lv_output_text(&store->output, store->is_json ? "[" : "");
+    for (uint64_t i = 0; i <= head->count * UINT64_C(64); i++) {
+        if (i % 64 == 0)
+            word = 0;
+        if (i % 64 == 0 && i < head->count * UINT64_C(64))
+            memcpy(&word, words + i / 8, sizeof word);
+        if ((word >> i % 64 & 1) == was)
+            continue;
+        was = !was;
+        if (was)
+            lv_output_print(&store->output, "%s%s%" PRIu64, is_first ? "" : ",",
+                            store->is_json ? "[" : "", bits.from + i);
+        else
+            lv_output_print(&store->output, "%c%" PRIu64 "%s", store->is_json ? ',' : '-',
+                            bits.from + i - 1, store->is_json ? "]" : "");
+        is_first = false;
+    }
+    lv_output_text(&store->output, store->is_json ? "]" : "");
 }
 
 static const char *change_word(enum lv_change_kind kind)
@@ -227,11 +266,15 @@ static int put_record(struct dump *dump, uint64_t offset, const struct lv_record
         return 0;
     case LV_RECORD_SETTLE:
         begin(dump, &offset, "settle");
-        put_queue(store, head, payload);
+        put_ranges(store, head, payload);
         return 0;
     case LV_RECORD_STATE:
         begin(dump, &offset, "state");
-        put_queue(store, head, payload);
+        put_ranges(store, head, payload);
+        return 0;
+    case LV_RECORD_BITS:
+        begin(dump, &offset, "bits");
+        put_bits(store, head, payload);
         return 0;
     case LV_RECORD_CHANGE:
         return put_change(dump, offset, lv_bytes(payload, head->size));

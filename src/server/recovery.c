@@ -21,6 +21,7 @@ struct walk {
     uint64_t covers;                 /*       LSN: segments have the messages of the log below it */
     uint64_t last_queue_id;          /*       that is named anywhere */
     int error;
+    uint64_t lsn; /* of the last record that was restored */
 };
 
 /* A queue whose declare was lost may have messages that were not. */
@@ -260,12 +261,13 @@ static void restore_gone(void *ctx, uint64_t lsn, const struct lv_record_head *h
 {
     struct walk *walk = ctx;
 
-    (void)lsn;
     if (walk->error == 0 && head->kind == LV_RECORD_MESSAGE)
         for (uint32_t i = 0; i < head->count; i++)
             note_queue(walk, ((const struct lv_record_place *)(const void *)payload)[i].queue_id);
-    if (walk->error == 0 && (head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE))
+    if (walk->error == 0 && lv_record_is_gone(head))
         walk->error = lv_broker_restore_gone(walk->shard->broker, head, payload);
+    if (walk->error == 0)
+        walk->lsn = lsn;
 }
 
 static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head *head,
@@ -276,6 +278,20 @@ static void restore_message(void *ctx, uint64_t lsn, const struct lv_record_head
     if (walk->error == 0 && head->kind == LV_RECORD_MESSAGE && lsn >= walk->covers)
         walk->error = lv_broker_restore_message(walk->shard->broker, lsn, head, payload,
                                                 walk->shard->end.is_clean);
+    if (walk->error == 0)
+        walk->lsn = lsn;
+}
+
+/* Its block was written as it is: a fault of who wrote it. */
+static int fail_record(const struct walk *walk, struct lv_diag *diag)
+{
+    assert(walk->error < 0);
+    if (walk->error != -LV_E_CORRUPT)
+        return walk->error;
+    return lv_fail(diag, -LV_E_CORRUPT,
+                   "log-%02" PRIx32 " is damaged: a record behind LSN %" PRIu64
+                   " says what can't be of a queue",
+                   walk->number, walk->lsn);
 }
 
 /* After a crash of the process alone what it wrote is there, but perhaps not on the disk; nor are
@@ -383,13 +399,13 @@ static int restore_queues(struct walk *walk, struct lv_diag *diag)
 
     lv_log_each(log, end, false, restore_gone, walk);
     if (walk->error < 0)
-        return walk->error;
+        return fail_record(walk, diag);
     rc = restore_segments(walk, diag);
     if (rc < 0)
         return rc;
     lv_log_each(log, end, false, restore_message, walk);
     if (walk->error < 0)
-        return walk->error;
+        return fail_record(walk, diag);
     return lv_broker_restored(walk->shard->broker, walk->shard->end.is_clean);
 }
 

@@ -26,6 +26,7 @@
 #include "base/defs.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LV_FORMAT_VERSION 1u
@@ -68,13 +69,18 @@ enum lv_record_kind {
     /* struct lv_record_queue, then `count` × struct lv_record_range: sequence numbers of messages
      * that are gone (acknowledged, purged, expired). */
     LV_RECORD_SETTLE = 2,
-    /* The same head; all that is gone of the queue's numbers from `low` on: replaces what earlier
-     * records said. Written again before the file that holds the last one is used again. */
+    /* The same head; with the settle and bits records behind it all that is gone of the queue's
+     * numbers from `low` on: replaces what earlier records said. Written again before the file that
+     * holds the last one is used again. */
     LV_RECORD_STATE = 3,
     /* Shard 0 only: a change of exchanges, queues or bindings, as broker/change.h says. */
     LV_RECORD_CHANGE = 4,
     /* The broker was stopped in good order; no payload. Last record of its log. */
-    LV_RECORD_CLEAN = 5
+    LV_RECORD_CLEAN = 5,
+    /* struct lv_record_queue, struct lv_record_bits, then `count` × uint64_t: a bit for each number,
+     * the lowest of the first word for the first one; those that are set are gone. It goes on with
+     * what a state record began, where ranges would take more room. */
+    LV_RECORD_BITS = 6
 };
 
 struct lv_record_place {
@@ -93,11 +99,25 @@ struct lv_record_range {
     uint64_t from, to; /* both included */
 };
 
+struct lv_record_bits {
+    uint64_t from; /* number of the first bit, a multiple of 64 */
+};
+
 static_assert(sizeof(struct lv_log_head) == 48, "the file's head as it lies on disk");
 static_assert(sizeof(struct lv_block_head) == 40, "a block's head as it lies on disk");
 static_assert(sizeof(struct lv_record_head) == 8, "a record's head as it lies on disk");
 static_assert(sizeof(struct lv_record_queue) == 32, "a queue's state as it lies on disk");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are read and written as they lie");
+
+/* Numbers of messages are below. */
+#define LV_SEQ_MAX (UINT64_C(1) << 62)
+
+/* Does the record say what is gone of a queue? */
+static inline bool lv_record_is_gone(const struct lv_record_head *head)
+{
+    return head->kind == LV_RECORD_SETTLE || head->kind == LV_RECORD_STATE ||
+           head->kind == LV_RECORD_BITS;
+}
 
 /* Bytes that a record with this payload takes. */
 static inline uint64_t lv_record_size(uint64_t payload)

@@ -361,6 +361,9 @@ static void every_kind_has_its_size(void **state)
     assert_int_equal(walk(LV_RECORD_SETTLE, 0, 1, 64), -LV_E_CORRUPT);
     assert_int_equal(walk(LV_RECORD_STATE, 0, 1, 48), 0);
     assert_int_equal(walk(LV_RECORD_STATE, 0, 1, 40), -LV_E_CORRUPT);
+    assert_int_equal(walk(LV_RECORD_BITS, 0, 2, 32 + 8 + 16), 0);
+    assert_int_equal(walk(LV_RECORD_BITS, 0, 2, 32 + 16), -LV_E_CORRUPT);
+    assert_int_equal(walk(LV_RECORD_BITS, 0, 0, 32 + 8), -LV_E_CORRUPT);
     assert_int_equal(walk(LV_RECORD_CHANGE, 0, 0, 5), -LV_E_STOPPED);
     assert_int_equal(walk(LV_RECORD_CHANGE, 0, 0, 0), -LV_E_CORRUPT);
     assert_int_equal(walk(LV_RECORD_CLEAN, 0, 0, 0), 0);

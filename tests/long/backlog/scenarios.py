@@ -1,5 +1,7 @@
 """What happens in each scenario, and what has to be so in the end."""
 
+import glob
+import os
 import time
 
 import codec
@@ -14,6 +16,7 @@ RESTART_SECONDS = 2
 RATE_KEPT = 0.8
 OPERATIONS_PER_S = 5_000
 BINDINGS = 3
+LOG_FILES = 6  # a shard's: the window and what is being written
 BYTES_PER_QUEUE = 1536 + BINDINGS * 200
 CHUNK = 1000
 
@@ -106,6 +109,28 @@ def held(options):
         say_tenths(broker, "stream", result)
         check_drained(wrong, "drain", broker.bench("--drain", *SINGLE), count, count)
         check_resident(wrong, broker)
+    judge(wrong)
+
+
+def alternate(options):
+    """Every second message stays: what is gone is said again for each log file that is given up, and
+    that must not fill more than is given up."""
+    total, wrong = options.stream // 3, []
+    count = total // 2
+    with Measured("alternate") as broker:
+        result = broker.bench(*LOAD, *SINGLE, "--messages", total, "--hold", 2, "--keep")
+        check(wrong, result["good"], f"stream: {result}")
+        check(wrong, result["left"] == count, f"{result['left']} of {count} went back")
+        say_tenths(broker, "stream", result)
+        logs = len(glob.glob(os.path.join(broker.data_dir, "log-*")))
+        broker.say(f"{logs} log files")
+        check(wrong, logs <= LOG_FILES, f"{logs} log files are needed")
+        broker.kill_and_restart()
+        broker.say(f"ready {broker.ready_seconds:.2f} s after the restart")
+        check_drained(wrong, "drain", broker.bench("--drain", *SINGLE), count, count)
+        if broker.is_plain:
+            check(wrong, broker.ready_seconds < RESTART_SECONDS,
+                  f"ready after {broker.ready_seconds:.2f} s")  # fmt: skip
     judge(wrong)
 
 
@@ -218,6 +243,7 @@ def queues(options):
 ALL = {
     "backlog": backlog,
     "held": held,
+    "alternate": alternate,
     "unacked": unacked,
     "transient": transient,
     "queues": queues,
