@@ -20,6 +20,7 @@ enum lv_exit {
     X(consume, "print messages as they come")                                                      \
     X(get, "take messages that wait in a queue")                                                   \
     X(ctl, "ask a running broker: lists, status, stop; as rabbitmqctl")                            \
+    X(cert, "make certificates for a first try with TLS")                                          \
     X(bench, "load a broker and measure it")                                                       \
     X(store, "check or print what a broker has stored")                                            \
     X(completion, "print what a shell needs to complete commands and options")                     \

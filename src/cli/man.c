@@ -156,7 +156,7 @@ static void put_usage(void *ctx, const struct lv_usage *usage)
         fputs(".PP\n", file);
     }
     put_text(file, usage->summary);
-    if (usage->details == lv_settings_help)
+    if (usage->details == lv_settings_help())
         fputs(".PP\nThe settings are described in \\fBleveret.conf\\fR(5).\n", file);
     else if (usage->details != NULL)
         put_details(file, usage->details);

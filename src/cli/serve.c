@@ -19,22 +19,42 @@ struct choices {
     struct lv_config *config; /* view */
     const char *file;         /* view  NULL: the files that are read by default */
     bool is_check;
-    char listens[LISTENS_SIZE_MAX]; /* of --listen so far, as one list */
+    char listens[LISTENS_SIZE_MAX];     /* of --listen so far, as one list */
+    char tls_listens[LISTENS_SIZE_MAX]; /* the same of --tls-listen */
 };
 
 /* All of them together take the place of what the file says. */
+static int add_listen(char list[LISTENS_SIZE_MAX], const char *value, struct lv_diag *diag)
+{
+    size_t used = strlen(list);
+
+    assert(used < LISTENS_SIZE_MAX);
+    if (strlen(value) + 3 > LISTENS_SIZE_MAX - used)
+        return lv_fail(diag, -LV_E_USAGE, "too many addresses; use --config");
+    snprintf(list + used, LISTENS_SIZE_MAX - used, "%s%s", used == 0 ? "" : ", ", value);
+    return 0;
+}
+
 static int take_listen(void *ctx, const char *value, struct lv_diag *diag)
 {
     struct choices *choices = ctx;
-    size_t used = strlen(choices->listens);
+    int rc = add_listen(choices->listens, value, diag);
 
-    assert(value != NULL);
-    if (strlen(value) + 3 > sizeof choices->listens - used)
-        return lv_fail(diag, -LV_E_USAGE, "too many addresses; use --config");
-    snprintf(choices->listens + used, sizeof choices->listens - used, "%s%s", used == 0 ? "" : ", ",
-             value);
-    lv_config_set(choices->config, "listeners.tcp", choices->listens, "--listen");
-    return 0;
+    assert(choices->config != NULL);
+    if (rc == 0)
+        lv_config_set(choices->config, "listeners.tcp", choices->listens, "--listen");
+    return rc;
+}
+
+static int take_tls_listen(void *ctx, const char *value, struct lv_diag *diag)
+{
+    struct choices *choices = ctx;
+    int rc = add_listen(choices->tls_listens, value, diag);
+
+    assert(choices->config != NULL);
+    if (rc == 0)
+        lv_config_set(choices->config, "listeners.ssl", choices->tls_listens, "--tls-listen");
+    return rc;
 }
 
 static int take_data_dir(void *ctx, const char *value, struct lv_diag *diag)
@@ -129,6 +149,8 @@ int lv_run_serve(int argc, char **argv)
     const struct lv_option options[] = {
         LV_CALL_OPTION("listen", 'l', "HOST:PORT", take_listen, &choices,
                        "where clients connect; may be given again (default 127.0.0.1:5672)"),
+        LV_CALL_OPTION("tls-listen", 0, "HOST:PORT", take_tls_listen, &choices,
+                       "the same with TLS; needs a certificate (see ssl_options)"),
         LV_CALL_OPTION("data-dir", 'd', "DIR", take_data_dir, &choices,
                        "the broker's own directory, made if it is missing"),
         LV_CALL_OPTION("shards", 0, "N", take_shards, &choices,
@@ -148,7 +170,7 @@ int lv_run_serve(int argc, char **argv)
         .summary = "Runs the broker in the foreground until SIGTERM or SIGINT. When it accepts "
                    "connections it prints a line that begins with `ready`.",
         .options = options,
-        .details = lv_settings_help,
+        .details = lv_settings_help(),
     };
     int status = LV_EXIT_FAILED;
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "io/clock.h"
 #include "io/socket.h"
+#include "io/tls.h"
 #include "lv_version.h"
 #include "server/probe.h"
 #include "server/shard.h"
@@ -214,6 +215,31 @@ void lv_connection_end_ahead(struct lv_deadline *deadline, uint64_t now)
     lv_list_splice_back(&shard->again, &shard->ahead);
 }
 
+/* Bytes, 0 or an error, as lv_socket_read(). Reading may have made TLS answer, and what of that the
+ * socket does not take has to be sent when it does. */
+static ssize_t read_sealed(struct lv_connection *connection, void *buffer, size_t size)
+{
+    struct lv_shard *shard = connection->shard;
+    size_t owed = lv_tls_owed(connection->tls);
+    ssize_t count = lv_tls_read(connection->tls, shard->tls_room, buffer, size);
+
+    assert(shard->owed_size >= owed);
+    shard->owed_size += lv_tls_owed(connection->tls) - owed;
+    if (lv_tls_owed(connection->tls) > 0 && !connection->is_full)
+        mark_dirty(connection);
+    return count;
+}
+
+/* The end of an encrypted stream may have come with its last bytes, and no event will say so. As
+ * long as the session is paused these wait for it. */
+static void follow_end(struct lv_connection *connection)
+{
+    assert(connection->tls != NULL);
+    if (lv_tls_end(connection->tls) < 0 && !connection->is_lost && !connection->is_finished &&
+        !lv_session_is_paused(connection->session))
+        lose(connection);
+}
+
 /* Behind what is left from before, so that the session sees both in one piece. One read only: if
  * there is more, epoll says so again after the others have had their turn. */
 static void read_once(struct lv_connection *connection)
@@ -226,11 +252,16 @@ static void read_once(struct lv_connection *connection)
     assert(left + LV_READ_SIZE <= shard->buffer_size);
     if (left > 0)
         memcpy(shard->buffer, connection->left, left);
-    count = lv_socket_read(connection->watch.fd, shard->buffer + left, size);
+    if (LV_LIKELY(connection->tls == NULL))
+        count = lv_socket_read(connection->watch.fd, shard->buffer + left, size);
+    else
+        count = read_sealed(connection, shard->buffer + left, size);
     if (count < 0)
         lose(connection);
     else if (count > 0)
         present(connection, shard->buffer, left + (size_t)count);
+    if (connection->tls != NULL)
+        follow_end(connection);
     connection->is_ahead = false;
     if (!connection->is_lost && !connection->is_finished &&
         lv_session_took_lead(connection->session))
@@ -285,9 +316,31 @@ void lv_connection_resume(struct lv_connection *connection)
         return;
     /* Also without bytes, and also while paused: the session may have asked for a step. */
     present(connection, connection->left, connection->left_size);
+    if (connection->tls != NULL)
+        follow_end(connection);
     if (!connection->is_lost && !connection->is_finished &&
         !lv_session_is_paused(connection->session))
         set_wanted(connection, LV_IO_READ, 0);
+}
+
+/* Bytes that the socket has still to take. */
+static size_t unsent(const struct lv_connection *connection)
+{
+    size_t size = lv_session_out(connection->session)->size;
+
+    assert(connection->session != NULL);
+    return connection->tls == NULL ? size : size + lv_tls_owed(connection->tls);
+}
+
+/* A peer that waits for it may go on. */
+static void end_tls(struct lv_connection *connection)
+{
+    assert(connection->shard->owed_size >= lv_tls_owed(connection->tls));
+    connection->shard->owed_size -= lv_tls_owed(connection->tls);
+    if (!connection->is_lost)
+        lv_tls_say_end(connection->tls);
+    lv_tls_free(connection->tls);
+    connection->tls = NULL;
 }
 
 /* The end of the connection and its memory. Only from the flush and the shard's deadline, where
@@ -307,6 +360,8 @@ static void close_now(struct lv_connection *connection)
         lv_logins_drop(&shard->logins, connection->attempt);
     lv_session_free(connection->session);
     set_left(connection, NULL, 0);
+    if (connection->tls != NULL)
+        end_tls(connection);
     lv_socket_close(fd);
     lv_free(connection);
     /* In this order, and the other way round where the server stops: one of the two sees it. */
@@ -337,6 +392,31 @@ static int send_output(struct lv_connection *connection, struct lv_out *out)
     return 0;
 }
 
+/* The same, in records. What was encrypted is no longer in the chain, so the socket is full as long
+ * as something is owed. */
+static int send_sealed(struct lv_connection *connection, struct lv_out *out)
+{
+    struct lv_tls *tls = connection->tls;
+    struct lv_shard *shard = connection->shard;
+
+    assert(!connection->is_full);
+    while (out->size > 0 || lv_tls_owed(tls) > 0) {
+        struct lv_bytes pieces[LV_SOCKET_PIECES];
+        size_t count = lv_out_gather(out, pieces, LV_SOCKET_PIECES), owed = lv_tls_owed(tls);
+        ssize_t sent = lv_tls_write(tls, shard->tls_room, pieces, count);
+
+        shard->owed_size += lv_tls_owed(tls) - owed;
+        if (sent < 0)
+            return (int)sent;
+        lv_out_consume(out, (size_t)sent);
+        if (lv_tls_owed(tls) > 0) {
+            connection->is_full = true;
+            break;
+        }
+    }
+    return 0;
+}
+
 /* Finished, with output that the peer does not take. */
 static void close_later(struct lv_connection *connection)
 {
@@ -360,13 +440,15 @@ void lv_connection_flush(struct lv_connection *connection)
     size_t before = out->size;
 
     assert(connection->session != NULL);
-    if (!connection->is_lost && !connection->is_full && send_output(connection, out) < 0)
+    if (!connection->is_lost && !connection->is_full &&
+        (LV_LIKELY(connection->tls == NULL) ? send_output(connection, out)
+                                            : send_sealed(connection, out)) < 0)
         lose(connection);
     if (!connection->is_lost)
         set_wanted(connection, connection->is_full ? (unsigned)LV_IO_WRITE : 0,
                    connection->is_full ? 0 : (unsigned)LV_IO_WRITE);
     if (connection->is_finished) {
-        if (connection->is_lost || out->size == 0)
+        if (connection->is_lost || unsent(connection) == 0)
             close_now(connection);
         else
             close_later(connection);
@@ -411,6 +493,7 @@ static struct lv_session *new_session(struct lv_shard *shard, struct lv_connecti
         .version = shard->shared->settings->product_version,
         .information = shard->shared->information,
         /* Never 0, which would mean that it is not known. */
+        .certified = connection->tls == NULL ? NULL : lv_tls_peer_name(connection->tls),
         .origin = 1 | lv_siphash(&shard->shared->hash_key,
                                  lv_bytes(connection->peer.ip, sizeof connection->peer.ip)),
     };
@@ -419,8 +502,18 @@ static struct lv_session *new_session(struct lv_shard *shard, struct lv_connecti
     return lv_session_new(&config, shard->now);
 }
 
+/* The handshake's last words may still be on their way. */
+static void take_tls(struct lv_connection *connection)
+{
+    assert(connection->shard->tls_room != NULL);
+    connection->shard->owed_size += lv_tls_owed(connection->tls);
+    if (lv_tls_owed(connection->tls) > 0)
+        mark_dirty(connection);
+}
+
 /* A connection that comes during the alarm is told at once, like those that were there. */
-void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address *peer)
+void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address *peer,
+                        struct lv_tls *tls)
 {
     struct lv_connection *connection = lv_calloc(1, sizeof *connection);
 
@@ -431,6 +524,7 @@ void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address 
     connection->number = ++shard->last_number;
     connection->connected_ms = lv_clock_wall_us() / 1000;
     connection->peer = *peer;
+    connection->tls = tls;
     connection->session = new_session(shard, connection);
     if (connection->session == NULL)
         goto fail;
@@ -439,6 +533,8 @@ void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address 
         goto fail;
     }
     lv_list_push_back(&shard->connections, &connection->all);
+    if (tls != NULL)
+        take_tls(connection);
     atomic_fetch_add_explicit(&shard->shared->connections, 1, memory_order_relaxed);
     say(connection, LV_DEBUG, "connection.accepted", "");
     if (shard->alarms != 0)
@@ -448,5 +544,6 @@ fail:
     if (lv_chatter_may_say(&shard->chatter, LV_WARN, "connection.dropped", shard->now))
         lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
     lv_free(connection);
+    lv_tls_free(tls);
     lv_socket_close(fd);
 }

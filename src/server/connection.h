@@ -16,12 +16,14 @@
 struct lv_probe;
 struct lv_session;
 struct lv_shard;
+struct lv_tls;
 
 /* Owned by its shard, in `connections` of which it is until it is freed. */
 struct lv_connection {
     struct lv_watch watch;
     struct lv_shard *shard;     /* view */
     struct lv_session *session; /* own */
+    struct lv_tls *tls;         /* own   NULL: nothing is encrypted */
     struct lv_link all;         /*       in the shard's connections */
     struct lv_link dirty;       /*       in the shard's dirty */
     struct lv_link waits;       /*       in the shard's again, held, ahead or closing */
@@ -39,8 +41,9 @@ struct lv_connection {
     uint64_t closes_at;         /* finished: when it is closed in any case */
 };
 
-/* Takes the socket, also when it fails. */
-void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address *peer);
+/* Takes the socket and `tls`, which may be NULL, also when it fails. */
+void lv_connection_open(struct lv_shard *shard, int fd, const struct lv_address *peer,
+                        struct lv_tls *tls);
 /* Presents what was left, when the session goes on. */
 void lv_connection_resume(struct lv_connection *connection);
 /* Sends what can be sent; closes and frees a connection that is done. */

@@ -20,11 +20,13 @@ struct lv_listener {
     struct lv_shard *shard;   /* view  whose thread it lives on */
     struct lv_deadline retry;
     struct lv_address address;
+    bool is_tls;    /* a handshake comes before the shard */
     bool is_paused; /* and the log has been told */
 };
 
 /* Listens and adds itself to the shard's reactor. */
 int lv_listener_open(struct lv_listener *listener, struct lv_shard *shard,
-                     const struct lv_address *address, struct lv_diag *diag) LV_MUST_CHECK;
+                     const struct lv_address *address, bool is_tls, struct lv_diag *diag)
+    LV_MUST_CHECK;
 /* Nothing happens to one that is closed, or all zeros. */
 void lv_listener_close(struct lv_listener *listener);

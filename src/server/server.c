@@ -11,6 +11,7 @@
 #include "server/data_dir.h"
 #include "server/desk.h"
 #include "server/disk.h"
+#include "server/handshaker.h"
 #include "server/listener.h"
 #include "server/service.h"
 #include "server/shard.h"
@@ -112,7 +113,7 @@ static int make_shards(struct lv_shared *shared)
 
 /* Every address of one name. A name like localhost may have addresses that this machine has not
  * (IPv6 is switched off): one that works is enough. */
-static int listen_on(struct lv_shared *shared, const char *text, struct lv_diag *diag)
+static int listen_on(struct lv_shared *shared, const char *text, bool is_tls, struct lv_diag *diag)
 {
     struct lv_address addresses[HOST_MAX];
     struct lv_endpoint endpoint;
@@ -128,7 +129,7 @@ static int listen_on(struct lv_shared *shared, const char *text, struct lv_diag 
             return lv_fail(diag, -LV_E_RESOURCE, "more than %u addresses to listen on",
                            ADDRESSES_MAX);
         rc = lv_listener_open(&shared->listeners[shared->listener_count], shared->shards[0],
-                              &addresses[i], diag);
+                              &addresses[i], is_tls, diag);
         if (rc == 0)
             shared->listener_count++;
         else if (rc != -LV_E_NOT_FOUND)
@@ -142,19 +143,32 @@ static int listen_on(struct lv_shared *shared, const char *text, struct lv_diag 
 /* On the first shard, before its thread runs. */
 static int make_listeners(struct lv_shared *shared, struct lv_diag *diag)
 {
-    const struct lv_names *names = &shared->settings->listeners;
+    const struct lv_names *plain = &shared->settings->listeners;
+    const struct lv_names *tls = &shared->settings->tls_listeners;
+    int rc = 0;
 
     shared->listeners = lv_calloc(ADDRESSES_MAX, sizeof *shared->listeners);
     if (shared->listeners == NULL)
         return -LV_E_NOMEM;
-    for (unsigned i = 0; i < names->count; i++) {
-        int rc = listen_on(shared, names->items[i], diag);
-
-        if (rc < 0)
-            return rc;
-    }
+    for (unsigned i = 0; rc == 0 && i < plain->count; i++)
+        rc = listen_on(shared, plain->items[i], false, diag);
+    for (unsigned i = 0; rc == 0 && i < tls->count; i++)
+        rc = listen_on(shared, tls->items[i], true, diag);
     assert(shared->listener_count <= ADDRESSES_MAX);
-    return 0;
+    return rc;
+}
+
+/* Handshakes that have begun, and connections that are there, go on as they are. */
+static void reload_tls(struct lv_shared *shared)
+{
+    struct lv_diag diag = {""};
+
+    assert(shared->handshakers != NULL);
+    if (lv_handshakers_reload(shared->handshakers, &diag) < 0)
+        lv_event(LV_ERROR, "tls.not_reloaded", LV_S("why", diag.text),
+                 LV_S("effect", "the certificate from before stays in use"));
+    else
+        lv_event(LV_INFO, "tls.reloaded");
 }
 
 /* What can be read anew without a restart. The manager hears when it begins and when it is done,
@@ -164,6 +178,8 @@ static void reload(struct server *server)
     assert(server->reactor != NULL);
     lv_service_tell(&server->service, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
                     lv_clock_now() / 1000);
+    if (server->shared.handshakers != NULL)
+        reload_tls(&server->shared);
     lv_event(LV_INFO, "server.reloaded");
     lv_service_tell(&server->service, "READY=1");
 }
@@ -218,7 +234,11 @@ static int start_shards(struct server *server, struct lv_diag *diag)
             return lv_fail(diag, rc, "can't start a thread");
     }
     assert(server->started == server->shared.shard_count);
-    return 0;
+    if (server->shared.handshakers == NULL)
+        return 0;
+    return lv_handshakers_start(server->shared.handshakers) < 0
+               ? lv_fail(diag, -LV_E_RESOURCE, "can't start a thread")
+               : 0;
 }
 
 static void on_stop(void *ctx)
@@ -376,7 +396,10 @@ static int make(struct server *server, struct lv_diag *diag)
         rc = make_shards(&server->shared);
     if (rc < 0)
         return lv_fail(diag, rc, "out of memory or file descriptors");
-    rc = make_desk(server, diag);
+    if (settings->tls_listeners.count > 0)
+        rc = lv_handshakers_open(&server->shared, &server->shared.handshakers, diag);
+    if (rc == 0)
+        rc = make_desk(server, diag);
     if (rc < 0)
         return rc;
     rc = lv_durable_restore(&server->shared, diag);
@@ -457,11 +480,12 @@ static void print_start(const struct server *server)
     if (shared->settings->durability == LV_DURABILITY_OS)
         printf("durability = os: if the machine fails, the last of what was confirmed is lost\n");
     print_login(server);
-    if (shared->listener_count > 0)
+    if (shared->listener_count > 0 && !shared->listeners[0].is_tls)
         print_next(&shared->listeners[0].address);
     printf("ready");
     for (unsigned i = 0; i < shared->listener_count; i++)
-        printf(" amqp://%s", lv_address_text(&shared->listeners[i].address, address));
+        printf(" amqp%s://%s", shared->listeners[i].is_tls ? "s" : "",
+               lv_address_text(&shared->listeners[i].address, address));
     printf("\n");
     fflush(stdout);
 }
@@ -535,6 +559,8 @@ static void stop(struct server *server)
              LV_U("connections", atomic_load(&server->shared.connections)));
     lv_service_tell(&server->service, "STOPPING=1\nSTATUS=stops");
     enter(server, LV_PHASE_STOPPING);
+    if (server->shared.handshakers != NULL)
+        lv_handshakers_stop(server->shared.handshakers);
     if (!wait_gone(server, GRACE_NS)) {
         enter(server, LV_PHASE_DROPPING);
         if (!wait_gone(server, DROP_NS))
@@ -558,6 +584,8 @@ static void unmake(struct server *server)
     (void)is_closed;
     if (server->started > 0 && lv_shared_phase(shared) != LV_PHASE_ENDED)
         enter(server, LV_PHASE_ENDED);
+    if (shared->handshakers != NULL)
+        lv_handshakers_stop(shared->handshakers);
     for (uint32_t i = 0; i < server->started; i++)
         lv_shard_join(shared->shards[i]);
     lv_durable_end_topology(shared);
@@ -566,6 +594,7 @@ static void unmake(struct server *server)
     lv_data_dir_close(&server->dir);
     if (atomic_load(&shared->connections) > 0)
         return; /* the process ends anyway; who still holds whom is not worth untangling */
+    lv_handshakers_free(shared->handshakers);
     for (uint32_t i = 0; shared->shards != NULL && i < shared->shard_count; i++)
         lv_shard_free(shared->shards[i]);
     lv_mesh_free(shared->mesh);

@@ -19,6 +19,13 @@ const struct lv_setting lv_setting_rows[] = {
         {.name = NULL},
 };
 
+static bool is_list(const struct lv_setting *row)
+{
+    assert(row->name != NULL);
+    return row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS ||
+           row->kind == LV_SETTING_LIST;
+}
+
 /* Where the row's value is. */
 static void *target_of(struct lv_settings *settings, const struct lv_setting *row)
 {
@@ -190,8 +197,10 @@ static int set_names(struct lv_names *names, const struct lv_setting *row, const
 
     assert(value != NULL);
     clear_names(names);
-    if (strcmp(value, "none") == 0)
+    if (strcmp(value, "none") == 0 || (row->kind == LV_SETTING_LIST && value[0] == '\0'))
         return 0;
+    if (row->kind == LV_SETTING_LIST)
+        return add_name(names, row, value, diag);
     for (const char *at = value; rc == 0;) {
         char name[VALUE_SIZE_MAX];
         size_t blanks = strspn(at, " "), size = strcspn(at + blanks, ", ");
@@ -214,7 +223,7 @@ static int set_one_name(struct lv_names *names, const struct lv_setting *row, co
                         const char *value, struct lv_diag *diag)
 {
     assert(form[0] == '.');
-    if (row->kind == LV_SETTING_LISTENERS)
+    if (row->kind != LV_SETTING_USERS)
         return add_name(names, row, value, diag);
     if (strcmp(value, "true") == 0)
         names->is_default = false; /* here it adds to what there is */
@@ -231,7 +240,7 @@ static int set_one_name(struct lv_names *names, const struct lv_setting *row, co
 static int set_list(struct lv_names *names, const struct lv_setting *row, const char *form,
                     const char *value, struct lv_diag *diag)
 {
-    assert(row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS);
+    assert(is_list(row));
     return form[0] == '\0' ? set_names(names, row, value, diag)
                            : set_one_name(names, row, form, value, diag);
 }
@@ -257,6 +266,7 @@ static int set_row(struct lv_settings *settings, const struct lv_setting *row, c
         return set_memory(target, row, form, value, diag);
     case LV_SETTING_LISTENERS:
     case LV_SETTING_USERS:
+    case LV_SETTING_LIST:
         return set_list(target, row, form, value, diag);
     }
     LV_IMPOSSIBLE("kinds are constants");
@@ -270,8 +280,7 @@ static bool takes_form(const struct lv_setting *row, const char *form)
         return true;
     if (row->kind == LV_SETTING_MEMORY)
         return strcmp(form, ".relative") == 0 || strcmp(form, ".absolute") == 0;
-    return (row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS) && form[0] == '.' &&
-           form[1] != '\0';
+    return is_list(row) && form[0] == '.' && form[1] != '\0';
 }
 
 /* NULL: no such setting. */
@@ -335,7 +344,7 @@ void lv_settings_fini(struct lv_settings *settings)
 
         if (row->kind == LV_SETTING_TEXT || row->kind == LV_SETTING_VERSION)
             lv_free(*(char **)target);
-        else if (row->kind == LV_SETTING_LISTENERS || row->kind == LV_SETTING_USERS)
+        else if (is_list(row))
             clear_names(target);
     }
     *settings = (struct lv_settings){.shards = 0};

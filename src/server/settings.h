@@ -18,12 +18,47 @@
  *
  * Kinds: NUMBER, SIZE (bytes, with units), TEXT, VERSION, CHOICE (one of the words in `unit`),
  * MEMORY (a share of the machine's memory, at most `highest` times it, or a size), LISTENERS
- * (addresses) and USERS (names); the last two are lists.
+ * (addresses), USERS (names) and LIST (whatever NAME.N = value adds); the last three are lists.
  */
 #define LV_SETTINGS(X)                                                                             \
     X(listeners, "listeners.tcp", LISTENERS, "127.0.0.1:5672", 0, 0, "HOST:PORT",                  \
       "where AMQP clients connect; listeners.tcp.NAME adds one more, a port alone means all "      \
-      "addresses of this machine")                                                                 \
+      "addresses of this machine; none: no plain connections")                                     \
+    X(tls_listeners, "listeners.ssl", LISTENERS, "none", 0, 0, "HOST:PORT",                        \
+      "where AMQP clients connect with TLS (amqps://), usually on port 5671; "                     \
+      "listeners.ssl.NAME adds one more")                                                          \
+    X(tls_certfile, "ssl_options.certfile", TEXT, "", 0, 0, "file",                                \
+      "the server's certificate in PEM format, and behind it those between it and its authority")  \
+    X(tls_keyfile, "ssl_options.keyfile", TEXT, "", 0, 0, "file",                                  \
+      "its key; empty: in the same file")                                                          \
+    X(tls_password, "ssl_options.password", TEXT, "", 0, 0, "password",                            \
+      "of keys that are encrypted")                                                                \
+    X(tls_cacertfile, "ssl_options.cacertfile", TEXT, "", 0, 0, "file",                            \
+      "certificates of the authorities that may sign clients' certificates")                       \
+    X(tls_sni, "ssl_options.sni", LIST, "", 0, 0, "CERTFILE[,KEYFILE]",                            \
+      "ssl_options.sni.NAME adds a certificate for clients that ask for a host which it names "    \
+      "(SNI); others get that of ssl_options.certfile")                                            \
+    X(tls_verify, "ssl_options.verify", CHOICE, "verify_none", 0, 0, "verify_none or verify_peer", \
+      "whether clients are asked for a certificate; one that cacertfile does not vouch for is "    \
+      "refused")                                                                                   \
+    X(tls_fail_if_no_peer_cert, "ssl_options.fail_if_no_peer_cert", CHOICE, "false", 0, 0,         \
+      "false or true", "with verify_peer: whether clients without a certificate are refused")      \
+    X(tls_depth, "ssl_options.depth", NUMBER, "10", 0, 100, "certificates",                        \
+      "certificates that may stand between a client's and its authority's")                        \
+    X(tls_versions, "ssl_options.versions", LIST, "", 0, 0, "tlsv1.3 or tlsv1.2",                  \
+      "ssl_options.versions.N adds a version; none: both")                                         \
+    X(tls_ciphers, "ssl_options.ciphers", LIST, "", 0, 0, "name",                                  \
+      "ssl_options.ciphers.N adds a cipher by OpenSSL's name, the preferred one first; none: "     \
+      "OpenSSL's own choice")                                                                      \
+    X(tls_honor_cipher_order, "ssl_options.honor_cipher_order", CHOICE, "false", 0, 0,             \
+      "false or true", "whether our order of ciphers counts and not the client's")                 \
+    X(tls_login_from, "ssl_cert_login_from", CHOICE, "distinguished_name", 0, 0,                   \
+      "distinguished_name, common_name or subject_alternative_name",                               \
+      "where a client's certificate has the user's name, for SASL EXTERNAL")                       \
+    X(tls_san_type, "ssl_cert_login_san_type", CHOICE, "dns", 0, 0, "dns, email, uri or ip",       \
+      "which kind of alternative name that is")                                                    \
+    X(tls_san_index, "ssl_cert_login_san_index", NUMBER, "0", 0, 1000, "names",                    \
+      "and how many of that kind stand before it")                                                 \
     X(data_dir, "data_dir", TEXT, "", 0, 0, "directory",                                           \
       "where the broker's files are; empty: $STATE_DIRECTORY, else /var/lib/leveret for root, "    \
       "else $XDG_STATE_HOME/leveret")                                                              \
@@ -74,7 +109,7 @@
     X(log_level, "log.level", CHOICE, "info", 0, 0, "debug, info, warning or error",               \
       "least level that is logged to standard error")
 
-#define LV_NAMES_MAX 16u
+#define LV_NAMES_MAX 32u
 
 /* A list from settings. */
 struct lv_names {
@@ -101,6 +136,7 @@ struct lv_memory_limit {
 #define LV_SETTING_TYPE_MEMORY    struct lv_memory_limit
 #define LV_SETTING_TYPE_LISTENERS struct lv_names
 #define LV_SETTING_TYPE_USERS     struct lv_names
+#define LV_SETTING_TYPE_LIST      struct lv_names
 
 /* One field for each row; strings and lists are its own. */
 struct lv_settings {
@@ -118,7 +154,8 @@ enum lv_setting_kind {
     LV_SETTING_CHOICE,
     LV_SETTING_MEMORY,
     LV_SETTING_LISTENERS,
-    LV_SETTING_USERS
+    LV_SETTING_USERS,
+    LV_SETTING_LIST
 };
 
 /* A row of the table, for those who print it. */

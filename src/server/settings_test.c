@@ -143,8 +143,35 @@ static void a_list_has_an_end(void **state)
         snprintf(text, sizeof text, "%u", 1000 + i);
         assert_int_equal(set("listeners.tcp.more", text), 0);
     }
-    assert_refused("listeners.tcp.more", "999", "at most 16");
+    assert_refused("listeners.tcp.more", "999", "at most 32");
     assert_int_equal(set("listeners.tcp.more", "1000"), 0); /* it is there already */
+}
+
+static void a_list_of_values_grows_by_numbers(void **state)
+{
+    (void)state;
+    assert_int_equal(settings.tls_versions.count, 0);
+    assert_int_equal(set("ssl_options.versions.1", "tlsv1.3"), 0);
+    assert_int_equal(set("ssl_options.versions.2", "tlsv1.2"), 0);
+    assert_int_equal(settings.tls_versions.count, 2);
+    assert_string_equal(settings.tls_versions.items[0], "tlsv1.3");
+    assert_string_equal(settings.tls_versions.items[1], "tlsv1.2");
+    assert_int_equal(set("ssl_options.sni.shop", "/a, b.pem,/c.pem"), 0); /* as it is */
+    assert_string_equal(settings.tls_sni.items[0], "/a, b.pem,/c.pem");
+    assert_int_equal(set("ssl_options.versions", "none"), 0);
+    assert_int_equal(settings.tls_versions.count, 0);
+}
+
+static void plain_listeners_may_be_none(void **state)
+{
+    (void)state;
+    assert_int_equal(settings.tls_listeners.count, 0);
+    assert_int_equal(set("listeners.tcp", "none"), 0);
+    assert_int_equal(settings.listeners.count, 0);
+    assert_int_equal(set("listeners.ssl.default", "5671"), 0);
+    assert_int_equal(settings.tls_listeners.count, 1);
+    assert_refused("listeners.ssl.default", "host:port:port", "port");
+    assert_refused("ssl_options.verify", "maybe", "verify_none or verify_peer");
 }
 
 static void loopback_users_follow_rabbitmqs_two_forms(void **state)
@@ -229,7 +256,7 @@ static void every_row_is_in_help_page_and_manual(void **state)
     lv_settings_print_man(file);
     fclose(file);
     for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
-        assert_non_null(strstr(lv_settings_help, row->name));
+        assert_non_null(strstr(lv_settings_help(), row->name));
         assert_non_null(strstr(page, row->name));
         assert_non_null(strstr(manual, row->name));
     }
@@ -251,6 +278,8 @@ int main(void)
         SETTINGS_TEST(listeners_are_added_by_name_and_replaced_as_a_whole),
         SETTINGS_TEST(listeners_that_are_no_addresses_are_refused),
         SETTINGS_TEST(a_list_has_an_end),
+        SETTINGS_TEST(a_list_of_values_grows_by_numbers),
+        SETTINGS_TEST(plain_listeners_may_be_none),
         SETTINGS_TEST(loopback_users_follow_rabbitmqs_two_forms),
         SETTINGS_TEST(versions_are_three_numbers),
         SETTINGS_TEST(levels_have_names),

@@ -8,11 +8,23 @@
 
 #define EXAMPLE_WIDTH 90u
 
-#define HELP_ROW(field, name, kind, standard, min, max, unit, text)                                \
-    "  " name " = " standard "\n      " text "\n"
+#define HELP_SIZE     32768u
 
-const char lv_settings_help[] = "Settings, for --set NAME=VALUE and lines of --config FILE, with "
-                                "their defaults:\n" LV_SETTINGS(HELP_ROW);
+/* In one literal it would be longer than compilers have to take. */
+const char *lv_settings_help(void)
+{
+    static char help[HELP_SIZE];
+    size_t size = (size_t)snprintf(help, sizeof help,
+                                   "Settings, for --set NAME=VALUE and lines "
+                                   "of --config FILE, with their defaults:\n");
+
+    for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
+        size += (size_t)snprintf(help + size, sizeof help - size, "  %s = %s\n      %s\n",
+                                 row->name, row->standard, row->text);
+        assert(size < sizeof help);
+    }
+    return help;
+}
 
 /* "0 to 65535 s", "share or bytes". */
 static void print_range(FILE *file, const struct lv_setting *row)

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-/* For --help: the names with their defaults, and what they are. */
-extern const char lv_settings_help[];
+/* For --help: the names with their defaults, and what they are. Always the same text. */
+const char *lv_settings_help(void);
 /* docs/settings.md. */
 void lv_settings_print_markdown(FILE *file);
 /* A file for --config with every setting at its default and behind a #. */

@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "io/machine.h"
 #include "io/socket.h"
+#include "io/tls.h"
 #include "server/connection.h"
 #include "server/listener.h"
 #include "session/amqp091/properties.h"
@@ -60,10 +61,11 @@ static void arrive(struct lv_call *call, struct lv_shard *shard)
     struct lv_arrival *arrival = lv_container(call, struct lv_arrival, call);
 
     assert(arrival->fd >= 0);
-    if (shard->phase == LV_PHASE_RUNNING)
-        lv_connection_open(shard, arrival->fd, &arrival->peer);
-    else
-        lv_socket_close(arrival->fd);
+    if (shard->phase != LV_PHASE_RUNNING) {
+        lv_arrival_free(arrival);
+        return;
+    }
+    lv_connection_open(shard, arrival->fd, &arrival->peer, arrival->tls);
     lv_free(arrival);
 }
 
@@ -158,7 +160,7 @@ static uint64_t accounted_size(const struct lv_shard *shard)
     lv_store_stats(shard->store, &store);
     assert(broker.memory_size >= store.spare_size);
     return broker.memory_size - store.spare_size + shard->pool.used_count * LV_OUT_CHUNK_SIZE +
-           shard->left_size;
+           shard->left_size + shard->owed_size;
 }
 
 /* Consumers have taken something: who publishes to them is read again. */
@@ -383,6 +385,11 @@ struct lv_shard *lv_shard_new(struct lv_shared *shared, uint32_t number)
     shard->buffer = lv_alloc(shard->buffer_size);
     shard->reactor = lv_reactor_new();
     shard->store = lv_store_new();
+    if (shared->settings->tls_listeners.count > 0) {
+        shard->tls_room = lv_tls_room_new();
+        if (shard->tls_room == NULL)
+            goto fail;
+    }
     if (shard->buffer == NULL || shard->reactor == NULL || shard->store == NULL ||
         init_logins(shard) < 0 || lv_durable_init(&shard->durable, shard) < 0)
         goto fail;
@@ -439,6 +446,7 @@ void lv_shard_free(struct lv_shard *shard)
     lv_store_free(shard->store);
     lv_chunk_pool_fini(&shard->pool);
     lv_reactor_free(shard->reactor);
+    lv_tls_room_free(shard->tls_room);
     lv_free(shard->buffer);
     lv_free(shard);
 }
@@ -450,21 +458,32 @@ void lv_shard_call(struct lv_shard *shard, struct lv_call *call)
         lv_mesh_wake(shard->shared->mesh, shard->number);
 }
 
-/* Through the mailbox, since only its own thread may touch the shard. */
-void lv_shard_give(struct lv_shard *shard, struct lv_shard *from, int fd,
-                   const struct lv_address *peer)
+struct lv_arrival *lv_arrival_new(int fd, const struct lv_address *peer)
 {
-    struct lv_arrival *arrival = lv_alloc(sizeof *arrival);
+    struct lv_arrival *arrival = lv_calloc(1, sizeof *arrival);
 
     assert(fd >= 0);
     if (arrival == NULL) {
-        if (lv_chatter_may_say(&from->chatter, LV_WARN, "connection.dropped", from->now))
-            lv_event(LV_WARN, "connection.dropped", LV_S("why", "out of memory"));
         lv_socket_close(fd);
-        return;
+        return NULL;
     }
-    arrival->call.run = arrive;
     arrival->fd = fd;
     arrival->peer = *peer;
+    return arrival;
+}
+
+void lv_arrival_free(struct lv_arrival *arrival)
+{
+    assert(arrival->fd >= 0);
+    lv_tls_free(arrival->tls);
+    lv_socket_close(arrival->fd);
+    lv_free(arrival);
+}
+
+/* Through the mailbox, since only its own thread may touch the shard. */
+void lv_shard_give(struct lv_shard *shard, struct lv_arrival *arrival)
+{
+    assert(shard->shared != NULL);
+    arrival->call.run = arrive;
     lv_shard_call(shard, &arrival->call);
 }

@@ -34,11 +34,12 @@ struct lv_call {
     lv_call_fn *run;
 };
 
-/* A connection on its way from the listener's shard to its own. */
+/* A connection on its way from its listener to its shard, perhaps by way of a TLS handshake. */
 struct lv_arrival {
     struct lv_call call;
     struct lv_address peer;
-    int fd; /* own */
+    struct lv_tls *tls; /* own   NULL: nothing is encrypted, or the handshake is still to come */
+    int fd;             /* own */
 };
 
 /* Every list links connections; each connection is in `connections`, perhaps in `dirty`, and in at
@@ -58,6 +59,7 @@ struct lv_shard {
     uint64_t now;    /*       of this turn */
     uint8_t *buffer; /* own   what every connection is read into */
     size_t buffer_size;
+    struct lv_tls_room *tls_room; /* own   NULL: no listener has TLS */
 
     struct lv_list connections; /* all */
     struct lv_list dirty;       /* have output, or are to be closed */
@@ -71,6 +73,7 @@ struct lv_shard {
 
     uint64_t last_number;   /* of a connection */
     size_t left_size;       /* bytes that connections keep for later */
+    size_t owed_size;       /* bytes that are encrypted and not yet sent */
     uint64_t reported_size; /* bytes of memory that the common sum knows of */
     bool is_congested;      /* operations wait for room in a ring */
     unsigned alarms;        /* as the sessions have been told */
@@ -89,8 +92,11 @@ void lv_shard_join(struct lv_shard *shard);
 /* After all threads. Takes NULL. */
 void lv_shard_free(struct lv_shard *shard);
 
-/* On the thread of `from`, which may be any other shard. Takes the socket. */
-void lv_shard_give(struct lv_shard *shard, struct lv_shard *from, int fd,
-                   const struct lv_address *peer);
+/* Takes the socket. NULL: out of memory, and it is closed. */
+struct lv_arrival *lv_arrival_new(int fd, const struct lv_address *peer) LV_MUST_CHECK;
+/* Closes the socket. */
+void lv_arrival_free(struct lv_arrival *arrival);
+/* Any thread. Takes the arrival. */
+void lv_shard_give(struct lv_shard *shard, struct lv_arrival *arrival);
 /* Any thread. Takes the call until it runs, in the shard's next turn. */
 void lv_shard_call(struct lv_shard *shard, struct lv_call *call);

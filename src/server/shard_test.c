@@ -79,7 +79,8 @@ static struct world *start(uint32_t shard_count, uint64_t memory, uint32_t hands
         begin(shared->shards[i]->broker);
     }
     shared->listeners = world->listeners;
-    assert_int_equal(lv_listener_open(world->listeners, shared->shards[0], &loopback, NULL), 0);
+    assert_int_equal(lv_listener_open(world->listeners, shared->shards[0], &loopback, false, NULL),
+                     0);
     shared->listener_count = 1;
     world->port = world->listeners[0].address.port;
     for (uint32_t i = 0; i < shard_count; i++)

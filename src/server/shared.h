@@ -13,6 +13,7 @@
 #include "server/space.h"
 #include "session/amqp091/session.h"
 
+struct lv_handshakers;
 struct lv_listener;
 struct lv_shard;
 
@@ -36,6 +37,7 @@ struct lv_shared {
     uint32_t next_shard;           /*       shard 0's: who gets the next connection */
     struct lv_listener *listeners; /* own   on shard 0 */
     unsigned listener_count;
+    struct lv_handshakers *handshakers; /* own   NULL: no listener has TLS */
     struct lv_reactor *main; /* view  the main thread's, to be woken when the last client left */
     struct lv_disk *disk;    /* view  of the data directory */
     struct lv_metadata *metadata; /* own   the keeper's while it runs */

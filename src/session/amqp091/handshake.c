@@ -28,6 +28,10 @@ static const struct mechanism mechanisms[] = {
     {"PLAIN", lv_sasl_plain_decode},
 };
 static const char mechanism_list[] = "AMQPLAIN PLAIN";
+/* For whom the transport vouches; what is in its response does not matter (RFC 4422 appendix A: it
+ * would be an identity to act for, which nobody may here). */
+static const struct mechanism external = {"EXTERNAL", NULL};
+static const char external_list[] = "AMQPLAIN PLAIN EXTERNAL";
 
 /* What clients may rely on (server-properties, RabbitMQ's names). */
 static const char *const server_capabilities[] = {
@@ -94,7 +98,8 @@ static void send_start(struct lv_session *session)
     lv_amqp091_table_encode(&server.table, properties);
     method.connection_start.version_minor = 9;
     method.connection_start.server_properties = lv_bytes(properties, size);
-    method.connection_start.mechanisms = lv_text(mechanism_list);
+    method.connection_start.mechanisms =
+        lv_text(session->certified == NULL ? mechanism_list : external_list);
     method.connection_start.locales = lv_text("en_US");
     lv_session_send(session, 0, &method);
 }
@@ -190,14 +195,30 @@ done:
 }
 
 /* NULL when it is not offered. */
-static const struct mechanism *find_mechanism(struct lv_bytes name)
+static const struct mechanism *find_mechanism(const struct lv_session *session,
+                                              struct lv_bytes name)
 {
     assert(name.size == 0 || name.data != NULL);
+    if (session->certified != NULL && lv_bytes_equal(name, lv_text(external.name)))
+        return &external;
     for (size_t i = 0; i < LV_COUNT(mechanisms); i++) {
         if (lv_bytes_equal(name, lv_text(mechanisms[i].name)))
             return &mechanisms[i];
     }
     return NULL;
+}
+
+/* Who it says it is; the transport's word is taken for the one, a password is asked for the others.
+ */
+static int read_credentials(const struct lv_session *session, const struct mechanism *mechanism,
+                            struct lv_bytes response, struct lv_sasl_credentials *ret_credentials,
+                            struct lv_diag *diag)
+{
+    assert(mechanism != NULL);
+    if (mechanism != &external)
+        return mechanism->decode(response, ret_credentials, diag);
+    *ret_credentials = (struct lv_sasl_credentials){.user = lv_text(session->certified)};
+    return 0;
 }
 
 /* The user is kept for connection.open; the password is not kept at all. */
@@ -206,7 +227,7 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
 {
     const struct lv_amqp091_connection_start_ok *start_ok = &method->connection_start_ok;
     struct lv_sasl_credentials credentials;
-    const struct mechanism *mechanism = find_mechanism(start_ok->mechanism);
+    const struct mechanism *mechanism = find_mechanism(session, start_ok->mechanism);
     struct lv_login login;
     int rc;
 
@@ -217,7 +238,7 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
     if (mechanism == NULL)
         return lv_fail(&fault->diag, -LV_E_COMMAND_INVALID,
                        "unknown authentication mechanism '%.*s'", LV_FMT(start_ok->mechanism));
-    rc = mechanism->decode(start_ok->response, &credentials, &fault->diag);
+    rc = read_credentials(session, mechanism, start_ok->response, &credentials, &fault->diag);
     if (rc < 0)
         return rc;
     if (credentials.user.size > LV_BOUND_USER)
@@ -232,6 +253,7 @@ int lv_session_start_ok(struct lv_session *session, const struct lv_amqp091_meth
         .mechanism = mechanism->name,
         .user = credentials.user,
         .password = credentials.password,
+        .is_proved = mechanism == &external,
     };
     session->host->login(session->host_ctx, &login);
     return 0;

@@ -85,6 +85,26 @@ static void takes_amqplain_too(void **state)
     scene_end(&scene);
 }
 
+/* Whoever has a certificate needs no password, and may not say who else he is. */
+static void takes_the_word_of_the_transport(void **state)
+{
+    (void)state;
+    struct scene scene;
+    const char *start = START;
+    char offered[512];
+    const char *list = strstr(start, "AMQPLAIN PLAIN");
+
+    snprintf(offered, sizeof offered, "%.*sAMQPLAIN PLAIN EXTERNAL%s" TUNE, (int)(list - start),
+             start, list + strlen("AMQPLAIN PLAIN"));
+    lv_world_init(&scene.world, 1);
+    scene.world.certified = "guest";
+    lv_peer_init(&scene.peer, &scene.world, 0);
+    say_header(&scene.peer);
+    say_start_ok(&scene.peer, "", "EXTERNAL", "'somebody else'");
+    assert_hears(&scene.peer, offered);
+    scene_end(&scene);
+}
+
 static void answers_foreign_protocol_headers_and_closes(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(opens_a_connection_step_by_step),
         cmocka_unit_test(passes_its_states_in_order),
         cmocka_unit_test(takes_amqplain_too),
+        cmocka_unit_test(takes_the_word_of_the_transport),
         cmocka_unit_test(answers_foreign_protocol_headers_and_closes),
         cmocka_unit_test(says_in_the_log_what_came_instead_of_amqp),
         cmocka_unit_test(a_refused_login_is_told_to_those_who_can_hear_it),

@@ -121,6 +121,7 @@ struct lv_session {
     uint32_t properties_size;
     struct lv_broker *broker; /* view */
     uint64_t origin, alias;   /*       as in struct lv_client_config */
+    const char *certified;    /* view  as in struct lv_session_config */
     const char *version;      /* view */
     const char *information;  /* view */
 };

@@ -370,6 +370,7 @@ struct lv_session *lv_session_new(const struct lv_session_config *config, uint64
     session->broker = config->broker;
     session->deadlines = config->deadlines;
     session->version = config->version;
+    session->certified = config->certified;
     session->information = config->information;
     session->origin = config->origin;
     session->frame_max = LV_BOUND_HANDSHAKE_FRAME;

@@ -68,6 +68,8 @@ struct lv_session_config {
     const char *version;                    /* view  of the product, as clients see it ("4.1.0") */
     const char *information;                /* view  "Leveret 0.1.0 …" */
     uint64_t origin;                        /*       the peer's address as a number; 0: not known */
+    const char
+        *certified; /* view  the user that the peer's certificate names (EXTERNAL), or NULL */
 };
 
 /* Gives a session that waits for a protocol header, its handshake's deadline armed, or NULL when

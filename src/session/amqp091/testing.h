@@ -39,7 +39,8 @@ struct lv_world {
     struct lv_session_limits limits; /* may be changed before peers come */
     struct lv_peer *peers;           /* view  newest first */
     uint32_t shard_count;
-    uint64_t origin; /* of peers to come, as in struct lv_session_config */
+    uint64_t origin;       /* of peers to come, as in struct lv_session_config */
+    const char *certified; /* the same */
     uint64_t now;
 };
 
