@@ -34,9 +34,20 @@
       "hashes of RabbitMQ's kinds are read; new ones are always of the safest kind")               \
     X("default_users.*", REFUSED, "", "one user is made at the first start: default_user")         \
     X("trust_store.*", REFUSED, "", "certificates are looked for in files only")                   \
-    X("ssl_options*", REFUSED, "none", "there is no TLS")                                          \
-    X("ssl_*", REFUSED, "", "there is no TLS")                                                     \
-    X("listeners.ssl*", REFUSED, "none", "there is no TLS")                                        \
+    X("ssl_options", REFUSED, "none", "TLS is set up by ssl_options.certfile and its kin")         \
+    X("ssl_options.client_renegotiation", REFUSED, "false", "no connection is renegotiated")       \
+    X("ssl_options.secure_renegotiate", IGNORED, "true", "no connection is renegotiated")          \
+    X("ssl_options.reuse_sessions", IGNORED, "",                                                   \
+      "sessions are resumed by tickets, which keep nothing here")                                  \
+    X("ssl_options.honor_ecc_order", IGNORED, "", "curves are chosen in OpenSSL's order")          \
+    X("ssl_options.dh*", IGNORED, "", "keys are agreed on over elliptic curves")                   \
+    X("ssl_options.log_*", IGNORED, "", "a handshake that fails is a line in the log")             \
+    X("ssl_options.hibernate_after", IGNORED, "", "a connection that waits keeps no buffers")      \
+    X("ssl_options.bypass_pem_cache", IGNORED, "", "files are read at the start and on SIGHUP")    \
+    X("ssl_options.crl_check", REFUSED, "false", "no lists of revoked certificates are read")      \
+    X("ssl_options.*", REFUSED, "", "TLS has no such option here")                                 \
+    X("ssl_handshake_timeout", IGNORED, "", "handshake_timeout is for TLS as well")                \
+    X("ssl_allow_poodle_attack", REFUSED, "false", "TLS 1.2 and 1.3 are what there is")            \
     X("num_acceptors.*", IGNORED, "", "new connections are accepted by one shard for all")         \
     X("proxy_protocol", REFUSED, "false", "the PROXY protocol is not understood")                  \
     X("reverse_dns_lookups", REFUSED, "false", "peers are listed by address")                      \
