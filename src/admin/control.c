@@ -33,8 +33,8 @@ struct guest {
     size_t sent; /*       bytes of the slice's rows */
     size_t input_size;
     enum guest_state state;
-    bool is_away;    /*       a shard has the slice */
-    bool wants_stop; /*       the broker is to end once the answer is out */
+    bool is_away;   /*       a shard has the slice */
+    bool wants_end; /*       the broker is to stop or drain once the answer is out */
     uint8_t input[LV_CONTROL_REQUEST_MAX];
 };
 
@@ -177,16 +177,25 @@ static void go_on(struct guest *guest)
     }
 }
 
-/* Until something has to be waited for. May free the guest. */
-static void step(struct guest *guest)
+static void end_broker(const struct guest *guest)
 {
     const struct lv_control_config *config = &guest->control->config;
 
+    assert(guest->state == GUEST_LEAVING);
+    if (guest->request.kind == LV_REQUEST_DRAIN)
+        config->host->drain(config->ctx, guest->request.drain_s);
+    else
+        config->host->stop(config->ctx);
+}
+
+/* Until something has to be waited for. May free the guest. */
+static void step(struct guest *guest)
+{
     assert(guest->state != GUEST_ASKING);
     while (!guest->is_away && send_rows(guest)) {
         if (guest->state == GUEST_LEAVING) {
-            if (guest->wants_stop)
-                config->host->stop(config->ctx);
+            if (guest->wants_end)
+                end_broker(guest);
             cut_off(guest);
             return;
         }
@@ -237,8 +246,8 @@ static void serve(struct guest *guest, struct lv_bytes line)
     lv_reactor_change(guest->control->config.reactor, &guest->watch, 0);
     if (rc < 0) {
         finish(guest, diag.text);
-    } else if (guest->request.kind == LV_REQUEST_STOP) {
-        guest->wants_stop = true;
+    } else if (guest->request.kind == LV_REQUEST_STOP || guest->request.kind == LV_REQUEST_DRAIN) {
+        guest->wants_end = true;
         finish(guest, NULL);
     } else if (guest->request.kind == LV_REQUEST_STATUS) {
         guest->slice.is_status = true;

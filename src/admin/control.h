@@ -7,6 +7,7 @@
  *   {"command": "list_queues", "vhost": "/", "columns": ["name", "messages"]}
  *   {"command": "status"}
  *   {"command": "stop"}
+ *   {"command": "drain", "timeout": 60}
  *
  * A list is answered by a JSON array for each object, status by one object; then comes
  * {"ok": true}, or {"ok": false, "error": "…"}, and the end. Requests, connections and the time
@@ -33,6 +34,8 @@ struct lv_control_host {
     void (*status)(void *ctx, const struct lv_totals *totals, struct lv_rows *rows);
     /* Somebody wants the broker to end. */
     void (*stop)(void *ctx);
+    /* Or to end when its clients have finished, at the latest after so long. */
+    void (*drain)(void *ctx, uint64_t seconds);
 };
 
 struct lv_control_config {

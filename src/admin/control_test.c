@@ -27,6 +27,7 @@ struct world {
     uint64_t now;
     struct lv_slice *away[64]; /* asked for and not answered yet */
     unsigned away_count, asked, stops;
+    uint64_t drain_s; /* of the last drain */
     unsigned rows, per_slice, row_size;
     bool fails; /* out of memory for the question */
     bool is_short;
@@ -59,7 +60,13 @@ static void on_stop(void *ctx)
     world.stops++;
 }
 
-static const struct lv_control_host host = {on_ask, on_status, on_stop};
+static void on_drain(void *ctx, uint64_t seconds)
+{
+    assert_ptr_equal(ctx, &world);
+    world.drain_s = seconds;
+}
+
+static const struct lv_control_host host = {on_ask, on_status, on_stop, on_drain};
 
 static int begin(void **state)
 {
@@ -219,6 +226,23 @@ static void stop_is_answered_before_it_happens(void **state)
     close(fd);
 }
 
+static void so_is_a_drain_with_its_time(void **state)
+{
+    int fd = dial();
+    size_t size = 0;
+
+    (void)state;
+    say(fd, "{\"command\":\"drain\",\"timeout\":7}\n");
+    settle();
+    assert_int_equal(world.drain_s, 7);
+    assert_int_equal(world.stops, 0);
+    assert_true(hear(fd, &size));
+    assert_string_equal(heard, "{\"ok\":true}\n");
+    close(fd);
+    assert_string_equal(answer_to("{\"command\":\"drain\"}\n"), "{\"ok\":true}\n");
+    assert_int_equal(world.drain_s, 60);
+}
+
 static void a_stop_that_nobody_waits_for_is_one_all_the_same(void **state)
 {
     int fd = dial();
@@ -348,6 +372,7 @@ int main(void)
         TEST(an_empty_list_is_only_its_end),
         TEST(status_adds_up_what_the_shards_say),
         TEST(stop_is_answered_before_it_happens),
+        TEST(so_is_a_drain_with_its_time),
         TEST(a_stop_that_nobody_waits_for_is_one_all_the_same),
         TEST(lack_of_memory_ends_the_answer_and_says_so),
         TEST(nothing_is_made_for_one_who_does_not_read),

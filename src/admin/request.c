@@ -47,6 +47,21 @@ static int take_vhost(const json_t *vhost, struct lv_request *request, struct lv
     return 0;
 }
 
+/* "timeout": seconds. */
+static int take_drain(const json_t *timeout, struct lv_request *request, struct lv_diag *diag)
+{
+    json_int_t seconds = timeout == NULL ? LV_REQUEST_DRAIN_S : json_integer_value(timeout);
+
+    assert(request->drain_s == 0);
+    if ((timeout != NULL && !json_is_integer(timeout)) || seconds < 0 ||
+        seconds > LV_REQUEST_DRAIN_S_MAX)
+        return lv_fail(diag, -LV_E_SYNTAX, "\"timeout\" is no number of seconds from 0 to %u",
+                       LV_REQUEST_DRAIN_S_MAX);
+    request->kind = LV_REQUEST_DRAIN;
+    request->drain_s = (uint64_t)seconds;
+    return 0;
+}
+
 static int take_request(const json_t *root, struct lv_request *request, struct lv_diag *diag)
 {
     const json_t *command = json_object_get(root, "command");
@@ -62,6 +77,8 @@ static int take_request(const json_t *root, struct lv_request *request, struct l
         request->kind = LV_REQUEST_STOP;
         return 0;
     }
+    if (strcmp(json_string_value(command), "drain") == 0)
+        return take_drain(json_object_get(root, "timeout"), request, diag);
     assert(request->kind == LV_REQUEST_LIST);
     request->list = lv_list_find(text_of(command));
     if (request->list == LV_LIST_COUNT)

@@ -59,6 +59,24 @@ static void status_and_stop_need_nothing_else(void **state)
     assert_int_equal(request.kind, LV_REQUEST_STOP);
 }
 
+static void a_drain_has_its_time_or_the_usual(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("{\"command\":\"drain\"}"), 0);
+    assert_int_equal(request.kind, LV_REQUEST_DRAIN);
+    assert_int_equal(request.drain_s, LV_REQUEST_DRAIN_S);
+    assert_int_equal(parse("{\"command\":\"drain\",\"timeout\":0}"), 0);
+    assert_int_equal(request.drain_s, 0);
+    assert_int_equal(parse("{\"command\":\"drain\",\"timeout\":1000000}"), 0);
+    assert_int_equal(request.drain_s, 1000000);
+    assert_refused("{\"command\":\"drain\",\"timeout\":1000001}", LV_E_SYNTAX,
+                   "\"timeout\" is no number of seconds from 0 to 1000000");
+    assert_refused("{\"command\":\"drain\",\"timeout\":-1}", LV_E_SYNTAX,
+                   "\"timeout\" is no number of seconds from 0 to 1000000");
+    assert_refused("{\"command\":\"drain\",\"timeout\":\"1\"}", LV_E_SYNTAX,
+                   "\"timeout\" is no number of seconds from 0 to 1000000");
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -172,6 +190,7 @@ int main(void)
         cmocka_unit_test(lists_are_asked_for_with_their_columns),
         cmocka_unit_test(the_usual_vhost_need_not_be_named),
         cmocka_unit_test(status_and_stop_need_nothing_else),
+        cmocka_unit_test(a_drain_has_its_time_or_the_usual),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(what_is_no_json_is_refused),
         cmocka_unit_test(nesting_without_end_is_refused),

@@ -266,6 +266,12 @@ uint64_t lv_broker_topology_lsn(const struct lv_broker *broker)
     return broker->topology_lsn;
 }
 
+void lv_broker_rest(struct lv_broker *broker)
+{
+    assert(!broker->restoring);
+    broker->resting = true;
+}
+
 /* Promises stay as they are: nothing that could come would keep them. */
 void lv_broker_log_failed(struct lv_broker *broker)
 {

@@ -356,6 +356,9 @@ lv_out_release_fn *lv_broker_pin(struct lv_broker *broker, struct lv_ref ref, vo
 void lv_broker_synced(struct lv_broker *broker, uint64_t topology_lsn);
 /* Where the last durable change of the topology that is known here ends in shard 0's log. */
 uint64_t lv_broker_topology_lsn(const struct lv_broker *broker);
+/* The broker is about to end: from now on nothing leaves a queue of this shard for a consumer, and
+ * a get finds nothing. What clients have they may settle, and what they publish is kept. */
+void lv_broker_rest(struct lv_broker *broker);
 /* A log can't be written any more, here or on another shard: what is not confirmed by now is
  * refused, and nothing is confirmed from here on. */
 void lv_broker_log_failed(struct lv_broker *broker);

@@ -58,6 +58,7 @@ struct lv_broker {
     uint64_t topology_synced_lsn; /* changes below it survive */
     bool log_failed;              /* what is promised is not kept any more */
     bool restoring;               /* start-up: changes come from the disk */
+    bool resting;                 /* nothing leaves a queue any more */
     struct lv_random random;
     uint64_t last_client_id, last_queue_id, last_reply_to;
     uint64_t changes;     /*       of the topology, applied here */

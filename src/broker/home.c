@@ -199,8 +199,8 @@ static void run_get(struct lv_broker *broker, struct lv_queue *queue, struct lv_
     struct lv_ref ref;
 
     assert(queue->entry->queue == queue);
-    if (!lv_queue_peek(queue, &seq, &ref)) {
-        if (lv_cold_want(queue))
+    if (broker->resting || !lv_queue_peek(queue, &seq, &ref)) {
+        if (!broker->resting && lv_cold_want(queue))
             wait_in(&queue->cold->getters, op); /* until its front is here */
         else
             answer(broker, op, (struct lv_op_answer){.found = false}, "");

@@ -304,6 +304,22 @@ static uint64_t count_open(const struct lv_channel *channel)
     return count;
 }
 
+bool lv_inspect_has_unacked(const struct lv_channel *channel)
+{
+    const struct lv_tags *tags = channel->mapped ? &channel->wire : &channel->subscriber.unacked;
+    size_t size = channel->mapped ? sizeof(struct lv_wire_tag) : sizeof(struct lv_unacked);
+    uint64_t tag = 0;
+
+    assert(size > 0);
+    return lv_tags_seek(tags, size, &tag) != NULL;
+}
+
+bool lv_inspect_has_unconfirmed(const struct lv_channel *channel)
+{
+    assert(channel->confirmed_tag <= channel->publish_tag);
+    return channel->confirm && channel->publish_tag > channel->confirmed_tag;
+}
+
 static uint64_t count_consumers(const struct lv_channel *channel)
 {
     uint64_t count = 0;

@@ -100,6 +100,10 @@ bool lv_inspect_topic_permissions(const struct lv_broker *broker, struct lv_byte
                                   lv_topic_show_fn *show, void *ctx);
 
 struct lv_client_view lv_inspect_client(const struct lv_client *client);
+/* Whether its client has deliveries that await an answer. */
+bool lv_inspect_has_unacked(const struct lv_channel *channel);
+/* Whether the broker owes it confirms. */
+bool lv_inspect_has_unconfirmed(const struct lv_channel *channel);
 /* False: the channel is closing. */
 bool lv_inspect_channel(const struct lv_channel *channel, struct lv_channel_view *ret_view)
     LV_MUST_CHECK;

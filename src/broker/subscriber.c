@@ -177,6 +177,8 @@ bool lv_consumer_is_able(const struct lv_consumer *consumer)
 {
     const struct lv_subscriber *subscriber = consumer->subscriber;
 
+    if (LV_UNLIKELY(subscriber->broker->resting))
+        return false;
     if (!consumer->no_ack && consumer->prefetch > 0 &&
         consumer->unacked_count >= consumer->prefetch)
         return false;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_S     60u
+#define STOP_S        15u /* a broker that has drained, or waited for that, ends within seconds */
 #define TIMEOUT_S_MAX 1000000u /* longer than anybody waits, in milliseconds still an int */
 /* Lists of so many rows come in order, longer ones as they come. */
 #define SORTED_MAX 1000u
@@ -32,6 +33,19 @@ struct session {
     char node[80];
 };
 
+static bool is_drain(const struct session *session)
+{
+    return session->words->verb == LV_CTL_DRAIN;
+}
+
+/* How long the command may take. A drain's time is what the broker gives to its clients, and both
+ * have to end after that. */
+static uint64_t patience_s(const struct session *session)
+{
+    assert(session->timeout_s <= TIMEOUT_S_MAX);
+    return session->timeout_s + (is_drain(session) ? STOP_S : 0);
+}
+
 /* Says why on standard error; returns the exit code. */
 static int fail(const struct session *session, int rc, const struct lv_diag *diag)
 {
@@ -40,7 +54,7 @@ static int fail(const struct session *session, int rc, const struct lv_diag *dia
     case LV_E_TIMEOUT:
         fprintf(stderr, "Error: operation %s on node %s timed out. Timeout value used: %llu\n",
                 lv_ctl_words_command(session->words), session->node,
-                (unsigned long long)session->timeout_s * 1000);
+                (unsigned long long)patience_s(session) * 1000);
         return LV_CTL_TIMEOUT;
     case LV_E_NOT_FOUND:
         fprintf(stderr,
@@ -272,33 +286,51 @@ static int show_status(struct session *session)
     return LV_CTL_OK;
 }
 
+static json_t *end_request(const struct session *session)
+{
+    if (!is_drain(session))
+        return json_pack("{s:s}", "command", "stop");
+    assert(session->timeout_s <= TIMEOUT_S_MAX);
+    return json_pack("{s:s, s:I}", "command", "drain", "timeout", (json_int_t)session->timeout_s);
+}
+
+/* The broker's word that it is going to end. */
+static int ask_for_end(struct session *session, struct lv_diag *diag)
+{
+    json_t *line = NULL;
+    int status = LV_CTL_OK, rc = lv_ctl_wire_send(&session->wire, end_request(session), diag);
+
+    if (rc == 0)
+        rc = lv_ctl_wire_next(&session->wire, &line, diag);
+    if (rc < 0)
+        return fail(session, rc, diag);
+    if (!is_last(line, &status))
+        status = LV_CTL_SOFTWARE;
+    assert(line != NULL);
+    json_decref(line);
+    return status;
+}
+
 /* The process is watched from before it is asked, so that its end is not missed and nobody else's
  * taken for it. */
 static int stop(struct session *session)
 {
     struct lv_local_peer peer;
     struct lv_diag diag = {"can't see the broker's process"};
-    json_t *line = NULL;
-    int process = -1, status = LV_CTL_OK, rc = lv_local_peer(session->wire.fd, &peer);
+    int process = -1, status, rc = lv_local_peer(session->wire.fd, &peer);
 
     if (rc == 0)
         rc = lv_process_open(peer.pid, &process);
     if (rc < 0)
         return fail(session, -LV_E_IO, &diag);
     if (!session->words->is_quiet && !session->words->is_silent) {
-        printf("Stopping and halting node %s ...\n", session->node);
+        printf("%s node %s ...\n", is_drain(session) ? "Draining" : "Stopping and halting",
+               session->node);
         fflush(stdout);
     }
-    rc = lv_ctl_wire_send(&session->wire, json_pack("{s:s}", "command", "stop"), &diag);
-    if (rc == 0)
-        rc = lv_ctl_wire_next(&session->wire, &line, &diag);
-    if (rc == 0) {
-        if (!is_last(line, &status))
-            status = LV_CTL_SOFTWARE;
-        json_decref(line);
-    }
-    if (rc == 0 && status == LV_CTL_OK)
-        rc = lv_socket_wait(process, false, (int)session->timeout_s * 1000);
+    status = ask_for_end(session, &diag);
+    if (status == LV_CTL_OK)
+        rc = lv_socket_wait(process, false, (int)patience_s(session) * 1000);
     assert(process >= 0);
     close(process);
     return rc < 0 ? fail(session, rc, &diag) : status;
@@ -310,7 +342,7 @@ static int run(struct session *session)
 {
     const struct lv_ctl_words *words = session->words;
     struct lv_diag diag = {""};
-    uint64_t deadline = lv_clock_now() + session->timeout_s * LV_NS_PER_S;
+    uint64_t deadline = lv_clock_now() + patience_s(session) * LV_NS_PER_S;
     int status, rc;
 
     assert(words->verb < LV_CTL_VERB_COUNT);
@@ -323,7 +355,7 @@ static int run(struct session *session)
         return fail(session, rc, &diag);
     if (words->verb == LV_CTL_STATUS)
         status = show_status(session);
-    else if (words->verb == LV_CTL_STOP || words->verb == LV_CTL_SHUTDOWN)
+    else if (words->verb == LV_CTL_STOP || words->verb == LV_CTL_SHUTDOWN || is_drain(session))
         status = stop(session);
     else
         status = list(session);

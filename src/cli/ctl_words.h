@@ -26,6 +26,9 @@ enum lv_ctl_exit {
     X(STOP, stop, "[--idempotent] [<pidfile>]",                                                    \
       "Stops the broker as SIGTERM does, and waits until its process is gone.")                    \
     X(SHUTDOWN, shutdown, "[--timeout <timeout>]", "The same as stop.")                            \
+    X(DRAIN, drain, "[--timeout <timeout>]",                                                       \
+      "Takes nobody in and delivers nothing any more, lets clients acknowledge what they have "    \
+      "(60 seconds long, or <timeout>), then stops the broker.")                                   \
     X(VERSION, version, "", "Prints the version.")                                                 \
     X(HELP, help, "[<command>]", "Says how a command is used.")
 

@@ -57,6 +57,15 @@ static void on_stop(void *ctx)
     desk->config.stop(desk->config.ctx);
 }
 
+static void on_drain(void *ctx, uint64_t seconds)
+{
+    struct lv_desk *desk = ctx;
+
+    assert(desk->config.drain != NULL);
+    lv_event(LV_INFO, "control.drain", LV_U("seconds", seconds));
+    desk->config.drain(desk->config.ctx, seconds);
+}
+
 /* ---- status ---- */
 
 static void put_plain(struct lv_rows *rows, uint64_t number)
@@ -188,7 +197,8 @@ static void on_status(void *ctx, const struct lv_totals *totals, struct lv_rows 
 
 /* ---- life ---- */
 
-static const struct lv_control_host host = {.ask = on_ask, .status = on_status, .stop = on_stop};
+static const struct lv_control_host host = {
+    .ask = on_ask, .status = on_status, .stop = on_stop, .drain = on_drain};
 
 int lv_desk_open(struct lv_desk *desk, const struct lv_desk_config *config, struct lv_diag *diag)
 {

@@ -14,7 +14,9 @@ struct lv_desk_config {
     const char *directory;    /* view  the data directory; outlives the desk */
     const uint64_t *now;      /* view  of the main reactor's waits */
     void (*stop)(void *ctx);  /*       somebody asks for the broker's end */
-    void *ctx;                /* view */
+    /* Or for one that waits so long for what clients have. */
+    void (*drain)(void *ctx, uint64_t seconds);
+    void *ctx; /* view */
 };
 
 /* All zeros is one that is not open. */

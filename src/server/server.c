@@ -43,7 +43,8 @@ struct server {
     struct lv_reactor *reactor; /* own   the main thread's */
     struct lv_watch signals;
     uint64_t now;
-    uint32_t started; /*       shards whose threads run */
+    uint64_t drain_end; /*       the drain is over then in any case; LV_NEVER: none */
+    uint32_t started;   /*       shards whose threads run */
     bool is_asked_to_stop;
     bool has_made_user; /*  of the settings, in this start */
     bool has_user;      /*  of this name, whoever made him */
@@ -249,6 +250,31 @@ static void on_stop(void *ctx)
     server->is_asked_to_stop = true;
 }
 
+/* Shards follow when they wake. */
+static void enter(struct server *server, enum lv_phase phase)
+{
+    assert(phase > lv_shared_phase(&server->shared));
+    atomic_store(&server->shared.phase, phase);
+    lv_mesh_wake_all(server->shared.mesh);
+}
+
+/* Whoever asks again has the last word on how long it may take. */
+static void on_drain(void *ctx, uint64_t seconds)
+{
+    struct server *server = ctx;
+
+    assert(server->started == server->shared.shard_count);
+    if (lv_shared_phase(&server->shared) > LV_PHASE_DRAINING)
+        return; /* it ends already */
+    server->drain_end = lv_clock_now() + seconds * LV_NS_PER_S;
+    if (lv_shared_phase(&server->shared) == LV_PHASE_DRAINING)
+        return;
+    lv_event(LV_INFO, "server.draining",
+             LV_U("connections", atomic_load(&server->shared.connections)));
+    lv_service_tell(&server->service, "STATUS=waits for clients to finish what they have");
+    enter(server, LV_PHASE_DRAINING);
+}
+
 /* Whoever asks before the shards run waits until they do. */
 static int make_desk(struct server *server, struct lv_diag *diag)
 {
@@ -257,6 +283,7 @@ static int make_desk(struct server *server, struct lv_diag *diag)
         .directory = server->dir.path,
         .now = &server->now,
         .stop = on_stop,
+        .drain = on_drain,
         .ctx = server,
     };
 
@@ -507,14 +534,6 @@ static void tell_ready(struct server *server)
 
 /* ---- the end ---- */
 
-/* Shards follow when they wake. */
-static void enter(struct server *server, enum lv_phase phase)
-{
-    assert(phase > lv_shared_phase(&server->shared));
-    atomic_store(&server->shared.phase, phase);
-    lv_mesh_wake_all(server->shared.mesh);
-}
-
 /* The order matters: a shard that has not followed yet may still let somebody in. */
 static bool all_gone(struct server *server)
 {
@@ -534,6 +553,34 @@ static void await(struct server *server, uint64_t deadline)
     lv_reactor_wait(server->reactor, &server->now, next < deadline ? next : deadline);
     lv_desk_turn(&server->desk);
     lv_service_turn(&server->service, server->now);
+}
+
+/* When to look again. */
+static uint64_t watch_space(struct server *server)
+{
+    if (lv_space_check(&server->shared.space, server->now))
+        lv_mesh_wake_all(server->shared.mesh);
+    assert(server->now > 0);
+    return server->now + LV_SPACE_CHECK_NS;
+}
+
+/* Until somebody asks for the end, the last client has drained, or the disk fails. */
+static void serve(struct server *server)
+{
+    struct lv_shared *shared = &server->shared;
+
+    assert(server->drain_end == LV_NEVER);
+    while (!server->is_asked_to_stop && atomic_load(&shared->disk_error) == 0) {
+        uint64_t next = watch_space(server);
+
+        if (server->drain_end != LV_NEVER &&
+            (all_gone(server) || server->now >= server->drain_end)) {
+            lv_event(LV_INFO, "server.drained",
+                     LV_U("connections", atomic_load(&shared->connections)));
+            return;
+        }
+        await(server, server->drain_end < next ? server->drain_end : next);
+    }
 }
 
 /* True when the last client left in time. */
@@ -649,15 +696,6 @@ static int disk_verdict(struct lv_shared *shared, struct lv_diag *diag)
                    "and the next start goes on from there");
 }
 
-/* When to look again. */
-static uint64_t watch_space(struct server *server)
-{
-    if (lv_space_check(&server->shared.space, server->now))
-        lv_mesh_wake_all(server->shared.mesh);
-    assert(server->now > 0);
-    return server->now + LV_SPACE_CHECK_NS;
-}
-
 /* The main thread waits for a signal, serves operators and watches the disk meanwhile. */
 int lv_server_run(const struct lv_config *config, struct lv_diag *diag)
 {
@@ -676,11 +714,11 @@ int lv_server_run(const struct lv_config *config, struct lv_diag *diag)
         bound_connections(server->shared.shard_count, lv_machine_raise_files());
     server->dir.lock = -1;
     server->service.notify.fd = -1;
+    server->drain_end = LV_NEVER;
     rc = make(server, diag);
     if (rc == 0) {
         tell_ready(server);
-        while (!server->is_asked_to_stop && atomic_load(&server->shared.disk_error) == 0)
-            await(server, watch_space(server));
+        serve(server);
         stop(server);
         rc = disk_verdict(&server->shared, diag);
     }

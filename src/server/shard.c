@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define SHUTDOWN_TEXT "broker forced connection closure with reason 'shutdown'"
+#define DRAIN_TEXT    "broker forced connection closure with reason 'drain'"
 /* A sender whose ring is full looks again so soon, should the receiver's wake have missed it. */
 #define CONGESTED_NS LV_NS_PER_MS
 
@@ -215,6 +216,22 @@ static void stop_all(struct lv_shard *shard)
     }
 }
 
+/* Acks and confirms that came in this turn may have been the last ones. */
+static void drain_all(struct lv_shard *shard)
+{
+    assert(shard->phase == LV_PHASE_DRAINING);
+    LV_LIST_EACH(&shard->connections, link)
+    {
+        struct lv_connection *connection = connection_at(link);
+
+        if (connection->is_finished || connection->is_lost)
+            continue;
+        if (lv_session_drain(connection->session, DRAIN_TEXT))
+            shard->has_more =
+                true; /* other shards are to hear of it, and this turn's word is out */
+    }
+}
+
 /* Their sessions let go of what they have in the core, which may take more turns. */
 static void drop_all(struct lv_shard *shard)
 {
@@ -238,14 +255,17 @@ static void enter_phase(struct lv_shard *shard, enum lv_phase phase)
 
     assert(phase == shard->phase + 1);
     shard->phase = phase;
-    if (phase == LV_PHASE_STOPPING) {
+    shard->has_more = true; /* what is begun here goes to other shards with the next turn */
+    if (phase == LV_PHASE_DRAINING) {
+        lv_broker_rest(shard->broker);
         if (shard->number == 0)
             stop_listening(shared);
+        atomic_fetch_add(&shared->stopping, 1);
+        lv_reactor_wake(shared->main);
+    } else if (phase == LV_PHASE_STOPPING) {
         /* It may be the reason, and what it means is to be said before the last words. */
         lv_durable_follow_error(&shard->durable);
         stop_all(shard);
-        atomic_fetch_add(&shared->stopping, 1);
-        lv_reactor_wake(shared->main);
     } else if (phase == LV_PHASE_DROPPING) {
         drop_all(shard);
     }
@@ -315,6 +335,8 @@ static void run(void *ctx)
         report_memory(shard);
         follow_alarms(shard);
         follow_phase(shard);
+        if (LV_UNLIKELY(shard->phase == LV_PHASE_DRAINING))
+            drain_all(shard);
     }
 }
 

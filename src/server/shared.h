@@ -20,7 +20,8 @@ struct lv_shard;
 /* Only ever forward, and every shard goes through each. */
 enum lv_phase {
     LV_PHASE_RUNNING,
-    LV_PHASE_STOPPING, /* nobody new comes in, clients are told to go */
+    LV_PHASE_DRAINING, /* nobody new comes in, nothing is delivered; who has nothing unacked goes */
+    LV_PHASE_STOPPING, /* clients are told to go */
     LV_PHASE_DROPPING, /* those who have not gone are cut off */
     LV_PHASE_ENDED     /* threads end */
 };

@@ -38,7 +38,8 @@ enum lv_session_state {
 enum lv_session_pause {
     LV_PAUSE_ANSWER = 1u << 0, /* the next frame can't be judged before an answer comes */
     LV_PAUSE_FULL = 1u << 1,   /* the output is above out_full */
-    LV_PAUSE_ALARM = 1u << 2   /* a publisher during an alarm */
+    LV_PAUSE_ALARM = 1u << 2,  /* a publisher during an alarm */
+    LV_PAUSE_DRAIN = 1u << 3   /* it has nothing unacked, and the broker is about to end */
 };
 
 /* What the client says it understands. */

@@ -8,7 +8,9 @@
 #include "session/amqp091/session.h"
 
 #include "base/alloc.h"
+#include "broker/inspect.h"
 #include "codec/amqp091/method.h"
+#include "session/amqp091/inspect.h"
 #include "session/amqp091/machine.h"
 
 #define BIT(state) (1u << LV_SESSION_##state)
@@ -86,7 +88,7 @@ void lv_session_wait(struct lv_session *session, enum lv_session_state state, ui
     session->is_timing = false;
     /* Due at once: what fires knows the time, from which the wait is counted. */
     lv_deadline_set(session->deadlines, &session->deadline, 0);
-    lv_session_resume(session, LV_PAUSE_ANSWER | LV_PAUSE_FULL | LV_PAUSE_ALARM);
+    lv_session_resume(session, LV_PAUSE_ANSWER | LV_PAUSE_FULL | LV_PAUSE_ALARM | LV_PAUSE_DRAIN);
 }
 
 /* May be called in the middle of a callback, so the end is left to the next step. */
@@ -303,7 +305,8 @@ static bool heartbeat_tick(struct lv_session *session)
     session->half_tick = !session->half_tick;
     if (session->half_tick)
         return false;
-    if (session->has_received || (session->pause & (LV_PAUSE_ANSWER | LV_PAUSE_ALARM)))
+    if (session->has_received ||
+        (session->pause & (LV_PAUSE_ANSWER | LV_PAUSE_ALARM | LV_PAUSE_DRAIN)))
         session->silent_checks = 0;
     else
         session->silent_checks++;
@@ -455,6 +458,40 @@ void lv_session_stop(struct lv_session *session, const char *text)
                         &fault);
     }
     leave(session);
+}
+
+typedef bool channel_fn(const struct lv_channel *channel);
+
+static bool any_channel(const struct lv_session *session, channel_fn *test)
+{
+    const struct lv_channel *channel;
+
+    assert(test != NULL);
+    for (uint32_t number = 0; (channel = lv_session_next_channel(session, &number)) != NULL;
+         number++) {
+        if (test(channel))
+            return true;
+    }
+    return false;
+}
+
+/* A worker publishes what came of a delivery before it acknowledges that, so as long as it holds
+ * one it may do all that it always may. What is not read then can't open another promise, so the
+ * confirms come to an end. */
+bool lv_session_drain(struct lv_session *session, const char *text)
+{
+    assert(text != NULL);
+    if (session->state > LV_SESSION_RUNNING || session->farewell != NULL ||
+        session->owes_close_ok || session->doomed)
+        return false; /* on its way out */
+    if (session->state == LV_SESSION_RUNNING) {
+        if (!any_channel(session, lv_inspect_has_unacked))
+            session->pause |= LV_PAUSE_DRAIN;
+        if (!(session->pause & LV_PAUSE_DRAIN) || any_channel(session, lv_inspect_has_unconfirmed))
+            return false;
+    }
+    lv_session_stop(session, text);
+    return true;
 }
 
 /* Only publishers are held, and told once (RabbitMQ's connection.blocked). */

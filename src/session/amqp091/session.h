@@ -94,6 +94,10 @@ void lv_session_prod(struct lv_session *session);
 void lv_session_login(struct lv_session *session, const char *refusal);
 /* The broker stops or an operator wants it: connection.close 320 with the text. */
 void lv_session_stop(struct lv_session *session, const char *text);
+/* The broker rests (lv_broker_rest()) and wants to end when its clients have finished what they
+ * have. The peer is read as long as it has something unacked; then no more, and when its confirms
+ * are out it is told to go, as by lv_session_stop(), and this is true. To be called every turn. */
+bool lv_session_drain(struct lv_session *session, const char *text);
 /* The memory alarm: publishers are told (connection.blocked with the reason) and no longer read;
  * NULL ends it. */
 void lv_session_alarm(struct lv_session *session, const char *reason);
