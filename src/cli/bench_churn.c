@@ -199,6 +199,9 @@ static int resolve(struct lv_bench_options *options, struct lv_diag *diag)
         host++;
         end--;
     }
+    if (options->url.server_name[0] == '\0') /* the certificate is for the name */
+        snprintf(options->url.server_name, sizeof options->url.server_name, "%s",
+                 options->url.host);
     snprintf(options->url.host, sizeof options->url.host, "%.*s", (int)(end - host), host);
     return 0;
 }

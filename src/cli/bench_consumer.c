@@ -99,7 +99,7 @@ static int send_consume(struct lv_bench_consumer *consumer, struct lv_diag *diag
     consume.basic_consume.queue = lv_text(queue);
     assert(lv_amqp091_frame_method_size(&consume) <= sizeof frame);
     bytes = lv_bytes(frame, (size_t)(lv_amqp091_frame_encode_method(&consume, 1, frame) - frame));
-    if (lv_socket_write(lv_driver_fd(consumer->client), &bytes, 1) != (ssize_t)bytes.size)
+    if (lv_driver_write(consumer->client, &bytes, 1) != (ssize_t)bytes.size)
         return lv_fail(diag, -LV_E_IO, "basic.consume could not be sent");
     return 0;
 }
@@ -113,7 +113,9 @@ static int open_consumer(struct lv_bench_consumer *consumer, struct lv_diag *dia
     int rc;
 
     consumer->scan = (struct lv_scan){.message = take_message, .ctx = consumer};
-    consumer->input_capacity = options->shape.size >= LARGE_SIZE ? INPUT_SIZE_LARGE : INPUT_SIZE;
+    /* With TLS nothing can be thrown away unread. */
+    consumer->input_capacity =
+        options->shape.size >= LARGE_SIZE && !options->url.is_tls ? INPUT_SIZE_LARGE : INPUT_SIZE;
     consumer->input = lv_alloc(consumer->input_capacity);
     consumer->newest = lv_calloc(options->shape.producers, sizeof *consumer->newest);
     if (consumer->input == NULL || consumer->newest == NULL)
@@ -139,8 +141,8 @@ static void push(struct lv_bench_consumer *consumer)
     ssize_t sent = 0;
 
     assert(consumer->output_start <= consumer->output_end);
-    if (bytes.size > 0)
-        sent = lv_socket_write(lv_driver_fd(consumer->client), &bytes, 1);
+    if (bytes.size > 0 || lv_driver_owes(consumer->client))
+        sent = lv_driver_write(consumer->client, &bytes, bytes.size > 0 ? 1 : 0);
     if (sent < 0)
         fail(consumer, "the connection broke");
     else
@@ -247,7 +249,7 @@ static ssize_t read_once(struct lv_bench_consumer *consumer, uint8_t *drop)
             return 0;
         return got > 0 ? got : -1;
     }
-    got = lv_socket_read(lv_driver_fd(consumer->client), consumer->input + consumer->input_end,
+    got = lv_driver_read(consumer->client, consumer->input + consumer->input_end,
                          consumer->input_capacity - consumer->input_end);
     if (got > 0) {
         consumer->input_end += (size_t)got;

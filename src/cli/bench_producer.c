@@ -303,7 +303,7 @@ static void receive(struct lv_bench_producer *producer)
     ssize_t got = 1;
 
     while (got > 0 && !atomic_load(&producer->bench->failed)) {
-        got = lv_socket_read(lv_driver_fd(producer->client), producer->input + producer->input_size,
+        got = lv_driver_read(producer->client, producer->input + producer->input_size,
                              INPUT_SIZE - producer->input_size);
         if (got > 0) {
             producer->input_size += (size_t)got;
@@ -323,24 +323,23 @@ static bool push(struct lv_bench_producer *producer)
 {
     assert(producer->unsent_at + producer->unsent <=
            producer->starts[producer->bench->plan.slot_count]);
-    while (producer->unsent > 0) {
-        ssize_t size = send(lv_driver_fd(producer->client), producer->round + producer->unsent_at,
-                            producer->unsent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (producer->unsent > 0 || lv_driver_owes(producer->client)) {
+        struct lv_bytes piece = lv_bytes(producer->round + producer->unsent_at, producer->unsent);
+        ssize_t size = lv_driver_write(producer->client, &piece, piece.size > 0 ? 1 : 0);
 
-        if (size < 0 && errno == EINTR)
-            continue;
         if (size < 0) {
             producer->can_write = false;
-            /* The reason may still wait to be read. */
-            if (errno != EAGAIN)
-                receive(producer);
-            if (errno != EAGAIN)
-                lv_bench_fail(producer->bench, "producer %u: %s", (unsigned)producer->number,
-                              strerror(errno));
+            receive(producer); /* the reason may still wait to be read */
+            lv_bench_fail(producer->bench, "producer %u: the connection broke",
+                          (unsigned)producer->number);
             return false;
         }
         producer->unsent_at += (size_t)size;
         producer->unsent -= (size_t)size;
+        if ((size == 0 && piece.size > 0) || lv_driver_owes(producer->client)) {
+            producer->can_write = false;
+            return false;
+        }
     }
     return true;
 }
@@ -433,7 +432,7 @@ static bool pass_barrier(struct lv_bench_producer *producer)
         struct lv_bytes bytes = lv_bytes(frame, (size_t)(end - frame));
 
         assert(producer->unsent == 0);
-        producer->barrier_sent = lv_socket_write(lv_driver_fd(producer->client), &bytes, 1) > 0;
+        producer->barrier_sent = lv_driver_write(producer->client, &bytes, 1) > 0;
     }
     return producer->barrier_passed;
 }

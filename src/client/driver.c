@@ -17,6 +17,8 @@
 /* The input buffer begins small and doubles while a frame or a burst fills it by half. */
 #define INPUT_MIN ((size_t)16384)
 #define INPUT_MAX ((size_t)1 << 30)
+/* Half of it has to be enough for a read with TLS. */
+#define INPUT_MIN_TLS ((size_t)65536)
 
 /* The engine, its socket, and the one call that may wait. */
 struct lv_driver {
@@ -24,6 +26,8 @@ struct lv_driver {
     struct lv_url url;
     struct lv_chunk_pool pool;
     struct lv_engine *engine; /* own */
+    struct lv_tls *tls;       /* own   NULL: nothing is encrypted */
+    struct lv_tls_room *room; /* own   with `tls` */
     int fd;
     uint8_t *input; /* own */
     size_t input_capacity;
@@ -104,22 +108,50 @@ static int check(const struct lv_driver *driver, uint16_t channel, struct lv_dia
     return error == 0 ? 0 : lv_fail(diag, error, "%s", driver->why.text);
 }
 
+ssize_t lv_driver_read(struct lv_driver *driver, void *buffer, size_t size)
+{
+    assert(driver->fd >= 0);
+    return driver->tls == NULL ? lv_socket_read(driver->fd, buffer, size)
+                               : lv_tls_read(driver->tls, driver->room, buffer, size);
+}
+
+ssize_t lv_driver_write(struct lv_driver *driver, const struct lv_bytes *pieces, size_t count)
+{
+    assert(driver->fd >= 0);
+    return driver->tls == NULL ? lv_socket_write(driver->fd, pieces, count)
+                               : lv_tls_write(driver->tls, driver->room, pieces, count);
+}
+
+bool lv_driver_owes(const struct lv_driver *driver)
+{
+    return driver->tls != NULL && lv_tls_owed(driver->tls) > 0;
+}
+
+/* Something waits for room in the socket. */
+static bool has_unsent(const struct lv_driver *driver)
+{
+    assert(driver->engine != NULL);
+    return lv_engine_out(driver->engine)->size > 0 || lv_driver_owes(driver);
+}
+
 /* Sends what the socket takes now. */
 static void send_some(struct lv_driver *driver)
 {
     struct lv_out *out = lv_engine_out(driver->engine);
 
-    while (out->size > 0) {
+    while (has_unsent(driver)) {
         struct lv_bytes pieces[LV_SOCKET_PIECES];
         size_t count = lv_out_gather(out, pieces, LV_SOCKET_PIECES);
-        ssize_t sent = lv_socket_write(driver->fd, pieces, count);
+        ssize_t sent = lv_driver_write(driver, pieces, count);
 
-        assert(count > 0);
-        if (sent == 0)
+        assert(count > 0 || driver->tls != NULL);
+        if (sent == 0 && (count > 0 || lv_driver_owes(driver)))
             return;
         /* A socket that takes nothing any more may still hold what the broker said last, so its end
          * is found by reading. */
-        lv_out_consume(out, sent > 0 ? (size_t)sent : out->size);
+        lv_out_consume(out, sent >= 0 ? (size_t)sent : out->size);
+        if (sent < 0)
+            return;
     }
 }
 
@@ -167,7 +199,7 @@ static void receive_some(struct lv_driver *driver)
         return;
     }
     assert(driver->input_end < driver->input_capacity);
-    got = lv_socket_read(driver->fd, driver->input + driver->input_end,
+    got = lv_driver_read(driver, driver->input + driver->input_end,
                          driver->input_capacity - driver->input_end);
     if (got > 0) {
         driver->input_end += (size_t)got;
@@ -177,6 +209,9 @@ static void receive_some(struct lv_driver *driver)
     } else if (got < 0) {
         lv_engine_lost(driver->engine, "the connection to the broker broke");
     }
+    /* No event announces an end that came with the last bytes. */
+    if (got > 0 && driver->tls != NULL && lv_tls_end(driver->tls) < 0)
+        lv_engine_lost(driver->engine, "the broker closed the connection without a word");
 }
 
 /* For poll(): rounded up, so that it does not wake just before the deadline. */
@@ -205,7 +240,7 @@ static int turn_with(struct lv_driver *driver, uint64_t deadline, int fd, struct
     if (driver->closed)
         return 0;
     beat = lv_engine_next(driver->engine);
-    if (lv_engine_out(driver->engine)->size > 0)
+    if (has_unsent(driver))
         pollers[0].events |= POLLOUT;
     assert(driver->fd >= 0);
     count = poll(pollers, 3, milliseconds_until(beat < deadline ? beat : deadline, now));
@@ -252,6 +287,51 @@ static int log_in(struct lv_driver *driver, uint64_t deadline, struct lv_diag *d
     return rc < 0 ? rc : check(driver, 0, diag);
 }
 
+/* A context for this connection alone: programs have one or a few. */
+static int make_tls(struct lv_driver *driver, struct lv_diag *diag)
+{
+    const struct lv_url *url = &driver->url;
+    const struct lv_tls_client_options options = {
+        .cacertfile = url->cacertfile,
+        .pair = {url->certfile, url->keyfile},
+        .verify_none = url->verify_none,
+    };
+    struct lv_tls_context *context;
+    int rc = lv_tls_client_context(&options, &context, diag);
+
+    assert(url->is_tls);
+    if (rc < 0)
+        return rc;
+    driver->room = lv_tls_room_new();
+    driver->tls =
+        lv_tls_new(context, driver->fd, url->server_name[0] == '\0' ? url->host : url->server_name);
+    lv_tls_context_unref(context);
+    return driver->room == NULL || driver->tls == NULL ? lv_fail(diag, -LV_E_NOMEM, "out of memory")
+                                                       : 0;
+}
+
+/* The handshake to its end; the same deadline as for the login. */
+static int secure(struct lv_driver *driver, uint64_t deadline, struct lv_diag *diag)
+{
+    struct lv_diag why = {.text = ""};
+    int rc = make_tls(driver, diag);
+
+    if (rc < 0)
+        return rc;
+    while ((rc = lv_tls_handshake(driver->tls, &why)) == 0) {
+        uint64_t now = lv_clock_now();
+        bool for_write = (lv_tls_wants(driver->tls) & LV_IO_WRITE) != 0;
+
+        assert(driver->fd >= 0);
+        if (now >= deadline ||
+            lv_socket_wait(driver->fd, for_write, milliseconds_until(deadline, now)) < 0)
+            return timed_out(driver, "the TLS handshake", diag);
+    }
+    return rc > 0 ? 0
+                  : lv_fail(diag, rc, "%s:%u: TLS: %.400s", driver->url.host, driver->url.port,
+                            why.text);
+}
+
 /* Memory for the connection; on failure what there is goes with the driver. */
 static int make_engine(struct lv_driver *driver)
 {
@@ -259,6 +339,7 @@ static int make_engine(struct lv_driver *driver)
         .user = driver->url.user,
         .password = driver->url.password,
         .vhost = driver->url.vhost,
+        .is_external = driver->url.is_external,
         .name = driver->options.name,
         .version = driver->options.version,
         .heartbeat_s = driver->url.heartbeat_s,
@@ -270,7 +351,7 @@ static int make_engine(struct lv_driver *driver)
     };
 
     assert(config.frame_max > 0);
-    driver->input_capacity = INPUT_MIN;
+    driver->input_capacity = driver->url.is_tls ? INPUT_MIN_TLS : INPUT_MIN;
     driver->input = lv_alloc(driver->input_capacity);
     driver->engine = lv_engine_new(&config, lv_clock_now());
     return driver->input == NULL || driver->engine == NULL ? -LV_E_NOMEM : 0;
@@ -303,6 +384,8 @@ int lv_driver_open(const struct lv_driver_options *options, struct lv_driver **r
     if (rc == 0)
         rc = lv_socket_connect(driver->url.host, driver->url.port, driver->options.timeout_ms,
                                &driver->fd, diag);
+    if (rc == 0 && driver->url.is_tls)
+        rc = secure(driver, deadline, diag);
     if (rc == 0)
         rc = log_in(driver, deadline, diag);
     if (rc < 0) {
@@ -321,8 +404,12 @@ void lv_driver_free(struct lv_driver *driver)
     if (driver->fd >= 0) {
         if (driver->closed)
             send_some(driver); /* the answer to the broker's close */
+        if (driver->tls != NULL)
+            lv_tls_say_end(driver->tls);
         lv_socket_close(driver->fd);
     }
+    lv_tls_free(driver->tls);
+    lv_tls_room_free(driver->room);
     lv_engine_free(driver->engine);
     assert(driver->pool.used_count == 0);
     lv_chunk_pool_fini(&driver->pool);
@@ -458,7 +545,7 @@ int lv_driver_flush(struct lv_driver *driver, struct lv_diag *diag)
 
     assert(driver->engine != NULL);
     send_some(driver);
-    while (rc == 0 && lv_engine_out(driver->engine)->size > 0 && !driver->closed)
+    while (rc == 0 && has_unsent(driver) && !driver->closed)
         rc = turn(driver, LV_NEVER, diag);
     return rc < 0 ? rc : check(driver, 0, diag);
 }

@@ -9,6 +9,7 @@
 
 #include "client/engine.h"
 #include "client/url.h"
+#include "io/tls.h"
 
 struct lv_driver;
 
@@ -63,5 +64,14 @@ void lv_driver_keep_alive(struct lv_driver *driver);
 
 /* For what can only be asked of the engine. Calls go through the driver. */
 struct lv_engine *lv_driver_engine(struct lv_driver *driver);
-/* The socket, for who takes the connection over once it is set up. */
+
+/* For who takes the connection over once it is set up: its socket, to wait for. */
 int lv_driver_fd(const struct lv_driver *driver);
+/* With TLS, buffers for lv_driver_read() are larger than this. */
+#define LV_DRIVER_READ_MIN LV_TLS_SLACK_SIZE
+/* As lv_socket_read() and lv_socket_write(), also where TLS is between. Such a connection may owe
+ * the socket what it took: then it takes no more, and wants to write when the socket can. */
+ssize_t lv_driver_read(struct lv_driver *driver, void *buffer, size_t size) LV_MUST_CHECK;
+ssize_t lv_driver_write(struct lv_driver *driver, const struct lv_bytes *pieces, size_t count)
+    LV_MUST_CHECK;
+bool lv_driver_owes(const struct lv_driver *driver);

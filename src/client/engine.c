@@ -175,6 +175,7 @@ static void answer_start(struct lv_engine *engine, const struct lv_amqp091_conne
     size_t user_size = strlen(engine->config.user);
     size_t password_size = strlen(engine->config.password);
     uint8_t response[2 * TEXT_SIZE], *p = response;
+    const char *mechanism = engine->config.is_external ? "EXTERNAL" : "PLAIN";
     struct lv_amqp091_method method = {.id = LV_AMQP091_CONNECTION_START_OK};
 
     lv_handshake_server(start->server_properties, engine->server, sizeof engine->server);
@@ -182,17 +183,22 @@ static void answer_start(struct lv_engine *engine, const struct lv_amqp091_conne
         give_up(engine, -LV_E_NOT_IMPLEMENTED, "the broker speaks another version than 0-9-1");
         return;
     }
-    if (!lv_handshake_offers(start->mechanisms, "PLAIN")) {
-        give_up(engine, -LV_E_ACCESS_REFUSED, "the broker does not offer to log in with PLAIN");
+    if (!lv_handshake_offers(start->mechanisms, mechanism)) {
+        give_up(engine, -LV_E_ACCESS_REFUSED,
+                engine->config.is_external
+                    ? "the broker does not offer to log in by certificate (EXTERNAL)"
+                    : "the broker does not offer to log in with PLAIN");
         return;
     }
     /* RFC 4616: authorization id, which is empty, then user and password behind zero bytes. */
     assert(user_size + password_size + 2 <= sizeof response);
-    p = lv_put_bytes(lv_put8(p, 0), lv_bytes(engine->config.user, user_size));
-    p = lv_put_bytes(lv_put8(p, 0), lv_bytes(engine->config.password, password_size));
+    if (!engine->config.is_external) {
+        p = lv_put_bytes(lv_put8(p, 0), lv_bytes(engine->config.user, user_size));
+        p = lv_put_bytes(lv_put8(p, 0), lv_bytes(engine->config.password, password_size));
+    }
     method.connection_start_ok = (struct lv_amqp091_connection_start_ok){
         .client_properties = lv_bytes(entries, lv_handshake_properties(&engine->config, entries)),
-        .mechanism = lv_text("PLAIN"),
+        .mechanism = lv_text(mechanism),
         .response = lv_bytes(response, (size_t)(p - response)),
         .locale = lv_text("en_US"),
     };

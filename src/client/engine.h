@@ -54,6 +54,7 @@ struct lv_engine_config {
     const char *vhost;
     const char *name;     /* of the connection, as the broker's tools show it; or NULL */
     const char *version;  /* of the program */
+    bool is_external;     /* the transport says who we are: EXTERNAL in place of PLAIN */
     uint16_t heartbeat_s; /* wanted; 0 switches heartbeats off */
     uint16_t channel_max; /* wanted; 0: whatever the broker allows */
     uint32_t frame_max;   /* wanted, at least 4096 */

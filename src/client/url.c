@@ -4,9 +4,12 @@
 
 #include <string.h>
 
-#define SCHEME        "amqp://"
-#define HEARTBEAT_S   60u
-#define HEARTBEAT_KEY "heartbeat="
+#define SCHEME      "amqp://"
+#define TLS_SCHEME  "amqps://"
+#define HEARTBEAT_S 60u
+#define PORT        5672
+#define TLS_PORT    5671
+#define WORD_SIZE   32
 
 /* A piece of the text, from `at` up to and without `end`. */
 struct piece {
@@ -45,15 +48,19 @@ static int hex_digit(char c)
 }
 
 /* RFC 3986 §2.1; `what` names the part in the sentence, which does not show it. */
-static int decode(struct piece piece, const char *what, struct lv_diag *diag, char out[256])
+static int decode_up_to(struct piece piece, const char *what, struct lv_diag *diag, char *out,
+                        size_t room)
 {
     size_t size = 0;
+
+    assert(room > 1);
 
     for (const char *p = piece.at; p < piece.end; p++) {
         char c = *p;
 
-        if (size == 255)
-            return lv_fail(diag, -LV_E_USAGE, "the %s in the URL is longer than 255 bytes", what);
+        if (size == room - 1)
+            return lv_fail(diag, -LV_E_USAGE, "the %s in the URL is longer than %zu bytes", what,
+                           room - 1);
         if (c == '%') {
             int high = piece.end - p > 2 ? hex_digit(p[1]) : -1;
             int low = piece.end - p > 2 ? hex_digit(p[2]) : -1;
@@ -70,9 +77,16 @@ static int decode(struct piece piece, const char *what, struct lv_diag *diag, ch
             return lv_fail(diag, -LV_E_USAGE, "the %s in the URL holds a zero byte", what);
         out[size++] = c;
     }
-    assert(size <= 255);
+    assert(size < room);
     out[size] = '\0';
     return 0;
+}
+
+/* Names, which the protocol and DNS bound alike. */
+static int decode(struct piece piece, const char *what, struct lv_diag *diag, char out[256])
+{
+    assert(out != NULL);
+    return decode_up_to(piece, what, diag, out, 256);
 }
 
 /* A whole decimal number up to 65535, as ports and heartbeats are. */
@@ -152,21 +166,92 @@ static int parse_vhost(struct piece path, struct lv_diag *diag, struct lv_url *u
     return decode(path, "vhost", diag, url->vhost);
 }
 
-/* ?heartbeat=SECONDS and nothing else: options that are not known must not be swallowed. */
+/* One of two words, as RabbitMQ's are. Returns whether it is the second. */
+static int parse_word(struct piece value, const char *key, const char *const words[2],
+                      struct lv_diag *diag, bool *ret_is_second)
+{
+    char word[WORD_SIZE] = "";
+    int rc = decode_up_to(value, key, diag, word, sizeof word);
+
+    assert(words[0] != NULL);
+    if (rc < 0)
+        return rc;
+    if (strcmp(word, words[0]) != 0 && strcmp(word, words[1]) != 0)
+        return lv_fail(diag, -LV_E_USAGE, "%s in the URL is %s or %s, not \"%s\"", key, words[0],
+                       words[1], word);
+    *ret_is_second = strcmp(word, words[1]) == 0;
+    return 0;
+}
+
+static bool is_key(struct piece key, const char *name)
+{
+    assert(name[0] != '\0');
+    return size_of(key) == strlen(name) && memcmp(key.at, name, size_of(key)) == 0;
+}
+
+/* What only makes sense with TLS. -LV_E_NOT_FOUND: it is nothing of that. */
+static int parse_tls(struct piece key, struct piece value, struct lv_diag *diag, struct lv_url *url)
+{
+    static const char *const verify[2] = {"verify_peer", "verify_none"};
+    int rc = -LV_E_NOT_FOUND;
+
+    if (is_key(key, "cacertfile"))
+        rc = decode_up_to(value, "cacertfile", diag, url->cacertfile, LV_URL_PATH_SIZE);
+    else if (is_key(key, "certfile"))
+        rc = decode_up_to(value, "certfile", diag, url->certfile, LV_URL_PATH_SIZE);
+    else if (is_key(key, "keyfile"))
+        rc = decode_up_to(value, "keyfile", diag, url->keyfile, LV_URL_PATH_SIZE);
+    else if (is_key(key, "server_name_indication"))
+        rc = decode(value, "server_name_indication", diag, url->server_name);
+    else if (is_key(key, "verify"))
+        rc = parse_word(value, "verify", verify, diag, &url->verify_none);
+    assert(rc <= 0);
+    if (rc == 0 && !url->is_tls)
+        return lv_fail(diag, -LV_E_USAGE, "%.*s in the URL is for TLS, which amqps:// asks for",
+                       (int)size_of(key), key.at);
+    return rc;
+}
+
+/* Options that are not known must not be swallowed. */
+static int parse_parameter(struct piece key, struct piece value, struct lv_diag *diag,
+                           struct lv_url *url)
+{
+    static const char *const mechanisms[2] = {"plain", "external"};
+    int rc;
+
+    if (is_key(key, "heartbeat"))
+        return parse_number(value, "heartbeat", 0, diag, &url->heartbeat_s);
+    if (is_key(key, "auth_mechanism"))
+        return parse_word(value, "auth_mechanism", mechanisms, diag, &url->is_external);
+    rc = parse_tls(key, value, diag, url);
+    if (rc != -LV_E_NOT_FOUND)
+        return rc;
+    assert(size_of(key) < INT32_MAX);
+    return lv_fail(diag, -LV_E_USAGE,
+                   "'%.*s' in the URL is not known; behind '?' may follow heartbeat and "
+                   "auth_mechanism and for amqps:// cacertfile, certfile, keyfile, verify and "
+                   "server_name_indication",
+                   (int)size_of(key), key.at);
+}
+
+/* ?key=value&key=value */
 static int parse_query(struct piece query, struct lv_diag *diag, struct lv_url *url)
 {
-    size_t key_size = strlen(HEARTBEAT_KEY);
+    int rc = 0;
 
     assert(url != NULL);
     if (size_of(query) == 0)
         return 0;
     query.at++; /* the question mark */
-    if (size_of(query) < key_size || memcmp(query.at, HEARTBEAT_KEY, key_size) != 0)
-        return lv_fail(diag, -LV_E_USAGE,
-                       "'%.*s' in the URL is not known; only heartbeat=SECONDS may follow '?'",
-                       (int)size_of(query), query.at);
-    query.at += key_size;
-    return parse_number(query, "heartbeat", 0, diag, &url->heartbeat_s);
+    while (rc == 0 && size_of(query) > 0) {
+        struct piece one = {query.at, find(query, "&")};
+        struct piece key = {one.at, find(one, "=")};
+        struct piece value = {key.end == one.end ? one.end : key.end + 1, one.end};
+
+        rc = parse_parameter(key, value, diag, url);
+        query.at = one.end == query.end ? one.end : one.end + 1;
+    }
+    return rc;
 }
 
 /* Where the login ends, or NULL. */
@@ -188,20 +273,21 @@ int lv_url_parse(const char *text, struct lv_diag *diag, struct lv_url *ret_url)
                          .password = "guest",
                          .host = "localhost",
                          .vhost = "/",
-                         .port = 5672,
+                         .port = PORT,
                          .heartbeat_s = HEARTBEAT_S};
     const char *login_end;
     struct piece rest, authority;
     int rc;
 
     assert(text != NULL);
-    if (strncmp(text, "amqps://", 8) == 0)
+    url.is_tls = strncmp(text, TLS_SCHEME, strlen(TLS_SCHEME)) == 0;
+    if (url.is_tls)
+        url.port = TLS_PORT;
+    else if (strncmp(text, SCHEME, strlen(SCHEME)) != 0)
         return lv_fail(diag, -LV_E_USAGE,
-                       "amqps:// needs TLS, which is not there yet; use amqp://");
-    if (strncmp(text, SCHEME, strlen(SCHEME)) != 0)
-        return lv_fail(diag, -LV_E_USAGE,
-                       "a URL starts with amqp://, such as amqp://user:password@host:5672/vhost");
-    rest = (struct piece){text + strlen(SCHEME), text + strlen(text)};
+                       "a URL starts with amqp://, such as amqp://user:password@host:5672/vhost, "
+                       "or with amqps://");
+    rest = (struct piece){text + strlen(url.is_tls ? TLS_SCHEME : SCHEME), text + strlen(text)};
     authority = (struct piece){rest.at, find(rest, "/?")};
     rest.at = authority.end;
     /* A password may hold an unescaped @: the last one ends the login. */

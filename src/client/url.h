@@ -3,15 +3,19 @@
  * amqp://user:password@host:port/vhost?heartbeat=s
  *
  * Every part may be left out (guest, guest, localhost, 5672, vhost "/"). Parts are percent-decoded;
- * a vhost that holds a slash writes it as %2F. Pure; any thread.
+ * a vhost that holds a slash writes it as %2F. amqps:// means TLS (port 5671), with RabbitMQ's
+ * parameters behind the question mark: cacertfile, certfile, keyfile, verify,
+ * server_name_indication. Pure; any thread.
  */
 #pragma once
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define LV_URL_DEFAULT "amqp://guest:guest@localhost:5672/"
+#define LV_URL_PATH_SIZE 1024
+#define LV_URL_DEFAULT   "amqp://guest:guest@localhost:5672/"
 
 /* Decoded. Fixed sizes, as each part is bounded by the protocol or by DNS. */
 struct lv_url {
@@ -21,6 +25,13 @@ struct lv_url {
     char vhost[256];
     uint16_t port;
     uint16_t heartbeat_s; /* what the client wants; 0 switches heartbeats off */
+    bool is_external;     /* auth_mechanism=external: by the certificate, without a password */
+    bool is_tls;          /* amqps://; all below is for that only */
+    bool verify_none;     /* whoever answers is believed */
+    char cacertfile[LV_URL_PATH_SIZE]; /* "": the system's authorities */
+    char certfile[LV_URL_PATH_SIZE];   /* "": none */
+    char keyfile[LV_URL_PATH_SIZE];    /* "": in certfile */
+    char server_name[256];             /* that the certificate has to have; "": the host */
 };
 
 /* The sentence says which part is wrong and never repeats a password. */

@@ -48,6 +48,35 @@ static void every_part_is_found_or_has_its_default(void **state)
     }
 }
 
+static void amqps_has_tls_with_rabbitmqs_parameters(void **state)
+{
+    struct lv_url url;
+
+    (void)state;
+    assert_int_equal(lv_url_parse("amqps://h", NULL, &url), 0);
+    assert_true(url.is_tls);
+    assert_false(url.verify_none);
+    assert_int_equal(url.port, 5671);
+    assert_string_equal(url.cacertfile, "");
+    assert_int_equal(
+        lv_url_parse("amqps://u:p@h:7/v?cacertfile=/a%20b/ca.pem&certfile=c.pem&keyfile=k.pem"
+                     "&verify=verify_none&server_name_indication=two.example&heartbeat=9"
+                     "&auth_mechanism=external",
+                     NULL, &url),
+        0);
+    assert_string_equal(url.cacertfile, "/a b/ca.pem");
+    assert_string_equal(url.certfile, "c.pem");
+    assert_string_equal(url.keyfile, "k.pem");
+    assert_string_equal(url.server_name, "two.example");
+    assert_true(url.verify_none);
+    assert_true(url.is_external);
+    assert_int_equal(url.heartbeat_s, 9);
+    assert_int_equal(url.port, 7);
+    assert_int_equal(lv_url_parse("amqp://h?auth_mechanism=plain&", NULL, &url), 0);
+    assert_false(url.is_external);
+    assert_false(url.is_tls);
+}
+
 static void parts_are_percent_decoded(void **state)
 {
     struct lv_url url;
@@ -77,7 +106,10 @@ static void what_is_wrong_is_named(void **state)
     } bads[] = {
         {"", "amqp://"},
         {"http://h", "amqp://"},
-        {"amqps://h", "TLS"},
+        {"amqp://h?cacertfile=/a", "amqps://"},
+        {"amqps://h?verify=maybe", "verify_peer"},
+        {"amqp://h?auth_mechanism=magic", "external"},
+        {"amqps://h?cacertfile=/a&depth=1", "depth"},
         {"amqp://h:0", "port"},
         {"amqp://h:65536", "port"},
         {"amqp://h:", "port"},
@@ -137,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_is_found_or_has_its_default),
+        cmocka_unit_test(amqps_has_tls_with_rabbitmqs_parameters),
         cmocka_unit_test(parts_are_percent_decoded),
         cmocka_unit_test(the_last_at_sign_ends_the_login),
         cmocka_unit_test(what_is_wrong_is_named),

@@ -44,8 +44,9 @@ int lv_tls_handshake(struct lv_tls *tls, struct lv_diag *diag) LV_MUST_CHECK;
 /* enum lv_io. */
 unsigned lv_tls_wants(const struct lv_tls *tls);
 
-/* As lv_socket_read(); `size` is above LV_TLS_SLACK_SIZE. When the peer ends behind bytes that it
- * sent, these are given and lv_tls_end() tells. */
+/* As lv_socket_read(); `size` is above LV_TLS_SLACK_SIZE. 0 also means that the socket has nothing
+ * more, though what it had may not have been a whole record. When the peer ends behind bytes that
+ * it sent, these are given and lv_tls_end() tells. */
 ssize_t lv_tls_read(struct lv_tls *tls, struct lv_tls_room *room, void *buffer, size_t size)
     LV_MUST_CHECK;
 /* 0 while more may come, else what the next lv_tls_read() returns: no event will announce it. */
