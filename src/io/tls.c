@@ -16,16 +16,15 @@
 /* Pieces from here on are encrypted from where they lie, smaller ones are put together first: a
  * record costs a microsecond, whatever is in it. */
 #define DIRECT_SIZE 4096u
-/* What a read takes from the socket at most. */
-#define TAKE_SIZE (256u * 1024u)
+/* What is taken from the socket at a time, and how often for one read. */
+#define TAKE_SIZE (64u * 1024u)
+#define TAKES_MAX 32u
 /* A batch and the overhead of its records (RFC 5246 §6.2.3: at most 2048 bytes for each, in fact
  * 22 to 40), and room for what TLS itself has to say. */
 #define SEAL_SIZE (LV_TLS_BATCH_SIZE + LV_TLS_BATCH_SIZE / DIRECT_SIZE * 256u + 32768u)
 /* Answers to a peer that makes us answer and does not read. */
 #define OWED_MAX   (4u * LV_TLS_BATCH_SIZE)
 #define FIRST_SIZE 4u
-/* Reads in a row that may end in the middle of a record. */
-#define EMPTY_READS_MAX 8u
 
 /* The thread's: nothing stays in it between two calls. */
 struct lv_tls_room {
@@ -403,18 +402,11 @@ static size_t open_all(struct lv_tls *tls, uint8_t *buffer, size_t size)
     }
 }
 
-/* One read, and all that is in it. Reading may make TLS answer (a new key, an alert), which is sent
- * too. */
-static ssize_t take_some(struct lv_tls *tls, struct lv_tls_room *room, void *buffer, size_t size)
+/* What lies in the room. TLS may have to answer (a new key, an alert), which is sent too. */
+static size_t open_taken(struct lv_tls *tls, struct lv_tls_room *room, uint8_t *buffer, size_t size)
 {
-    size_t room_size = size - LV_TLS_SLACK_SIZE, got;
-    ssize_t count = lv_socket_read(tls->fd, room->taken,
-                                   room_size < sizeof room->taken ? room_size : sizeof room->taken);
+    size_t got;
 
-    if (count <= 0)
-        return count == 0 ? -LV_E_TIMEOUT : count;
-    room->taken_at = 0;
-    room->taken_size = (size_t)count;
     ERR_clear_error();
     tls->room = room;
     got = open_all(tls, buffer, size);
@@ -422,24 +414,34 @@ static ssize_t take_some(struct lv_tls *tls, struct lv_tls_room *room, void *buf
     if (send_sealed(tls) < 0)
         tls->end = -LV_E_IO;
     tls->room = NULL;
-    return got > 0 ? (ssize_t)got : tls->end;
+    return got;
 }
 
-/* A peer that sends records with nothing in them for ever does not get more than its share. */
+/* In pieces that stay in the processor's cache from the socket to the caller's buffer. A peer that
+ * sends records with nothing in them gets no more than its share. */
 ssize_t lv_tls_read(struct lv_tls *tls, struct lv_tls_room *room, void *buffer, size_t size)
 {
-    ssize_t got = 0;
+    size_t got = 0;
 
     assert(size > LV_TLS_SLACK_SIZE);
-    if (tls->end < 0)
-        return tls->end;
-    for (unsigned i = 0; i < EMPTY_READS_MAX && got == 0; i++)
-        got = take_some(tls, room, buffer, size);
-    if (got == -LV_E_TIMEOUT)
-        return 0;
-    if (got < 0)
-        tls->end = (int)got;
-    return got;
+    for (unsigned i = 0; i < TAKES_MAX && tls->end == 0 && size - got > LV_TLS_SLACK_SIZE; i++) {
+        size_t want = size - got - LV_TLS_SLACK_SIZE;
+        ssize_t count;
+
+        if (want > sizeof room->taken)
+            want = sizeof room->taken;
+        count = lv_socket_read(tls->fd, room->taken, want);
+        if (count < 0)
+            tls->end = (int)count;
+        if (count <= 0)
+            break;
+        room->taken_at = 0;
+        room->taken_size = (size_t)count;
+        got += open_taken(tls, room, (uint8_t *)buffer + got, size - got);
+        if ((size_t)count < want && got > 0)
+            break; /* that was all */
+    }
+    return got > 0 ? (ssize_t)got : tls->end;
 }
 
 /* ---- the handshake ---- */
