@@ -106,7 +106,7 @@ struct lv_client {
     uint32_t refs; /*       pending commands; freed when closing and none are left */
     bool writable, closing, deleting;
     bool is_forced; /*       its session has been told to close it */
-    bool is_ahead; /*       as lv_client_took_lead() says */
+    bool is_ahead;  /*       as lv_client_took_lead() says */
 };
 
 /* A shard where the channel has a subscriber, or will have when the command under way made one. */
@@ -170,9 +170,9 @@ struct lv_channel {
 /* Out of memory for bookkeeping that a command has already promised: says so and stops the program.
  */
 _Noreturn void lv_broker_exhausted(void);
-/* The message's record, valid as lv_store_view() says. */
 /* Are its bytes in memory? */
 bool lv_broker_is_warm(const struct lv_broker *broker, struct lv_ref ref);
+/* The message's record, valid as lv_store_view() says. */
 const void *lv_broker_view(const struct lv_broker *broker, struct lv_ref ref);
 /* NULL when no queue of this shard has the id. */
 struct lv_queue_entry *lv_broker_home(const struct lv_broker *broker, uint64_t queue_id);

@@ -305,9 +305,9 @@ void lv_durable_stop(struct lv_durable *durable)
         lv_keeper_synced(&durable->shard->shared->keeper, lv_writer_synced(&durable->writer));
     lv_merger_stop(&durable->merger);
     lv_helper_stop(&durable->helper);
+    durable->is_started = false;
     lv_helper_take(&durable->helper);
     lv_writer_fini(&durable->writer);
-    durable->is_started = false;
 }
 
 void lv_durable_fini(struct lv_durable *durable)

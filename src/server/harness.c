@@ -1,5 +1,6 @@
 #include "server/harness.h"
 
+#include "base/alloc.h"
 #include "base/event.h"
 #include "broker/change.h"
 #include "broker/core.h"
@@ -229,6 +230,7 @@ static void init(struct lv_hand *hand)
     lv_memory_init(&shared->memory, &shared->alarms, (uint64_t)1 << 40);
     *shard = (struct lv_shard){.shared = shared, .now = now + 1};
     shard->durable.shard = shard;
+    shard->durable.is_started = true;
     if (lv_helper_start(&shard->durable.helper, "store", NULL, NULL) < 0)
         abort();
     lv_logfiles_init(&hand->files, shared->disk, 0, true);
@@ -255,8 +257,10 @@ int lv_hand_open(struct lv_hand *hand, struct lv_image_disk *image, struct lv_di
     recovery->shards[0].broker = hand->shard.broker;
     recovery->shards[0].log = hand->shard.durable.log;
     rc = restore_topology(hand, recovery);
+    lv_alloc_fail_after(hand->fail_after, false);
     if (rc == 0)
         rc = lv_recovery_run(recovery, diag);
+    lv_alloc_fail_after(0, false);
     hand->oldest = recovery->shards[0].oldest;
     hand->end = recovery->shards[0].end;
     free(recovery);
@@ -437,6 +441,7 @@ void lv_hand_close(struct lv_hand *hand, bool is_clean)
     part(hand);
     lv_merger_stop(&durable->merger);
     lv_helper_stop(&durable->helper);
+    durable->is_started = false;
     lv_helper_take(&durable->helper);
     let_go(hand);
     lv_sim_fini(&hand->sim);

@@ -35,6 +35,7 @@ struct lv_hand {
     uint32_t change_count;
     uint64_t applied;          /* LSN: the metadata has what is below */
     uint64_t oldest;           /* number of the first log file */
+    uint64_t fail_after;       /* not 0: the allocation of the recovery that fails */
     bool is_held;              /* the metadata gets nothing more, and the log's files stay */
     int error;                 /* what the broker would have stopped for */
     char error_text[256];      /* its sentence */

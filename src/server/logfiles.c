@@ -160,6 +160,7 @@ static int create(struct lv_logfiles *files, const struct lv_log_write *write, b
     char name[LV_DISK_NAME_SIZE], spare[LV_DISK_NAME_SIZE];
     int rc = 0;
 
+    assert(files->file < 0);
     lv_logfile_name(files->shard, write->number, name);
     if (write->file_size != LV_LOG_FILE_SIZE)
         return create_large(files, name, write->file_size);
@@ -181,6 +182,7 @@ static int write_head(struct lv_logfiles *files, const struct lv_log_write *writ
         .seed = write->seed,
     };
 
+    assert(files->file >= 0);
     lv_log_head_seal(&head);
     return files->disk->ops->write(files->disk, files->file, 0, lv_bytes(&head, sizeof head));
 }

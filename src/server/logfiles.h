@@ -20,6 +20,7 @@ struct lv_logfiles {
     int file;        /* -1: none */
 };
 
+/* No file is open; the disk outlives it. */
 void lv_logfiles_init(struct lv_logfiles *files, struct lv_disk *disk, uint32_t shard,
                       bool is_syncing);
 /* Closes the open file. */

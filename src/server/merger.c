@@ -39,6 +39,7 @@ static int open_sources(struct lv_merger *merger, struct lv_segment **sources,
     const struct lv_merge *merge = &merger->merge;
     struct lv_disk *disk = shard_of(merger)->shared->disk;
 
+    assert(merge->source_count <= LV_MERGE_SOURCES_MAX);
     for (uint32_t i = 0; i < merge->source_count; i++) {
         const struct lv_segment_info *source;
         int rc = lv_segment_open(disk, info->shard, merge->numbers[i], &sources[i], &merger->diag);
@@ -92,6 +93,7 @@ static void remove_sources(struct lv_job *job)
     char name[LV_DISK_NAME_SIZE];
     int error = 0;
 
+    assert(merger->number_count < LV_MERGE_SOURCES_MAX); /* the last one is the new one's number */
     for (uint32_t i = 0; i < merger->number_count; i++) {
         int rc;
         lv_spiller_close_segment(&merger->durable->spiller, merger->numbers[i]);
@@ -124,6 +126,8 @@ static void close_target(struct lv_job *job)
 
 static void end(struct lv_merger *merger, enum lv_merge_result result, uint64_t delay)
 {
+    assert(merger->state != LV_MERGER_IDLE);
+    assert(merger->state != LV_MERGER_REMOVING); /* the broker knows no more of it then */
     lv_merge_end(shard_of(merger)->broker, &merger->merge, result, &merger->merging);
     merger->state = LV_MERGER_IDLE;
     look_in(merger, delay);
@@ -134,6 +138,7 @@ static void switch_some(struct lv_merger *merger)
 {
     struct lv_durable *durable = merger->durable;
 
+    assert(merger->state == LV_MERGER_SWITCHING);
     if (!lv_merge_switch(durable->shard->broker, &merger->merge)) {
         look_in(merger, 0);
         return;
@@ -209,6 +214,8 @@ static void hand_over(struct lv_merger *merger)
 {
     const struct lv_merge *merge = &merger->merge;
 
+    assert(merger->state == LV_MERGER_WAITING);
+    assert(merge->source_count > 0);
     if (start(merger) < 0) {
         end(merger, LV_MERGE_FAILED, AGAIN_NS);
         return;
@@ -223,6 +230,7 @@ static void collect_some(struct lv_merger *merger)
 {
     int rc = lv_merge_collect(shard_of(merger)->broker, &merger->merge);
 
+    assert(merger->state == LV_MERGER_COLLECTING);
     if (rc < 0)
         end(merger, LV_MERGE_FAILED, AGAIN_NS);
     else if (rc == 0)

@@ -40,9 +40,11 @@ struct lv_merger {
     bool is_started; /* its helper */
 };
 
+/* Idle, without a thread. */
 void lv_merger_init(struct lv_merger *merger, struct lv_durable *durable);
 /* Once a turn. */
 void lv_merger_turn(struct lv_merger *merger);
 /* The shard's thread has ended: what is being written is written to its end. */
 void lv_merger_stop(struct lv_merger *merger);
+/* After the broker, which is told nothing any more. */
 void lv_merger_fini(struct lv_merger *merger);

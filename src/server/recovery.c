@@ -296,7 +296,8 @@ static int fail_record(const struct walk *walk, struct lv_diag *diag)
 
 /* After a crash of the process alone what it wrote is there, but perhaps not on the disk; nor are
  * the names of files. */
-static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size_t count)
+static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size_t count,
+                      struct lv_diag *diag)
 {
     int rc = 0;
 
@@ -304,10 +305,12 @@ static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size
         int file;
 
         rc = disk->ops->open(disk, files[i].name, false, &file);
+        if (rc == 0) {
+            rc = disk->ops->sync(disk, file);
+            disk->ops->close(disk, file);
+        }
         if (rc < 0)
-            return rc;
-        rc = disk->ops->sync(disk, file);
-        disk->ops->close(disk, file);
+            return lv_fail(diag, rc, "%s: can't be synced: %s", files[i].name, lv_error_name(rc));
     }
     return rc == 0 ? disk->ops->sync_directory(disk) : rc;
 }
@@ -356,7 +359,7 @@ static int scan_blocks(struct walk *walk, const struct lv_logfile *files, size_t
     int rc = lv_checkpoint_check_begin(checkpoint, walk->number, files, count, diag);
 
     if (rc == 0)
-        rc = sync_files(walk->recovery->disk, files, count);
+        rc = sync_files(walk->recovery->disk, files, count, diag);
     if (rc == 0)
         rc = lv_logfile_scan(walk->recovery->disk, files, count, &visitor, &walk->shard->end, diag);
     if (rc == 0 && count > 0)
@@ -479,7 +482,7 @@ int lv_recovery_end(struct lv_disk *disk, uint32_t shard_count, const uint64_t *
 }
 
 /* All shards' topology comes first, as messages name queues. */
-int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
+static int recover(struct lv_recovery *recovery, struct lv_diag *diag)
 {
     struct walk walk = {.recovery = recovery};
     bool was = false;
@@ -502,8 +505,21 @@ int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
     lv_arena_fini(&walk.arena);
     for (uint32_t i = 0; rc == 0 && i < recovery->shard_count; i++)
         rc = write_checkpoint(recovery, i, diag);
-    if (rc == 0)
-        rc = begin_running(recovery->disk);
-    return rc == -LV_E_NOMEM ? lv_fail(diag, rc, "out of memory for what is in the data directory")
-                             : rc;
+    return rc == 0 ? begin_running(recovery->disk) : rc;
+}
+
+/* What fails without a sentence is the disk, at something that is about no file's content. */
+int lv_recovery_run(struct lv_recovery *recovery, struct lv_diag *diag)
+{
+    struct lv_diag why = {.text = ""};
+    int rc = recover(recovery, &why);
+
+    assert(rc <= 0);
+    if (rc == -LV_E_NOMEM)
+        return lv_fail(diag, rc, "out of memory for what is in the data directory");
+    if (rc < 0)
+        return lv_fail(diag, rc, "%s%s",
+                       why.text[0] != '\0' ? why.text : "the data directory can't be used: ",
+                       why.text[0] != '\0' ? "" : lv_error_name(rc));
+    return 0;
 }

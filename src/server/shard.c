@@ -75,7 +75,7 @@ static void take_calls(struct lv_shard *shard)
 {
     struct lv_letter *letter = lv_mailbox_take(&shard->calls);
 
-    assert(shard->reactor != NULL);
+    assert(shard->shared != NULL);
     while (letter != NULL) {
         struct lv_call *call = lv_container(letter, struct lv_call, letter);
 

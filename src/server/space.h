@@ -22,6 +22,7 @@ struct lv_space {
     atomic_uint full_count;   /* any   logs that wait for room */
 };
 
+/* No alarm. Disk and alarms outlive it. */
 void lv_space_init(struct lv_space *space, struct lv_disk *disk, struct lv_alarms *alarms,
                    uint64_t limit);
 /* A log has begun to wait for room, or goes on. Any thread; the main one has to be woken. */

@@ -6,7 +6,7 @@
 #include "server/durable.h"
 #include "server/shard.h"
 
-/* A full disk is asked again so often. */
+/* A full disk is asked again so often, and queues whether one of them is long. */
 #define AGAIN_NS (200 * LV_NS_PER_MS)
 /* Segments that the helper keeps open. */
 #define OPEN_MAX 64u
@@ -47,6 +47,7 @@ static int open_segment(struct lv_spiller *spiller, uint64_t number,
     uint32_t count = 0;
     int rc;
 
+    assert(number > 0);
     while (*where != NULL && (*where)->number != number) {
         if (++count == OPEN_MAX)
             close_after(where); /* where the list ends now */
@@ -109,6 +110,8 @@ struct load {
 
 static int reserve(struct load *load, size_t size)
 {
+    assert(load->count <= load->capacity);
+    assert(load->size <= load->bytes_capacity);
     if (load->count == load->capacity) {
         uint64_t capacity = load->capacity == 0 ? 64 : 2 * load->capacity;
         struct lv_segment_entry *entries = lv_realloc(load->entries, capacity * sizeof *entries);
@@ -133,6 +136,8 @@ static int collect(void *ctx, const struct lv_segment_entry *entry)
     struct load *load = ctx;
     size_t padded = (entry->size + 7u) & ~(size_t)7;
 
+    assert(entry->queue_id == load->queue_id);
+    assert(load->count == 0 || load->entries[load->count - 1].seq < entry->seq);
     if (reserve(load, padded) < 0) {
         load->next = entry->seq;
         return -LV_E_NOMEM;
@@ -169,6 +174,7 @@ static void run_load(struct lv_job *job)
     const struct lv_segment_run *run;
     struct lv_segment *segment = NULL;
 
+    assert(load->count == 0); /* also when it waited and runs again */
     load->next = load->from_seq;
     load->error = open_segment(load->spiller, load->segment, &segment, &load->diag);
     run = load->error < 0 ? NULL : find_run(segment, load->queue_id);
@@ -260,6 +266,7 @@ static int on_load(void *ctx, uint64_t queue_id, uint64_t segment, uint64_t from
     struct lv_durable *durable = ctx;
     struct load *load = lv_calloc(1, sizeof *load);
 
+    assert(segment > 0);
     if (load == NULL)
         return -LV_E_NOMEM;
     load->spiller = &durable->spiller;
@@ -319,6 +326,7 @@ static void on_drop(void *ctx, uint64_t segment)
     struct lv_durable *durable = ctx;
     struct removal *removal = lv_calloc(1, sizeof *removal);
 
+    assert(segment > 0);
     if (removal == NULL)
         return; /* the file stays until the next start */
     removal->spiller = &durable->spiller;
@@ -347,6 +355,8 @@ static void run_spill(struct lv_job *job)
 
 static void write_spill(struct lv_spiller *spiller)
 {
+    assert(spiller->state == LV_SPILL_SYNCING || spiller->state == LV_SPILL_FAILED);
+    assert(spiller->spill.count > 0);
     spiller->state = LV_SPILL_WRITING;
     lv_helper_run(&spiller->durable->helper, &spiller->job);
 }
@@ -360,10 +370,11 @@ static void on_again(struct lv_deadline *deadline, uint64_t now)
         write_spill(spiller);
 }
 
-/* What was wanted of the segment before it could be written. */
+/* What was wanted of the segment before it could be written. At the end of the process the helper
+ * has ended, and nobody waits any more. */
 static void load_waiting(struct lv_spiller *spiller)
 {
-    while (spiller->waiting != NULL) {
+    while (spiller->waiting != NULL && spiller->durable->is_started) {
         struct lv_job *job = lv_container(spiller->waiting, struct lv_job, letter);
 
         spiller->waiting = spiller->waiting->next;
@@ -394,21 +405,25 @@ static void spill_done(struct lv_job *job)
 
 static void begin(struct lv_spiller *spiller, uint64_t end)
 {
-    struct lv_broker *broker = spiller->durable->shard->broker;
+    const struct lv_durable *durable = spiller->durable;
+    struct lv_broker *broker = durable->shard->broker;
     int rc = end == 0 ? lv_broker_spill_longest(broker, spiller->next_number, LV_TRANSIENT_SIZE,
                                                 &spiller->spill)
                       : lv_broker_spill(broker, end, spiller->next_number, &spiller->spill);
 
+    assert(spiller->state == LV_SPILL_IDLE);
     if (rc < 0)
         return; /* out of memory: next turn */
     if (spiller->spill.count == 0) {
         spiller->state = end == 0 ? LV_SPILL_IDLE : LV_SPILL_WRITTEN;
+        /* Every queue was looked at for it, which is too much for every turn. */
+        spiller->next_look = end == 0 ? durable->shard->now + AGAIN_NS : spiller->next_look;
         return;
     }
     spiller->next_number++;
     spiller->is_sorted = false;
     spiller->state = LV_SPILL_SYNCING;
-    lv_log_seal(spiller->durable->log);
+    lv_log_seal(durable->log);
 }
 
 /* The window's oldest file has been written whole, and another one after it. */
@@ -455,7 +470,7 @@ void lv_spiller_turn(struct lv_spiller *spiller)
         return;
     if (LV_UNLIKELY(is_due(durable->log, &end)))
         begin(spiller, end);
-    else if (LV_UNLIKELY(is_short(durable->shard)))
+    else if (LV_UNLIKELY(is_short(durable->shard)) && durable->shard->now >= spiller->next_look)
         begin(spiller, 0);
 }
 
@@ -484,6 +499,7 @@ void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable)
 void lv_spiller_fini(struct lv_spiller *spiller)
 {
     close_after(&spiller->open);
+    assert(spiller->open == NULL);
     while (spiller->waiting != NULL) {
         struct lv_job *job = lv_container(spiller->waiting, struct lv_job, letter);
         spiller->waiting = spiller->waiting->next;

@@ -47,12 +47,13 @@ struct lv_spiller {
     int error;             /*       of the job */
     struct lv_diag diag;   /*       its sentence */
     struct lv_deadline again;
+    uint64_t next_look;           /* no queue was long: not before then */
     uint64_t next_number;         /* of the next segment */
-    uint64_t recycled;            /* files below this number are no longer the log's */
     struct lv_open_segment *open; /* own   the helper's: segments that it has open */
     struct lv_letter *waiting;    /* own   loads from the segment that could not be written yet */
 };
 
+/* Idle; its jobs will be those of the helper of `durable`, which outlives it. */
 void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable);
 /* After the helper has ended. */
 void lv_spiller_fini(struct lv_spiller *spiller);

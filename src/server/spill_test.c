@@ -255,6 +255,32 @@ static void transient_messages_go_when_memory_is_short_and_are_gone_after_a_rest
     lv_hand_end(&hand);
 }
 
+/* Many queues that have a little each may fill the memory for long. */
+static void that_no_queue_is_long_is_not_looked_for_in_every_turn(void **state)
+{
+    struct lv_hand hand;
+
+    (void)state;
+    lv_hand_begin(&hand);
+    lv_memory_init(&hand.shared.memory, &hand.shared.alarms, 1000);
+    (void)lv_memory_report(&hand.shared.memory, 600);
+    for (unsigned i = 0; i < 5; i++) {
+        static char body[5000];
+
+        memset(body, 'x', sizeof body - 1);
+        lv_hand_publish(&hand, "t", body, false);
+    }
+    lv_hand_settle(&hand);
+    publish_transient(&hand, 0, 1000);
+    lv_hand_settle(&hand);
+    assert_int_equal(lv_hand_count_files(&hand, "seg-"), 0);
+    lv_hand_wait(&hand, LV_NS_PER_S);
+    lv_hand_settle(&hand);
+    assert_true(lv_hand_count_files(&hand, "seg-") > 0);
+    lv_hand_close(&hand, true);
+    lv_hand_end(&hand);
+}
+
 /* Reading on would only make it worse; but where publishers are blocked already, acks must get in.
  */
 static void the_log_is_behind_when_its_window_can_not_move(void **state)
@@ -292,6 +318,7 @@ int main(void)
         cmocka_unit_test(memory_that_is_missing_loses_nothing),
         cmocka_unit_test(a_job_there_is_no_memory_for_is_not_begun),
         cmocka_unit_test(transient_messages_go_when_memory_is_short_and_are_gone_after_a_restart),
+        cmocka_unit_test(that_no_queue_is_long_is_not_looked_for_in_every_turn),
         cmocka_unit_test(the_log_is_behind_when_its_window_can_not_move),
     };
     return cmocka_run_group_tests_name("server spill", tests, NULL, NULL);

@@ -4,7 +4,9 @@
  * What the server's threads do is cut into steps: the writer takes, writes, syncs and reports, the
  * helper does its jobs one by one, the metadata gets what has been logged. A step is drawn from the
  * seed, so clients, shards and disk meet in every order, and a crash may come between any two
- * steps or, by the image's watch, in the middle of one.
+ * steps or, by the image's watch, in the middle of one. What server/spill.c and server/merger.c do
+ * is written down once more for that, as the state of a shard and its jobs; they themselves are
+ * driven step by step in their own tests.
  */
 #pragma once
 
