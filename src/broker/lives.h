@@ -60,6 +60,7 @@ void lv_lives_turn_file(struct lv_lives *lives);
 /* What lives in all files but the newest goes to a segment, which is not durable yet; then it is,
  * and the files go. `spill` may also be begun otherwise. */
 void lv_lives_spill_begin(struct lv_lives *lives);
+/* Makes the segment durable, and tells the broker. */
 void lv_lives_spill_end(struct lv_lives *lives);
 /* Between these: the segment is durable, and the broker has not heard of it. */
 void lv_lives_write_segment(struct lv_lives *lives);
@@ -75,6 +76,7 @@ void lv_lives_restart(struct lv_lives *lives, bool is_clean);
 /* Persistent, or transient; numbered bodies from `first` on. */
 void lv_lives_publish(struct lv_lives *lives, const char *queue, const char *body,
                       bool is_persistent);
+/* Bodies `first` to `last`, both included; persistent. */
 void lv_lives_publish_many(struct lv_lives *lives, const char *queue, unsigned first,
                            unsigned last);
 /* Of "/"; it must be there. */

@@ -24,6 +24,7 @@ struct lv_inspect {
 
 /* One of the two: 0, 1 when there is damage, or an error with its sentence in `diag`. */
 int lv_inspect_check(struct lv_inspect *store) LV_MUST_CHECK;
+/* Prints all records there are; damage is said on standard error and passed. */
 int lv_inspect_dump(struct lv_inspect *store) LV_MUST_CHECK;
 
 /* Reads the directory's names. */
@@ -43,14 +44,19 @@ int lv_inspect_heads(struct lv_inspect *store, uint32_t shard, struct lv_logfile
 /* A line is begun, gets fields and is ended. As text it begins with `title` and shows strings as
  * JSON does, so that a line is a line. */
 void lv_inspect_begin(struct lv_inspect *store, const char *title);
+/* The line is printed. */
 void lv_inspect_end(struct lv_inspect *store);
+/* A field `name=value`; in JSON a number. */
 void lv_inspect_number(struct lv_inspect *store, const char *name, uint64_t value);
+/* A field whose value is written as JSON does, in both forms. */
 void lv_inspect_string(struct lv_inspect *store, const char *name, struct lv_bytes value);
 /* Bytes that are no text: base64. In JSON only. */
 void lv_inspect_bytes(struct lv_inspect *store, const char *name, struct lv_bytes value);
+/* The same with arguments or headers; nothing when there are none. */
 void lv_inspect_table(struct lv_inspect *store, const char *name, const struct lv_table *table);
 /* As text its name alone, or nothing. */
 void lv_inspect_flag(struct lv_inspect *store, const char *name, bool value);
+/* What lv_inspect_field() has begun goes on here. */
 /* A field in pieces: its name now, then lv_inspect_json() for its value. */
 void lv_inspect_field(struct lv_inspect *store, const char *name);
 /* Words of a text line. */

@@ -36,6 +36,7 @@ struct lv_checkpoint {
     bool is_torn;    /* one slot is not whole, so this may be an older one */
 };
 
+/* The file's name; shard below 256. */
 void lv_checkpoint_name(uint32_t shard, char name[LV_DISK_NAME_SIZE]);
 /* False: not a checkpoint's name. */
 bool lv_checkpoint_parse_name(const char *name, uint32_t *ret_shard) LV_MUST_CHECK;

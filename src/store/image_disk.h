@@ -33,6 +33,7 @@ enum lv_image_op {
 struct lv_image_disk *lv_image_disk_new(uint64_t seed);
 /* Files may still be open. Takes NULL. */
 void lv_image_disk_free(struct lv_image_disk *image);
+/* What the code under test is given; valid as long as the image. */
 struct lv_disk *lv_image_disk_view(struct lv_image_disk *image);
 
 /* Gives the disk as a loss of power could leave it now. */
@@ -44,6 +45,7 @@ struct lv_image_disk *lv_image_disk_copy(struct lv_image_disk *image);
 /* Called before each change, by the thread that makes it: the moment to take an image. It may call
  * the functions of this header, not those of the disk. */
 typedef void lv_image_watch_fn(void *ctx, enum lv_image_op op);
+/* NULL: nobody is called any more. */
 void lv_image_disk_watch(struct lv_image_disk *image, lv_image_watch_fn *watch, void *ctx);
 
 /* How many of these were asked for so far, successful or not. */
@@ -62,6 +64,7 @@ void lv_image_disk_limit(struct lv_image_disk *image, uint64_t size);
  * -LV_E_NOT_FOUND. */
 int lv_image_disk_flip(struct lv_image_disk *image, const char *name, uint64_t offset, uint8_t bits)
     LV_MUST_CHECK;
+/* Wipes so many bytes, as far as the file has them. */
 int lv_image_disk_zero(struct lv_image_disk *image, const char *name, uint64_t offset,
                        uint64_t size) LV_MUST_CHECK;
 /* Shorter, or longer by zeros. */

@@ -35,6 +35,7 @@ struct lv_image_file {
     size_t change_count, change_capacity;
 };
 
+/* What is not there yet between its end and `offset` becomes zeros. */
 void lv_image_bytes_put(struct lv_image_bytes *bytes, uint64_t offset, struct lv_bytes data);
 /* Bytes read; fewer than asked for only at the end. */
 size_t lv_image_bytes_get(const struct lv_image_bytes *bytes, uint64_t offset, void *buffer,
@@ -43,13 +44,16 @@ size_t lv_image_bytes_get(const struct lv_image_bytes *bytes, uint64_t offset, v
 void lv_image_bytes_resize(struct lv_image_bytes *bytes, uint64_t size);
 /* `to` is empty before. */
 void lv_image_bytes_share(struct lv_image_bytes *to, const struct lv_image_bytes *from);
+/* Lets go of what it shares with others. */
 void lv_image_bytes_fini(struct lv_image_bytes *bytes);
 
 /* Frees what the file has, not the file. */
 void lv_image_file_fini(struct lv_image_file *file);
+/* Not synced, so that a crash may leave any part of it. */
 void lv_image_file_write(struct lv_image_file *file, uint64_t offset, struct lv_bytes data);
 /* As open() with O_TRUNC does. */
 void lv_image_file_empty(struct lv_image_file *file);
+/* All that was written lasts. */
 void lv_image_file_sync(struct lv_image_file *file);
 /* What a sync leaves that failed: any part of what was written lasts, and no later sync brings the
  * rest, although reading still shows it. */

@@ -87,6 +87,7 @@ static uint8_t *take_memory(struct lv_log *log, uint64_t size)
 {
     uint8_t *data;
 
+    assert(size % LV_PAGE_SIZE == 0);
     if (size == LV_PAGE_SIZE && log->spare_count > 0)
         return log->spare[--log->spare_count];
     data = lv_alloc_aligned(ALIGNMENT, size);
@@ -215,6 +216,8 @@ static int turn_region(struct lv_log *log, uint64_t need)
     bool new_file = lsn % LV_LOG_FILE_SIZE == 0;
     struct lv_region *region;
 
+    assert(before == NULL || lsn >= before->lsn + before->size);
+    assert(before != NULL || new_file);
     lv_log_seal(log);
     region = add_region(log, lsn, pages * LV_PAGE_SIZE);
     if (region == NULL)
@@ -337,6 +340,7 @@ bool lv_log_next_write(struct lv_log *log, struct lv_log_write *ret_write)
     log->writing = region;
     if (region == NULL || region->handed == region->sealed)
         return false;
+    assert(region->handed < region->sealed);
     *ret_write = (struct lv_log_write){
         .lsn = region->lsn + region->handed,
         .data = region->data + region->handed,

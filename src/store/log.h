@@ -56,6 +56,7 @@ void lv_log_seal(struct lv_log *log);
 bool lv_log_next_write(struct lv_log *log, struct lv_log_write *ret_write) LV_MUST_CHECK;
 /* All below `lsn` is on disk; never less than before. */
 void lv_log_synced(struct lv_log *log, uint64_t lsn);
+/* As lv_log_synced() was told last. */
 uint64_t lv_log_synced_lsn(const struct lv_log *log);
 
 /* ---- the window ---- */
@@ -65,6 +66,7 @@ const void *lv_log_view(const struct lv_log *log, uint64_t lsn);
 /* `count` holders more, or one less, of the message with this payload; nothing when the window has
  * moved past it. */
 void lv_log_hold(struct lv_log *log, uint64_t lsn, uint32_t count);
+/* One holder less, see lv_log_hold(). */
 void lv_log_release(struct lv_log *log, uint64_t lsn);
 /* Holders of messages in the pages that begin below `end`. */
 uint64_t lv_log_held(const struct lv_log *log, uint64_t end);

@@ -17,6 +17,7 @@ struct lv_logfile {
     struct lv_log_head head;
 };
 
+/* The file's name; shard below 256. */
 void lv_logfile_name(uint32_t shard, uint64_t number, char name[LV_DISK_NAME_SIZE]);
 /* False: not a log file's name. */
 bool lv_logfile_parse_name(const char *name, uint32_t *ret_shard, uint64_t *ret_number)

@@ -42,11 +42,13 @@ extern struct lv_shown lv_shown;
 
 /* A disk with a log of one file, as cmocka calls it, and its end. */
 int lv_logset_up(void **state);
+/* A teardown: frees the disk and what is left of the log. */
 int lv_logset_down(void **state);
 /* Leaves what was there. */
 void lv_logset_begin(uint64_t number);
 /* The state's disk becomes `image`, the one before is freed. */
 void lv_logset_turn_to(struct lv_image_disk *image);
+/* Of the file with this number; valid until the next call. */
 const char *lv_logset_name(uint64_t number);
 /* First LSN of the file that is written. */
 uint64_t lv_logset_base(void);
@@ -55,8 +57,11 @@ uint64_t lv_logset_base(void);
 void lv_logset_put(const void *data, size_t size, uint64_t offset);
 /* A file of zeros that is on disk, as the log has it before it is used. */
 void lv_logset_make_file(uint64_t number, uint64_t size);
+/* The file gets its head; blocks come into it from here on. */
 void lv_logset_begin_file(uint64_t number, uint64_t size);
+/* The next block begins a page. */
 void lv_logset_next_page(void);
+/* To the block that is being made. */
 void lv_logset_add_record(uint8_t kind, uint16_t count, const void *payload, uint32_t size);
 /* In one queue, with a body of so many bytes. */
 void lv_logset_add_message(uint64_t number, uint32_t size);
@@ -64,7 +69,9 @@ void lv_logset_add_message(uint64_t number, uint32_t size);
 uint64_t lv_logset_seal(void);
 /* A block with one message, and one that is on disk and known to be. */
 uint64_t lv_logset_write(uint64_t number, uint32_t size);
+/* The same, synced: later blocks vouch for it. */
 uint64_t lv_logset_write_synced(uint64_t number, uint32_t size);
+/* What was written lasts, and later blocks vouch for it. */
 void lv_logset_sync(void);
 
 /* As at start-up: damage is an error. */

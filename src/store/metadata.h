@@ -69,6 +69,7 @@ void lv_metadata_close(struct lv_metadata *metadata);
  * of that transaction. */
 int lv_metadata_get(struct lv_metadata *metadata, const char *name, uint64_t *ret_value,
                     struct lv_diag *diag) LV_MUST_CHECK;
+/* Within a transaction. */
 int lv_metadata_set(struct lv_metadata *metadata, const char *name, uint64_t value,
                     struct lv_diag *diag) LV_MUST_CHECK;
 
@@ -80,6 +81,7 @@ const char *lv_row_table(enum lv_row_kind kind);
  * call; not zero ends the walk with that result. -LV_E_CORRUPT: a row is not
  * as it was written, or rows are missing. */
 typedef int lv_metadata_each_fn(void *ctx, const struct lv_row *row);
+/* Shows every row; those that others depend on come first. */
 int lv_metadata_load(struct lv_metadata *metadata, lv_metadata_each_fn *each, void *ctx,
                      struct lv_diag *diag) LV_MUST_CHECK;
 
@@ -87,6 +89,8 @@ int lv_metadata_load(struct lv_metadata *metadata, lv_metadata_each_fn *each, vo
  * commit says 0. After a failure, of commit too, lv_metadata_rollback() leaves the file as it was;
  * -LV_E_FULL and -LV_E_LOCKED may be tried again later. */
 int lv_metadata_begin(struct lv_metadata *metadata, struct lv_diag *diag) LV_MUST_CHECK;
+/* All since begin, and that the log up to `lsn` is in it, at once: it is on disk when this returns
+ * 0. */
 int lv_metadata_commit(struct lv_metadata *metadata, uint64_t lsn, struct lv_diag *diag)
     LV_MUST_CHECK;
 void lv_metadata_rollback(struct lv_metadata *metadata);

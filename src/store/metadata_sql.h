@@ -96,7 +96,9 @@ struct lv_metadata_run lv_metadata_run(struct lv_metadata *metadata,
 void lv_metadata_bind_number(struct lv_metadata_run *run, uint64_t number);
 /* Text when it is such, else a blob; the same bytes are always the same value. */
 void lv_metadata_bind_name(struct lv_metadata_run *run, struct lv_bytes name);
+/* Borrowed until the row is asked for; an empty one is a blob, too, and no null. */
 void lv_metadata_bind_blob(struct lv_metadata_run *run, struct lv_bytes bytes);
+/* What the row does not have. */
 void lv_metadata_bind_null(struct lv_metadata_run *run);
 /* True: there is a row; ask again for the next. False: it has ended or failed. */
 bool lv_metadata_step(struct lv_metadata_run *run) LV_MUST_CHECK;

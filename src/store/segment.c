@@ -98,8 +98,9 @@ static void group(struct lv_segment_entry *entries, size_t count)
     struct lv_segment_entry *from = entries, *to = spare;
     uint64_t differing = 0;
 
+    assert(count > 1); /* fewer are always sorted */
     if (spare == NULL)
-        return;
+        return; /* comparing takes longer, and no memory */
     for (size_t i = 0; i < count; i++)
         differing |= entries[i].queue_id ^ entries[0].queue_id;
     for (unsigned shift = 0; shift < 64; shift += 8) {
@@ -153,6 +154,7 @@ static int read_all(const struct lv_segment *segment, uint64_t offset, void *dat
     size_t got = 0;
     int rc = segment->disk->ops->read(segment->disk, segment->file, offset, data, size, &got);
 
+    assert(got <= size);
     if (rc < 0)
         return lv_fail(diag, rc, "%s: can't read at %llu: %s", segment->name, (ull)offset,
                        lv_error_name(rc));
@@ -491,6 +493,7 @@ static struct feed *lowest(struct feed *feeds, size_t count, const struct feed *
             rival = &feeds[i];
         }
     }
+    assert(best != NULL || rival == NULL);
     *ret_rival = rival;
     return best;
 }
@@ -513,6 +516,8 @@ static int take(struct merge *merge, const struct lv_segment_entry *entry, struc
 
     if (merge->count > 0 && entry->queue_id == merge->queue_id && entry->seq == merge->seq)
         return 0;
+    assert(merge->count == 0 || merge->queue_id < entry->queue_id ||
+           (merge->queue_id == entry->queue_id && merge->seq < entry->seq));
     if (merge->count == 0)
         rc = lv_segment_writer_init(&merge->writer, merge->disk, merge->info, diag);
     merge->count++;
@@ -594,6 +599,7 @@ int lv_segment_merge(struct lv_disk *disk, const struct lv_segment_info *info,
     struct merge merge = {.disk = disk, .info = info};
     int rc = open_feeds(&merge, merging, diag);
 
+    assert(merging->source_count > 0);
     if (rc == 0)
         rc = merge_feeds(&merge, diag);
     merging->count = merge.count;

@@ -100,6 +100,7 @@ static inline struct stretch stretch_at(const struct lv_segment_reader *reader)
     const struct lv_segment_run *run = reader->source.run;
     const struct lv_segment_mark *mark = &reader->source.marks[reader->place.mark];
 
+    assert(reader->place.mark <= reader->source.mark_count);
     if (reader->place.mark == reader->source.mark_count)
         return (struct stretch){run->offset + run->size, run->last_seq, run->count};
     return (struct stretch){mark->offset, mark->seq - 1, mark->index};
@@ -288,6 +289,7 @@ int lv_segment_reader_next(struct lv_segment_reader *reader, struct lv_segment_e
 {
     struct stretch stretch = stretch_at(reader);
 
+    assert(reader->place.offset <= stretch.end);
     for (;;) {
         int rc;
 

@@ -24,6 +24,7 @@ struct lv_slots {
     uint32_t count; /*       slots in use */
 };
 
+/* An empty table, of the smallest size. -LV_E_NOMEM. */
 int lv_slots_init(struct lv_slots *slots) LV_MUST_CHECK;
 /* Frees the table, not the pages. */
 void lv_slots_fini(struct lv_slots *slots);

@@ -19,6 +19,7 @@ struct lv_session_view {
     uint16_t channel_max, heartbeat_s;
 };
 
+/* As it is now; views into the session, valid until its next step. */
 void lv_session_inspect(const struct lv_session *session, struct lv_session_view *ret_view);
 /* The open channel with the lowest number of at least *number, which that becomes, or NULL. */
 struct lv_channel *lv_session_next_channel(const struct lv_session *session, uint32_t *number);
