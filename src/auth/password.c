@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SALT_SIZE     4u  /* of RabbitMQ's hashes */
-#define NEW_SALT_SIZE 16u /* bytes of chance in a new hash */
+#define SALT_SIZE     ((size_t)4) /* of RabbitMQ's hashes */
+#define NEW_SALT_SIZE 16u         /* bytes of chance in a new hash */
 /* crypt(5): how much work; 5 is what Debian's own passwords have, with 16 MiB. */
 #define NEW_COST 5u
 /* Above, a check takes more than 128 MiB and much of a second: an import that asks for it is a
@@ -94,7 +94,7 @@ static int decode_salted(const struct algorithm *algorithm, struct lv_bytes text
         return lv_fail(diag, -LV_E_USAGE, "a password hash is not base64");
     if ((size_t)size != SALT_SIZE + algorithm->size)
         return lv_fail(diag, -LV_E_USAGE,
-                       "a password hash of %s is a salt of %u bytes and %zu more, not %d bytes",
+                       "a password hash of %s is a salt of %zu bytes and %zu more, not %d bytes",
                        algorithm->name, SALT_SIZE, algorithm->size, size);
     return 0;
 }
@@ -149,12 +149,14 @@ static size_t crypt_digits(const char *text)
  * might take has a price that nobody has looked at. */
 static bool is_yescrypt(const char *hash)
 {
-    const char *cost = hash + 3, *salt = cost + 4, *rest;
+    const char *cost, *salt, *rest;
 
-    if (!is_crypt(hash) || crypt_digits(cost) != 3 || cost[3] != '$' || cost[0] != 'j')
+    if (!is_crypt(hash) || crypt_digits(hash + 3) != 3 || hash[6] != '$')
         return false;
-    if (cost[1] > COST_DIGIT_MAX || (cost[2] != 'T' && cost[2] != '5'))
+    cost = hash + 3;
+    if (cost[0] != 'j' || cost[1] > COST_DIGIT_MAX || (cost[2] != 'T' && cost[2] != '5'))
         return false;
+    salt = cost + 4;
     rest = salt + crypt_digits(salt);
     assert(rest >= salt);
     return rest > salt && *rest == '$' && crypt_digits(rest + 1) == 43 && rest[44] == '\0';
@@ -206,10 +208,8 @@ static int verify_crypt(const char *hash, struct lv_bytes password)
     return strlen(given) == strlen(hash) && CRYPTO_memcmp(given, hash, strlen(hash)) == 0;
 }
 
-static int check_crypt(const char *hash, struct lv_diag *diag)
+static int fail_crypt(struct lv_diag *diag)
 {
-    if (is_yescrypt(hash))
-        return 0;
     return lv_fail(diag, -LV_E_USAGE,
                    "a yescrypt hash is $y$j9T$SALT$HASH as mkpasswd writes it, with a cost of at "
                    "most 8");
@@ -254,12 +254,12 @@ int lv_password_check(const char *hash, struct lv_diag *diag)
 
     assert(hash != NULL);
     if (strlen(hash) >= LV_PASSWORD_HASH_SIZE)
-        return lv_fail(diag, -LV_E_USAGE, "a password hash has less than %d characters",
+        return lv_fail(diag, -LV_E_USAGE, "a password hash has less than %zu characters",
                        LV_PASSWORD_HASH_SIZE);
     if (hash[0] == '\0')
         return 0;
     if (is_crypt(hash))
-        return check_crypt(hash, diag);
+        return is_yescrypt(hash) ? 0 : fail_crypt(diag);
     algorithm = split(hash, &text);
     if (algorithm == NULL)
         return lv_fail(diag, -LV_E_USAGE,
@@ -282,7 +282,7 @@ static int import_yescrypt(struct lv_bytes text, char hash[LV_PASSWORD_HASH_SIZE
     given[size < 0 ? 0 : size] = '\0';
     /* A NUL byte within would hide what is behind it. */
     if (size < 0 || strlen(given) != (size_t)size || !is_yescrypt(given))
-        return check_crypt("", diag);
+        return fail_crypt(diag);
     memcpy(hash, given, (size_t)size + 1);
     return 0;
 }

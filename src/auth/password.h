@@ -16,7 +16,7 @@
 #include "base/err.h"
 
 /* Room for the longest stored hash and its end. */
-#define LV_PASSWORD_HASH_SIZE 192
+#define LV_PASSWORD_HASH_SIZE ((size_t)192)
 /* Bytes of a password that can be given a new hash (crypt(3) takes no more). */
 #define LV_PASSWORD_MAX 511u
 /* What a hash of crypt's is called in definitions, which RabbitMQ's have no name for. */

@@ -54,7 +54,7 @@ static uint64_t word_of(const struct lv_hash_key *key, struct lv_bytes hash,
 struct lv_verified_digest lv_verified_digest(const struct lv_verified *verified, const char *hash,
                                              struct lv_bytes password)
 {
-    struct lv_verified_digest digest;
+    struct lv_verified_digest digest = {.words = {0}};
 
     static_assert(sizeof digest.words == sizeof verified->keys / 2, "a key for each word");
     for (size_t i = 0; i < DIGEST_WORDS; i++)

@@ -181,19 +181,14 @@ static void free_check(struct check *check)
 /* Who has guessed too much since he asked does not keep the thread from others. */
 static void turn_away(struct check *check)
 {
-    struct lv_list attempts;
     struct lv_diag diag;
-    struct lv_link *link;
 
-    lv_list_init(&attempts);
-    lv_list_splice_back(&attempts, &check->attempts);
-    while ((link = lv_list_pop_front(&attempts)) != NULL) {
+    LV_LIST_EACH(&check->attempts, link)
+    {
         struct lv_attempt *attempt = lv_container(link, struct lv_attempt, link);
 
         if (check_throttle(check->logins, attempt->ip, &diag) < 0)
             answer(attempt, diag.text);
-        else
-            lv_list_push_back(&check->attempts, &attempt->link);
     }
 }
 
@@ -222,14 +217,13 @@ static void on_checked(struct lv_job *job)
     struct check *check = lv_container(job, struct check, job);
     struct lv_logins *logins = check->logins;
     struct penalty penalty = {.wait = 0}; /* no peer has the address :: */
-    struct lv_link *link;
 
     assert(logins->is_busy);
     logins->is_busy = false;
     if (check->verdict > 0)
         lv_verified_put(logins->verified, &check->digest, logins->now);
-    while ((link = lv_list_first(&check->attempts)) != NULL)
-        conclude(lv_container(link, struct lv_attempt, link), check, &penalty);
+    LV_LIST_EACH(&check->attempts, link)
+    conclude(lv_container(link, struct lv_attempt, link), check, &penalty);
     free_check(check);
     run_next(logins);
 }
@@ -405,7 +399,8 @@ void lv_logins_take(struct lv_logins *logins, uint64_t now)
 
 int lv_logins_init(struct lv_logins *logins, const struct lv_logins_config *config)
 {
-    assert(config->user != NULL && config->answer != NULL && config->wake != NULL);
+    assert(config->user != NULL);
+    assert(config->answer != NULL);
     logins->config = *config;
     lv_list_init(&logins->checks);
     lv_list_init(&logins->held);
