@@ -64,6 +64,7 @@ void lv_user_unref(struct lv_user *user)
     if (--user->refs > 0)
         return;
     assert(user->grants.count == 0);
+    lv_tally_fini(&user->tally);
     lv_map_fini(&user->grants);
     lv_free(user->hash);
     lv_free(user->tags);
@@ -141,7 +142,7 @@ static struct lv_user *user_new(const struct lv_access *access, struct lv_bytes 
     if (user == NULL)
         return NULL;
     lv_map_init(&user->grants, access->users.key);
-    user->max_connections = user->max_channels = -1;
+    lv_tally_init(&user->tally);
     user->refs = 1;
     user->name_size = (uint8_t)name.size;
     lv_put_bytes((uint8_t *)user->name, name);
@@ -256,8 +257,9 @@ static int delete_user(struct lv_broker *broker, const struct lv_change *change,
     if (user == NULL)
         return no_user(diag, change->name);
     lv_map_remove(&access->users, lv_user_name(user));
+    lv_tally_forget_limits(&user->tally); /* a namesake's are none of his */
     forget_grants(access, user);
-    snprintf(why, sizeof why, "user '%.*s' was deleted", LV_FMT(lv_user_name(user)));
+    snprintf(why, sizeof why, "user '%.*s' is deleted", LV_FMT(lv_user_name(user)));
     lv_clients_force(broker, NULL, user, why);
     lv_user_unref(user);
     return 0;
@@ -555,13 +557,14 @@ static int put_limits(struct lv_broker *broker, const struct lv_change *change,
         return no_user(diag, change->name);
     if (!is_user && vhost == NULL)
         return lv_vhost_missing(change->vhost, diag);
-    if (is_user) {
-        user->max_connections = connections;
-        user->max_channels = others;
-    } else {
-        vhost->max_connections = connections;
+    struct lv_tally *tally = is_user ? &user->tally : &vhost->tally;
+    tally->max_connections = connections;
+    if (is_user)
+        tally->max_channels = others;
+    else
         vhost->max_queues = others;
-    }
+    if (!broker->restoring)
+        lv_tally_tell(broker, tally, !is_user, is_user ? change->name : change->vhost);
     return 0;
 }
 

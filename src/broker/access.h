@@ -44,12 +44,12 @@ struct lv_grant {
 };
 
 struct lv_user {
-    struct lv_map grants;                  /* own   struct lv_grant by vhost */
-    char *hash;                            /* own   of the password, as text; "": none */
-    char *tags;                            /* own   with commas between */
-    uint64_t version;                      /*       of the access when he was changed last */
-    int64_t max_connections, max_channels; /*       negative: no limit */
-    uint32_t refs;                         /*       clients here, and being in the table */
+    struct lv_map grants;  /* own   struct lv_grant by vhost */
+    char *hash;            /* own   of the password, as text; "": none */
+    char *tags;            /* own   with commas between */
+    uint64_t version;      /*       of the access when he was changed last */
+    struct lv_tally tally; /* own */
+    uint32_t refs;         /*       clients here, and being in the table */
     uint8_t name_size;
     char name[];
 };

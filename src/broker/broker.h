@@ -169,10 +169,11 @@ bool lv_client_took_lead(struct lv_client *client);
 /* The peer has given a sign of life since `probe` was called. */
 void lv_client_alive(struct lv_client *client);
 
-/* Gives a channel; `channel_ctx` comes back with everything that is told about it. -LV_E_NOMEM. Any
- * number of channels: the session bounds them. */
-int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
-    LV_MUST_CHECK;
+/* Gives a channel; `channel_ctx` comes back with everything that is told about it. -LV_E_NOMEM;
+ * -LV_E_NOT_ALLOWED: the user has as many as he may have. Else any number: the session bounds them.
+ */
+int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_diag *diag,
+                    struct lv_channel **ret_channel) LV_MUST_CHECK;
 /* Consumers are removed, unacked deliveries go back to their places, confirms are forgotten. */
 void lv_channel_close(struct lv_channel *channel);
 

@@ -198,7 +198,7 @@ static void clients_and_channels_need_memory(void **state)
     }
     lv_sim_client_open(&a, &sim, 0);
     lv_alloc_fail_after(1, 1);
-    assert_int_equal(lv_channel_open(a.core, NULL, &channel), -LV_E_NOMEM);
+    assert_int_equal(lv_channel_open(a.core, NULL, NULL, &channel), -LV_E_NOMEM);
     lv_alloc_fail_after(0, 0);
     lv_sim_client_fini(&a);
     lv_sim_fini(&sim);

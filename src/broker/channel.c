@@ -10,13 +10,22 @@
 #define GRANT_EVERY_SIZE (LV_REMOTE_WINDOW_SIZE / 4)
 
 /* The map of consumer tags takes the broker's key, since clients choose the tags. */
-int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_channel **ret_channel)
+int lv_channel_open(struct lv_client *client, void *channel_ctx, struct lv_diag *diag,
+                    struct lv_channel **ret_channel)
 {
-    struct lv_channel *channel = lv_calloc(1, sizeof *channel);
+    struct lv_user *user = client->user;
+    struct lv_channel *channel;
 
     assert(!client->closing);
+    if (lv_tally_is_full_of_channels(client->broker, &user->tally))
+        return lv_fail(diag, -LV_E_NOT_ALLOWED,
+                       "number of channels opened for user '%.*s' has reached the maximum allowed "
+                       "user limit of (%lld)",
+                       LV_FMT(lv_user_name(user)), (long long)user->tally.max_channels);
+    channel = lv_calloc(1, sizeof *channel);
     if (channel == NULL)
-        return -LV_E_NOMEM;
+        return lv_fail(diag, -LV_E_NOMEM, "no memory for a channel");
+    lv_tally_count_channel(client->broker, &user->tally, false, lv_user_name(user), 1);
     channel->client = client;
     channel->broker = client->broker;
     channel->ctx = channel_ctx;
@@ -437,6 +446,8 @@ void lv_channel_progress(struct lv_channel *channel)
         channel->client = NULL; /* closed; what is left waits for late confirms */
         lv_link_remove(&channel->link);
         channel->broker->stats.channels--;
+        lv_tally_count_channel(channel->broker, &client->user->tally, false,
+                               lv_user_name(client->user), -1);
         lv_list_push_back(&channel->broker->leaving, &channel->link);
         client->ops->channel_closed(channel->ctx);
         lv_client_progress(client);

@@ -17,7 +17,8 @@ struct lv_client *lv_client_find(const struct lv_broker *broker, uint64_t id)
     return lv_map_get(&broker->clients, lv_bytes(&id, sizeof id));
 }
 
-/* Only who has a permission in the vhost may use it, whatever it allows; so RabbitMQ. */
+/* RabbitMQ's order: the vhost's limit, the user's, then whether he may use the vhost, for which any
+ * permission in it will do. */
 static int check_open(const struct lv_broker *broker, const struct lv_client_config *config,
                       struct lv_diag *diag, struct lv_vhost **ret_vhost, struct lv_user **ret_user)
 {
@@ -27,6 +28,17 @@ static int check_open(const struct lv_broker *broker, const struct lv_client_con
 
     if (vhost == NULL)
         return lv_fail(diag, -LV_E_NOT_ALLOWED, "vhost %.*s not found", LV_FMT(config->vhost));
+    if (lv_tally_is_full_of_connections(broker, &vhost->tally))
+        return lv_fail(diag, -LV_E_NOT_ALLOWED,
+                       "access to vhost '%.*s' refused for user '%.*s': connection limit (%lld) is "
+                       "reached",
+                       LV_FMT(config->vhost), LV_FMT(config->user),
+                       (long long)vhost->tally.max_connections);
+    if (user != NULL && lv_tally_is_full_of_connections(broker, &user->tally))
+        return lv_fail(
+            diag, -LV_E_NOT_ALLOWED,
+            "connection refused for user '%.*s': user connection limit (%lld) is reached",
+            LV_FMT(config->user), (long long)user->tally.max_connections);
     grant = user == NULL ? NULL : lv_user_grant(user, config->vhost);
     if (grant == NULL || !grant->is_granted)
         return lv_fail(diag, -LV_E_NOT_ALLOWED, "access to vhost '%.*s' refused for user '%.*s'",
@@ -69,6 +81,8 @@ int lv_client_open(struct lv_broker *broker, const struct lv_client_config *conf
     }
     vhost->refs++;
     user->refs++;
+    lv_tally_count_connection(broker, &vhost->tally, true, lv_vhost_name(vhost), 1);
+    lv_tally_count_connection(broker, &user->tally, false, lv_user_name(user), 1);
     broker->stats.connections++;
     *ret_client = client;
     return 0;
@@ -92,6 +106,19 @@ static void delete_owned(struct lv_client *client)
     }
 }
 
+/* There is room for one more. */
+static void forget_open(struct lv_client *client)
+{
+    struct lv_broker *broker = client->broker;
+    struct lv_vhost *vhost = client->vhost;
+    struct lv_user *user = client->user;
+
+    lv_tally_count_connection(broker, &vhost->tally, true, lv_vhost_name(vhost), -1);
+    lv_tally_count_connection(broker, &user->tally, false, lv_user_name(user), -1);
+    lv_vhost_unref(vhost);
+    lv_user_unref(user);
+}
+
 /* Channels first, then exclusive queues, then who waited for this client's end. */
 void lv_client_progress(struct lv_client *client)
 {
@@ -110,8 +137,7 @@ void lv_client_progress(struct lv_client *client)
     lv_map_remove(&broker->clients, lv_bytes(&client->id, sizeof client->id));
     broker->stats.connections--;
     lv_client_answer_probes(client);
-    lv_vhost_unref(client->vhost);
-    lv_user_unref(client->user);
+    forget_open(client);
     lv_permits_fini(&client->permits);
     lv_free(client);
     ops->client_closed(ctx);

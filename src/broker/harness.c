@@ -162,6 +162,84 @@ void lv_sim_init_logged(struct lv_sim *sim, uint32_t shard_count, uint64_t seed)
     lv_sim_init_with(sim, shard_count, seed, configure_log, &seed);
 }
 
+/* ---- operators ---- */
+
+static char verdict[600];
+
+static void on_changed(void *ctx, int error, const char *why)
+{
+    assert_null(ctx);
+    assert_string_equal(verdict, ""); /* it is told once */
+    if (error == 0)
+        snprintf(verdict, sizeof verdict, "ok");
+    else
+        snprintf(verdict, sizeof verdict, "%d %s", lv_error_code(error), why);
+}
+
+const char *lv_sim_change(struct lv_sim *sim, uint32_t shard, const struct lv_change *change)
+{
+    verdict[0] = '\0';
+    lv_broker_change(sim->shards[shard % sim->shard_count].broker, change, on_changed, NULL);
+    lv_sim_settle(sim);
+    if (sim->shards[0].log != NULL) {
+        lv_sim_sync(sim);
+        lv_sim_settle(sim);
+    }
+    assert_true(verdict[0] != '\0');
+    return verdict;
+}
+
+const char *lv_sim_put_vhost(struct lv_sim *sim, const char *vhost)
+{
+    return lv_sim_change(sim, 1,
+                         &(struct lv_change){.kind = LV_CHANGE_VHOST_PUT, .vhost = lv_text(vhost)});
+}
+
+const char *lv_sim_put_user(struct lv_sim *sim, const char *user)
+{
+    return lv_sim_change(sim, 2,
+                         &(struct lv_change){.kind = LV_CHANGE_USER_PUT,
+                                             .name = lv_text(user),
+                                             .other = lv_text("hash"),
+                                             .key = lv_text("administrator")});
+}
+
+static const char *put_patterns(struct lv_sim *sim, struct lv_change *change,
+                                const char *const patterns[3])
+{
+    static const char *const names[] = {"configure", "write", "read"};
+    struct {
+        uint32_t count;
+        struct lv_field fields[3];
+    } table = {.count = 3};
+
+    for (unsigned i = 0; i < 3; i++)
+        table.fields[i] =
+            (struct lv_field){.name = lv_text(names[i]), .value = lv_sim_string(patterns[i])};
+    change->arguments = (const struct lv_table *)(const void *)&table;
+    return lv_sim_change(sim, 1, change);
+}
+
+const char *lv_sim_permit(struct lv_sim *sim, const char *user, const char *vhost,
+                          const char *const patterns[3])
+{
+    struct lv_change change = {
+        .kind = LV_CHANGE_PERMISSION_PUT, .vhost = lv_text(vhost), .name = lv_text(user)};
+
+    return put_patterns(sim, &change, patterns);
+}
+
+const char *lv_sim_permit_topic(struct lv_sim *sim, const char *user, const char *exchange,
+                                const char *write, const char *read)
+{
+    struct lv_change change = {.kind = LV_CHANGE_TOPIC_PERMISSION_PUT,
+                               .vhost = lv_text("/"),
+                               .name = lv_text(user),
+                               .other = lv_text(exchange)};
+
+    return put_patterns(sim, &change, (const char *const[]){"", write, read});
+}
+
 /* Shard 0's first: the others are told of it. */
 void lv_sim_sync(struct lv_sim *sim)
 {
@@ -500,7 +578,7 @@ void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uin
     struct lv_client_config config = {
         .ops = &recording,
         .ctx = client,
-        .vhost = lv_text("/"),
+        .vhost = lv_text(identity->vhost == NULL ? "/" : identity->vhost),
         .user = lv_text(identity->user),
         .origin = identity->origin,
         .alias = identity->alias,
@@ -508,7 +586,8 @@ void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uin
 
     *client = (struct lv_sim_client){.sim = sim, .shard = shard % sim->shard_count};
     for (uint32_t i = 0; i < sim->shard_count; i++)
-        if (lv_access_user(&sim->shards[i].broker->access, config.user) == NULL)
+        if (identity->vhost == NULL &&
+            lv_access_user(&sim->shards[i].broker->access, config.user) == NULL)
             assert_int_equal(lv_guest_add(sim->shards[i].broker, identity->user), 0);
     assert_int_equal(
         lv_client_open(sim->shards[client->shard].broker, &config, NULL, &client->core), 0);
@@ -557,7 +636,7 @@ struct lv_sim_channel *lv_sim_channel_open(struct lv_sim_client *client, uint32_
     struct lv_sim_channel *channel = lv_sim_channel(client, number);
 
     assert_null(channel->core);
-    assert_int_equal(lv_channel_open(client->core, channel, &channel->core), 0);
+    assert_int_equal(lv_channel_open(client->core, channel, NULL, &channel->core), 0);
     return channel;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "broker/broker.h"
+#include "broker/topology.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,6 +77,17 @@ bool lv_sim_is_gone(const struct lv_sim *sim, const char *queue);
 /* Messages that the stores hold, of all shards. */
 uint64_t lv_sim_live_count(const struct lv_sim *sim);
 
+/* An operator's change, given to this shard, settled and, with a log, synced: "ok", or the error
+ * and its sentence. Valid until the next one. */
+const char *lv_sim_change(struct lv_sim *sim, uint32_t shard, const struct lv_change *change);
+/* The same in few words: a vhost's, a user's, his three patterns, his topics' patterns. */
+const char *lv_sim_put_vhost(struct lv_sim *sim, const char *vhost);
+const char *lv_sim_put_user(struct lv_sim *sim, const char *user);
+const char *lv_sim_permit(struct lv_sim *sim, const char *user, const char *vhost,
+                          const char *const patterns[3]);
+const char *lv_sim_permit_topic(struct lv_sim *sim, const char *user, const char *exchange,
+                                const char *write, const char *read);
+
 /* ---- scenarios ---- */
 
 /* Orders in which a scenario is played with three shards, besides once with one. */
@@ -131,6 +143,7 @@ void lv_sim_client_open(struct lv_sim_client *client, struct lv_sim *sim, uint32
 struct lv_sim_identity {
     const char *user;
     uint64_t origin, alias;
+    const char *vhost; /* NULL: "/", with a user who may do all there, made if need be */
 };
 /* Who the connection belongs to decides whether a dead one may be taken over. */
 void lv_sim_client_open_as(struct lv_sim_client *client, struct lv_sim *sim, uint32_t shard,

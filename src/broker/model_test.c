@@ -340,7 +340,7 @@ static void channel_open(struct channel *channel)
     channel->last_tag = channel->published = channel->confirmed = channel->returned = 0;
     channel->global_limit = channel->global_count = 0;
     channel->prefetch = 0;
-    assert_int_equal(lv_channel_open(client->core, channel, &channel->core), 0);
+    assert_int_equal(lv_channel_open(client->core, channel, NULL, &channel->core), 0);
     lv_channel_confirm_select(channel->core);
 }
 

@@ -342,6 +342,9 @@ void lv_op_run(struct lv_broker *broker, struct lv_op *op)
     case LV_OP_PROBED:
         lv_owner_probed(op);
         return;
+    case LV_OP_COUNT:
+        lv_tally_take(broker, op);
+        return;
     default:
         run_plain(broker, op);
         lv_op_free(op);

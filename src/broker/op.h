@@ -15,12 +15,14 @@
  * all that was under way and bounces too, RESUME when there is room again; CANCELLED when the queue
  * is gone. Channels:   DETACH → a shard with one of its subscribers, DETACHED back, after which
  * neither knows the other.
+ * Limits:     COUNT → every other shard, which does not answer.
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/list.h"
 #include "broker/broker.h"
+#include "broker/tally.h"
 #include "broker/topology.h"
 
 struct lv_pending;
@@ -54,7 +56,8 @@ enum lv_op_kind {
     LV_OP_REPLY_QUERY,
     LV_OP_REPLY_ANSWER,
     LV_OP_PROBE,
-    LV_OP_PROBED
+    LV_OP_PROBED,
+    LV_OP_COUNT
 };
 
 /* A change on its way: struct lv_change with its strings behind the operation. SUBMIT becomes the
@@ -112,6 +115,12 @@ struct lv_op_probe {
     uint64_t origin, alias;     /*       of the one who asks, as in struct lv_client_config */
 };
 
+/* What the sender has of a user's, or a vhost's, whose name lies behind. */
+struct lv_op_count {
+    struct lv_counts counts;
+    bool is_vhost;
+};
+
 struct lv_op_delivery {
     struct lv_channel *channel;           /* view */
     struct lv_subscriber *subscriber;     /* view */
@@ -135,6 +144,7 @@ struct lv_op {
         struct lv_op_enqueue enqueue;
         struct lv_op_delivery delivery;
         struct lv_op_probe probe;
+        struct lv_op_count count;
     };
     uint32_t size; /*       bytes behind */
     _Alignas(8) uint8_t data[];

@@ -96,12 +96,12 @@ SCENARIO(who_is_who)
         struct lv_sim_identity owner, other;
         const char *heard;
     } cases[] = {
-        {{"u", 1, 0}, {"u", 1, 0}, "probed by himself"},
-        {{"u", 1, 5}, {"u", 2, 5}, "probed by himself"},
-        {{"u", 1, 5}, {"u", 1, 6}, "probed by himself"},
-        {{"u", 1, 5}, {"v", 1, 5}, "probed by another"},
-        {{"u", 1, 5}, {"u", 2, 6}, "probed by another"},
-        {{"u", 0, 0}, {"u", 0, 0}, "probed by another"},
+        {{"u", 1, 0, NULL}, {"u", 1, 0, NULL}, "probed by himself"},
+        {{"u", 1, 5, NULL}, {"u", 2, 5, NULL}, "probed by himself"},
+        {{"u", 1, 5, NULL}, {"u", 1, 6, NULL}, "probed by himself"},
+        {{"u", 1, 5, NULL}, {"v", 1, 5, NULL}, "probed by another"},
+        {{"u", 1, 5, NULL}, {"u", 2, 6, NULL}, "probed by another"},
+        {{"u", 0, 0, NULL}, {"u", 0, 0, NULL}, "probed by another"},
     };
 
     for (size_t i = 0; i < LV_COUNT(cases); i++) {

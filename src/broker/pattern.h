@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 /* Bytes of one pattern. */
-#define LV_PATTERN_SIZE_MAX 65535u
+#define LV_PATTERN_SIZE_MAX 16384u
 /* PCRE2's match and depth limit, and the memory of one match in KiB. */
 #define LV_PATTERN_STEPS  200000u
 #define LV_PATTERN_MEMORY 4096u

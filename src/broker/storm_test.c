@@ -152,7 +152,7 @@ static void open_channel(struct client *client)
     client->published = client->confirmed = client->last_tag = client->settled_to = 0;
     memset(client->consumes, 0, sizeof client->consumes);
     client->channel_closing = false;
-    assert_int_equal(lv_channel_open(client->core, client, &client->channel), 0);
+    assert_int_equal(lv_channel_open(client->core, client, NULL, &client->channel), 0);
     client->transactional = client->storm->wild && below(client->storm, 3) == 0;
     if (client->transactional)
         assert_int_equal(lv_channel_tx_select(client->channel, NULL), 0);

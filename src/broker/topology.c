@@ -334,6 +334,23 @@ fail:
     return NULL;
 }
 
+/* The vhost's limit, or what all vhosts together may have. What comes from the disk was let in when
+ * it was declared. */
+static int check_queue_count(const struct lv_broker *broker, const struct lv_vhost *vhost,
+                             const struct lv_change *change, struct lv_diag *diag)
+{
+    int64_t most = broker->topology.limits.queues;
+
+    assert(most > 0);
+    if (vhost->max_queues >= 0 && vhost->max_queues <= vhost->queues.count && !broker->restoring)
+        most = vhost->max_queues;
+    else if (broker->topology.queue_count < broker->topology.limits.queues)
+        return 0;
+    return lv_fail(diag, -LV_E_PRECONDITION,
+                   "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%lld) is reached",
+                   LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)), (long long)most);
+}
+
 /* The owner's list is on the owner's shard alone, which is the one that ends the queue with it. */
 static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
                          const struct lv_change *change, struct lv_diag *diag)
@@ -344,12 +361,9 @@ static int declare_queue(struct lv_broker *broker, struct lv_vhost *vhost,
     assert(change->queue_id != 0);
     if (entry != NULL)
         return lv_entry_check_same(entry, change, diag);
-    if (broker->topology.queue_count >= broker->topology.limits.queues)
-        return lv_fail(diag, -LV_E_PRECONDITION,
-                       "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%u) is reached",
-                       LV_FMT(change->name), LV_FMT(lv_vhost_name(vhost)),
-                       broker->topology.limits.queues);
-    int rc = check_arguments_size(broker, change, diag);
+    int rc = check_queue_count(broker, vhost, change, diag);
+    if (rc == 0)
+        rc = check_arguments_size(broker, change, diag);
     if (rc < 0)
         return rc;
     entry = entry_new(broker, vhost, change);
@@ -535,6 +549,7 @@ void lv_vhost_unref(struct lv_vhost *vhost)
     if (--vhost->refs > 0)
         return;
     drop_all(vhost);
+    lv_tally_fini(&vhost->tally);
     lv_free(vhost->arguments);
     lv_free(vhost);
 }
@@ -567,7 +582,8 @@ static int add_vhost(struct lv_broker *broker, const struct lv_change *change)
         return -LV_E_NOMEM;
     lv_map_init(&vhost->exchanges, &broker->config.hash_key);
     lv_map_init(&vhost->queues, &broker->config.hash_key);
-    vhost->max_connections = vhost->max_queues = -1;
+    lv_tally_init(&vhost->tally);
+    vhost->max_queues = -1;
     vhost->refs = 1;
     vhost->name_size = (uint8_t)change->vhost.size;
     lv_put_bytes((uint8_t *)vhost->name, change->vhost);
@@ -659,6 +675,7 @@ static int delete_vhost(struct lv_broker *broker, const struct lv_change *change
         return lv_vhost_missing(change->vhost, diag);
     lv_topology_log(broker, change);
     lv_map_remove(&broker->topology.vhosts, lv_vhost_name(vhost));
+    lv_tally_forget_limits(&vhost->tally);
     discount(broker, vhost);
     drop_all(vhost);
     lv_map_init(&vhost->exchanges, &broker->config.hash_key);

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/value.h"
 #include "broker/headers.h"
+#include "broker/tally.h"
 #include "broker/trie.h"
 
 struct lv_broker;
@@ -36,9 +37,10 @@ struct lv_vhost {
     struct lv_map exchanges; /* own  by name */
     struct lv_map queues;    /* own  by name: struct lv_queue_entry */
     struct lv_table
-        *arguments; /* own  what operators say of it, see LV_CHANGE_VHOST_PUT; or NULL */
-    int64_t max_connections, max_queues; /* negative: no limit */
-    uint32_t refs;                       /*      clients here, and being in the table */
+        *arguments;        /* own  what operators say of it, see LV_CHANGE_VHOST_PUT; or NULL */
+    struct lv_tally tally; /* own  its channels are not limited */
+    int64_t max_queues;    /*      negative: no limit */
+    uint32_t refs;         /*      clients here, and being in the table */
     uint8_t name_size;
     char name[];
 };

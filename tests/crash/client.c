@@ -211,7 +211,7 @@ static void open_client(struct crash_client *client)
     client->source = (uint16_t)client->model->source_count++;
     assert(client->source < CRASH_SOURCES_MAX);
     if (lv_client_open(client->world->sim.shards[shard].broker, &config, NULL, &client->core) < 0 ||
-        lv_channel_open(client->core, client, &client->channel) < 0)
+        lv_channel_open(client->core, client, NULL, &client->channel) < 0)
         abort();
     client->mode = (enum crash_mode)below(client, 4);
     if (client->mode == CRASH_TX) {
@@ -694,7 +694,7 @@ void crash_drain(struct crash_world *world, const struct crash_model *model,
 
     *ret_findings = (struct crash_findings){.has_exchange = has_exchange(world)};
     if (lv_client_open(world->sim.shards[shard].broker, &config, NULL, &drain.core) < 0 ||
-        lv_channel_open(drain.core, &drain, &drain.channel) < 0)
+        lv_channel_open(drain.core, &drain, NULL, &drain.channel) < 0)
         abort();
     for (uint32_t i = 0; i < CRASH_QUEUES; i++) {
         drain.found = &ret_findings->queues[i];

@@ -85,9 +85,12 @@ int lv_session_channel_open(struct lv_session *session, uint16_t number, struct 
         return rc;
     assert(lv_session_channel(session, number) == NULL);
     channel = grow(session, number) < 0 ? NULL : lv_calloc(1, sizeof *channel);
-    if (channel == NULL || lv_channel_open(session->client, channel, &channel->core) < 0) {
-        lv_free(channel);
+    if (channel == NULL)
         return lv_fail(&fault->diag, -LV_E_NOMEM, "no memory for channel %u", (unsigned)number);
+    rc = lv_channel_open(session->client, channel, &fault->diag, &channel->core);
+    if (rc < 0) {
+        lv_free(channel);
+        return rc;
     }
     channel->session = session;
     channel->number = number;
