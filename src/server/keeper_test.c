@@ -8,6 +8,7 @@
 #include "broker/change.h"
 #include "broker/core.h"
 #include "broker/guest.h"
+#include "broker/inspect.h"
 #include "store/logfile.h"
 #include "store/store.h"
 
@@ -501,7 +502,7 @@ static struct lv_change random_change(struct lv_random *random, uint64_t id)
     return change;
 }
 
-static void broker_new(void)
+static void broker_make(void)
 {
     struct lv_broker_config config = {.shard_count = 1};
 
@@ -512,6 +513,11 @@ static void broker_new(void)
     config.log = log_of_shard_0;
     broker = lv_broker_new(&config);
     assert_non_null(broker);
+}
+
+static void broker_new(void)
+{
+    broker_make();
     assert_int_equal(lv_guest_begin(broker), 0);
 }
 
@@ -572,6 +578,148 @@ static void what_is_loaded_can_be_applied_as_it_comes(void **state)
     broker_free();
 }
 
+/* ---- users, vhosts and permissions ---- */
+
+static struct lines access_before, access_after;
+
+static void line(struct lines *lines, const char *kind, struct lv_bytes a, struct lv_bytes b,
+                 struct lv_bytes c)
+{
+    assert_true(lines->count < LINES_MAX);
+    (void)snprintf(lines->text[lines->count++], sizeof lines->text[0], "%s %.*s %.*s %.*s", kind,
+                   LV_FMT(a), LV_FMT(b), LV_FMT(c));
+}
+
+static bool see_vhost(void *ctx, const struct lv_vhost *vhost)
+{
+    char text[100];
+
+    (void)snprintf(text, sizeof text, "%u arguments, %lld, %lld, %u exchanges, %u queues",
+                   vhost->arguments == NULL ? 0 : vhost->arguments->count,
+                   (long long)vhost->tally.max_connections, (long long)vhost->max_queues,
+                   vhost->exchanges.count, vhost->queues.count);
+    line(ctx, "vhost", lv_vhost_name(vhost), lv_text(text), lv_text(""));
+    return true;
+}
+
+static bool see_user(void *ctx, const struct lv_user *user)
+{
+    char text[200];
+
+    (void)snprintf(text, sizeof text, "%s %lld %lld", user->tags,
+                   (long long)user->tally.max_connections, (long long)user->tally.max_channels);
+    line(ctx, "user", lv_user_name(user), lv_text(user->hash), lv_text(text));
+    return true;
+}
+
+static bool see_grant(void *ctx, const struct lv_user *user, const struct lv_grant *grant)
+{
+    for (unsigned i = 0; i < LV_PERMISSIONS; i++)
+        line(ctx, "grant", lv_user_name(user), lv_bytes(grant->name, grant->name_size),
+             lv_pattern_text(&grant->patterns[i]));
+    return true;
+}
+
+static bool see_topic(void *ctx, const struct lv_user *user, const struct lv_grant *grant,
+                      const struct lv_topic_grant *topic)
+{
+    assert_int_not_equal(grant->topics.count, 0);
+    line(ctx, "topic", lv_user_name(user), lv_bytes(topic->name, topic->name_size),
+         lv_pattern_text(&topic->patterns[LV_PERMISSION_WRITE]));
+    return true;
+}
+
+static void see_access(struct lines *lines)
+{
+    struct lv_walk walks[4] = {{0}};
+    struct lv_bytes all = lv_text("");
+
+    lines->count = 0;
+    while (lv_inspect_vhosts(broker, &walks[0], see_vhost, lines))
+        ;
+    while (lv_inspect_users(broker, &walks[1], see_user, lines))
+        ;
+    while (lv_inspect_permissions(broker, all, all, &walks[2], see_grant, lines))
+        ;
+    while (lv_inspect_topic_permissions(broker, all, all, &walks[3], see_topic, lines))
+        ;
+    sort_lines(lines);
+}
+
+/* Few names again, so that users and vhosts come, go and come back. */
+static struct lv_change random_access(struct lv_random *random)
+{
+    static const char *const users[] = {"alice", "bob", "carol"};
+    static const char *const vhosts[] = {"/", "v", "w"};
+    static const char *const patterns[] = {"", ".*", "^a", "{username}"};
+    static const char *const fields[] = {"configure",       "write",      "read",
+                                         "max-connections", "max-queues", "description"};
+    static struct {
+        uint32_t count;
+        struct lv_field field;
+    } arguments;
+    unsigned first = LV_CHANGE_VHOST_PUT, count = LV_CHANGE_COUNT - LV_CHANGE_VHOST_PUT;
+    struct lv_change change = {
+        .kind = (enum lv_change_kind)(first + lv_random_below(random, count)),
+        .vhost = lv_text(vhosts[lv_random_below(random, LV_COUNT(vhosts))]),
+        .name = lv_text(users[lv_random_below(random, LV_COUNT(users))]),
+        .other = lv_text(patterns[lv_random_below(random, LV_COUNT(patterns))]),
+        .key = lv_text(patterns[lv_random_below(random, LV_COUNT(patterns))]),
+    };
+    uint64_t field = lv_random_below(random, LV_COUNT(fields));
+    bool is_limits = change.kind == LV_CHANGE_LIMITS_PUT || change.kind == LV_CHANGE_LIMITS_DELETE;
+
+    /* Puts twice as often as deletes, or there would be little to see. */
+    if (change.kind <= LV_CHANGE_LIMITS_DELETE && lv_random_below(random, 2) == 0)
+        change.kind &= ~1u;
+    arguments.count = 1;
+    arguments.field.name = lv_text(fields[field]);
+    arguments.field.value =
+        is_limits ? (struct lv_value){.type = LV_TYPE_I32, .integer = (int64_t)field}
+                  : (struct lv_value){
+                        .type = LV_TYPE_STRING,
+                        .bytes = lv_text(patterns[lv_random_below(random, LV_COUNT(patterns))])};
+    change.arguments = (const struct lv_table *)(const void *)&arguments;
+    if (is_limits && lv_random_below(random, 2) == 0)
+        change.name = lv_text("");
+    else if (is_limits)
+        change.vhost = lv_text("");
+    return change;
+}
+
+static void who_may_do_what_comes_back_as_it_was(void **state)
+{
+    struct lv_random random;
+    uint64_t last_queue_id;
+    size_t most = 0;
+
+    (void)state;
+    lv_random_seed(&random, 31);
+    broker_make();
+    start();
+    for (uint64_t round = 0; round < 20; round++) {
+        for (uint64_t i = 0; i < 50; i++) {
+            struct lv_change change = random_access(&random);
+            (void)!lv_topology_apply(broker, &change, NULL, NULL);
+            apply(random_change(&random, 1 + round * 50 + i));
+        }
+        hand_over();
+        AWAIT(lv_keeper_applied(&keeper) == lv_log_synced_lsn(log_of_shard_0));
+        see_access(&access_before);
+        most = access_before.count > most ? access_before.count : most;
+    }
+    lv_keeper_stop(&keeper);
+    broker_free();
+    broker_make(); /* without anything */
+    assert_int_equal(lv_keeper_load(metadata, restore, NULL, &last_queue_id, &diag), 0);
+    see_access(&access_after);
+    for (size_t i = 0; i < access_before.count && i < access_after.count; i++)
+        assert_string_equal(access_before.text[i], access_after.text[i]);
+    assert_int_equal(access_before.count, access_after.count);
+    assert_in_range(most, 10, LINES_MAX);
+    broker_free();
+}
+
 int main(void)
 {
 #define ON_DISK(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -586,6 +734,7 @@ int main(void)
         ON_DISK(what_cannot_be_applied_is_told_once_and_ends_it),
         ON_DISK(the_rows_are_the_durable_part_of_the_topology),
         ON_DISK(what_is_loaded_can_be_applied_as_it_comes),
+        ON_DISK(who_may_do_what_comes_back_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,6 +389,168 @@ static void a_queue_with_another_id_stays(void **state)
     assert_string_equal(rows(), "");
 }
 
+/* ---- who may do what ---- */
+
+static struct lv_row access_row(enum lv_row_kind kind, const char *vhost, const char *user)
+{
+    return (struct lv_row){.kind = kind, .vhost = lv_text(vhost), .name = lv_text(user)};
+}
+
+static struct lv_row user(const char *name, const char *hash, const char *tags)
+{
+    struct lv_row row = access_row(LV_ROW_USER, "", name);
+
+    row.other = lv_text(hash);
+    row.key = lv_text(tags);
+    return row;
+}
+
+static struct lv_row topic_permission(const char *vhost, const char *name, const char *exchange)
+{
+    struct lv_row row = access_row(LV_ROW_TOPIC_PERMISSION, vhost, name);
+
+    row.other = lv_text(exchange);
+    return row;
+}
+
+static int see_access(void *ctx, const struct lv_row *row)
+{
+    char value[100] = "";
+
+    assert_ptr_equal(ctx, &seen);
+    if (row->arguments != NULL)
+        lv_value_print(&row->arguments->fields[0].value, value, sizeof value);
+    say("%s%s '%.*s' '%.*s' '%.*s' '%.*s' %s", seen.rows++ > 0 ? "\n" : "", lv_row_table(row->kind),
+        LV_FMT(row->vhost), LV_FMT(row->name), LV_FMT(row->other), LV_FMT(row->key), value);
+    return 0;
+}
+
+static const char *access_rows(void)
+{
+    memset(&seen, 0, sizeof seen);
+    if (lv_metadata_load(metadata, see_access, &seen, &diag) < 0)
+        fail_msg("%s", diag.text);
+    return seen.text;
+}
+
+static void add_access(void)
+{
+    begin();
+    add(exchange("x"));
+    add(with(access_row(LV_ROW_LIMITS, "", "bob"), number(LV_TYPE_I64, 7)));
+    add(with(access_row(LV_ROW_LIMITS, "/", ""), number(LV_TYPE_I64, 8)));
+    add(topic_permission("/", "bob", "amq.topic"));
+    add(topic_permission("/", "bob", "x"));
+    add(topic_permission("v", "bob", "x"));
+    add(with(access_row(LV_ROW_PERMISSION, "/", "bob"),
+             (struct lv_value){.type = LV_TYPE_STRING, .bytes = lv_text(".*")}));
+    add(access_row(LV_ROW_PERMISSION, "v", "bob"));
+    add(access_row(LV_ROW_PERMISSION, "/", "guest"));
+    add(user("bob", "hash", "administrator,x"));
+    add(user("guest", "", ""));
+    add(access_row(LV_ROW_VHOST, "/", ""));
+    add(access_row(LV_ROW_VHOST, "v", ""));
+    commit(1);
+}
+
+static void what_others_name_is_loaded_first(void **state)
+{
+    (void)state;
+    add_access();
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(access_rows(), "vhosts '/' '' '' '' \n"
+                                           "vhosts 'v' '' '' '' \n"
+                                           "users '' 'bob' 'hash' 'administrator,x' \n"
+                                           "users '' 'guest' '' '' \n"
+                                           "permissions '/' 'bob' '' '' .*\n"
+                                           "permissions '/' 'guest' '' '' \n"
+                                           "permissions 'v' 'bob' '' '' \n"
+                                           "topic_permissions '/' 'bob' 'amq.topic' '' \n"
+                                           "topic_permissions '/' 'bob' 'x' '' \n"
+                                           "topic_permissions 'v' 'bob' 'x' '' \n"
+                                           "limits '' 'bob' '' '' 7\n"
+                                           "limits '/' '' '' '' 8\n"
+                                           "exchanges '/' 'x' 'topic' '' ");
+        close_it();
+        open_it();
+    }
+}
+
+static void what_may_be_done_is_replaced(void **state)
+{
+    (void)state;
+    begin();
+    add(user("bob", "hash", "x"));
+    add(user("bob", "other", ""));
+    add(with(access_row(LV_ROW_PERMISSION, "/", "bob"), number(LV_TYPE_I64, 1)));
+    add(with(access_row(LV_ROW_PERMISSION, "/", "bob"), number(LV_TYPE_I64, 2)));
+    add(access_row(LV_ROW_VHOST, "/", ""));
+    commit(1);
+    begin();
+    add(user("bob", "other", ""));
+    add(with(access_row(LV_ROW_VHOST, "/", ""),
+             (struct lv_value){.type = LV_TYPE_STRING, .bytes = lv_text("main")}));
+    commit(2);
+    assert_string_equal(access_rows(), "vhosts '/' '' '' '' main\n"
+                                       "users '' 'bob' 'other' '' \n"
+                                       "permissions '/' 'bob' '' '' 2");
+}
+
+static void a_user_takes_his_permissions_and_limits_along(void **state)
+{
+    (void)state;
+    add_access();
+    begin();
+    delete_row(user("bob", "", ""));
+    delete_row(user("nobody", "", ""));
+    commit(2);
+    assert_string_equal(access_rows(), "vhosts '/' '' '' '' \nvhosts 'v' '' '' '' \n"
+                                       "users '' 'guest' '' '' \n"
+                                       "permissions '/' 'guest' '' '' \n"
+                                       "limits '/' '' '' '' 8\n"
+                                       "exchanges '/' 'x' 'topic' '' ");
+}
+
+static void a_vhost_takes_all_that_is_in_it_along(void **state)
+{
+    (void)state;
+    add_access();
+    begin();
+    add(queue("q", 65));
+    add(binding("x", "k", "q"));
+    commit(2);
+    begin();
+    delete_row(access_row(LV_ROW_VHOST, "/", ""));
+    commit(3);
+    assert_string_equal(access_rows(), "vhosts 'v' '' '' '' \n"
+                                       "users '' 'bob' 'hash' 'administrator,x' \n"
+                                       "users '' 'guest' '' '' \n"
+                                       "permissions 'v' 'bob' '' '' \n"
+                                       "topic_permissions 'v' 'bob' 'x' '' \n"
+                                       "limits '' 'bob' '' '' 7");
+}
+
+static void topic_permissions_go_one_by_one_or_together(void **state)
+{
+    (void)state;
+    begin();
+    add(topic_permission("/", "bob", "x"));
+    add(topic_permission("/", "bob", "y"));
+    add(topic_permission("/", "bob", "z"));
+    add(topic_permission("/", "guest", "x"));
+    commit(1);
+    begin();
+    delete_row(topic_permission("/", "bob", "y"));
+    commit(2);
+    assert_string_equal(access_rows(), "topic_permissions '/' 'bob' 'x' '' \n"
+                                       "topic_permissions '/' 'bob' 'z' '' \n"
+                                       "topic_permissions '/' 'guest' 'x' '' ");
+    begin();
+    delete_row(topic_permission("/", "bob", ""));
+    commit(3);
+    assert_string_equal(access_rows(), "topic_permissions '/' 'guest' 'x' '' ");
+}
+
 /* SQLite's plan for a statement. */
 static const char *plan_of(const char *sql)
 {
@@ -912,6 +1074,11 @@ int main(void)
         ON_DISK(a_queue_takes_its_bindings_along),
         ON_DISK(an_exchange_takes_the_bindings_of_both_ends_along),
         ON_DISK(a_queue_with_another_id_stays),
+        ON_DISK(what_others_name_is_loaded_first),
+        ON_DISK(what_may_be_done_is_replaced),
+        ON_DISK(a_user_takes_his_permissions_and_limits_along),
+        ON_DISK(a_vhost_takes_all_that_is_in_it_along),
+        ON_DISK(topic_permissions_go_one_by_one_or_together),
         ON_DISK(deleting_never_walks_what_stays),
         ON_DISK(a_transaction_is_done_whole_or_not_at_all),
         ON_DISK(settings_are_numbers_by_name),
