@@ -381,6 +381,7 @@ static int make_user(struct lv_shared *shared, struct lv_diag *diag)
     first.hash = lv_text(hash);
     for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
         rc = lv_broker_begin(shared->shards[i]->broker, &first, diag);
+    lv_log_seal(shared->shards[0]->durable.log); /* written as soon as there is a thread to */
     return rc;
 }
 
