@@ -218,9 +218,11 @@ static int put_user(struct lv_access *access, const struct lv_change *change, st
         rc = add_user(access, change, diag, &user);
     else
         rc = set_user(user, given(change->other), given(change->key));
-    if (rc == 0)
-        user->version = access->version + 1;
-    return rc;
+    if (rc < 0)
+        return rc;
+    assert(user != NULL);
+    user->version = access->version + 1;
+    return 0;
 }
 
 /* One of the two; the log has the whole user. */
@@ -343,6 +345,7 @@ static int put_permission(struct lv_broker *broker, const struct lv_change *chan
         patterns_fini(patterns);
         return rc;
     }
+    assert(grant != NULL);
     patterns_fini(grant->patterns);
     memcpy(grant->patterns, patterns, sizeof patterns);
     broker->access.permission_count += !grant->is_granted;

@@ -439,7 +439,7 @@ static int delete_topic_permissions(struct lv_metadata *metadata, const struct l
 
 int lv_metadata_delete(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
 {
-    uint64_t count;
+    uint64_t count = 0;
     int rc;
 
     assert(!sqlite3_get_autocommit(metadata->db));
