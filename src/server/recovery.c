@@ -295,7 +295,7 @@ static int fail_record(const struct walk *walk, struct lv_diag *diag)
 }
 
 /* After a crash of the process alone what it wrote is there, but perhaps not on the disk; nor are
- * the names of files. */
+ * the names of files. Up to where the checkpoint says the log was on disk, it is. */
 static int sync_files(struct lv_disk *disk, const struct lv_logfile *files, size_t count,
                       struct lv_diag *diag)
 {
@@ -359,13 +359,13 @@ static int scan_blocks(struct walk *walk, const struct lv_logfile *files, size_t
     int rc = lv_checkpoint_check_begin(checkpoint, walk->number, files, count, diag);
 
     if (rc == 0)
-        rc = sync_files(walk->recovery->disk, files, count, diag);
-    if (rc == 0)
         rc = lv_logfile_scan(walk->recovery->disk, files, count, &visitor, &walk->shard->end, diag);
     if (rc == 0 && count > 0)
         rc = lv_checkpoint_check_end(checkpoint, files, count, walk->shard->end.lsn, diag);
     if (rc == 0)
         rc = check_topology(walk, files, count, diag);
+    if (rc == 0 && walk->shard->end.lsn > checkpoint->end)
+        rc = sync_files(walk->recovery->disk, files, count, diag);
     if (rc < 0)
         return rc;
     checkpoint->begin = count > 0 ? checkpoint->begin : first_number(walk);

@@ -8,6 +8,8 @@
 
 /* A full disk is asked again so often, and queues whether one of them is long. */
 #define AGAIN_NS (200 * LV_NS_PER_MS)
+/* So many files of earlier runs, with a few messages in them perhaps, a start may read. */
+#define OLD_FILES_MAX UINT64_C(4)
 /* Segments that the helper keeps open. */
 #define OPEN_MAX 64u
 
@@ -426,10 +428,23 @@ static void begin(struct lv_spiller *spiller, uint64_t end)
     lv_log_seal(durable->log);
 }
 
+/* Every run begins a file, so a broker that is often restarted would have many with little in them,
+ * and each start would read them all. One of an earlier run goes as soon as nothing in it is
+ * wanted, and the oldest when there are more than a few. */
+static bool is_left_over(const struct lv_log *log)
+{
+    uint64_t begin = lv_log_begin(log), start = lv_log_start_lsn(log);
+
+    if (LV_LIKELY(begin >= start))
+        return false;
+    return start - begin > OLD_FILES_MAX * LV_LOG_FILE_SIZE ||
+           lv_log_held(log, lv_log_next_file(log, begin)) == 0;
+}
+
 /* The window's oldest file has been written whole, and another one after it. */
 static bool is_due(const struct lv_log *log, uint64_t *ret_end)
 {
-    if (lv_log_window_size(log) <= LV_WINDOW_SIZE)
+    if (lv_log_window_size(log) <= LV_WINDOW_SIZE && !is_left_over(log))
         return false;
     *ret_end = lv_log_next_file(log, lv_log_begin(log));
     return *ret_end < lv_log_synced_lsn(log);

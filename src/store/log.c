@@ -46,6 +46,7 @@ struct lv_log {
     uint64_t last_payload; /* LSN of the last record's payload; 0: none, or it is sealed */
     uint32_t block_count;  /* records in it; 0: none is open */
     uint64_t next_number;  /* of the next new file */
+    uint64_t start;        /* LSN at which this run began */
     uint64_t synced;
     uint64_t sealed_end; /* LSN behind the last block */
     bool vouches;        /* blocks say what is synced */
@@ -545,8 +546,15 @@ void lv_log_start(struct lv_log *log, uint64_t number)
 {
     assert(number >= log->next_number);
     log->next_number = number;
+    log->start = number * LV_LOG_FILE_SIZE;
     if (log->newest != NULL) /* what is left of it stays unused */
         log->newest->is_closed = true;
+}
+
+uint64_t lv_log_start_lsn(const struct lv_log *log)
+{
+    assert(log->start % LV_LOG_FILE_SIZE == 0);
+    return log->start;
 }
 
 /* No page is taken before the first record. */

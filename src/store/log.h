@@ -99,3 +99,5 @@ int lv_log_restore(struct lv_log *log, const struct lv_log_head *file, uint64_t 
                    struct lv_bytes block) LV_MUST_CHECK;
 /* Behind the last lv_log_restore(): appending begins with this file. */
 void lv_log_start(struct lv_log *log, uint64_t number);
+/* Where that file begins; 0 before lv_log_start(). What is below is of earlier runs. */
+uint64_t lv_log_start_lsn(const struct lv_log *log);

@@ -7,8 +7,10 @@
 #include <stdio.h>
 
 #define NOT_LOADED SIZE_MAX
+/* A file is read in pieces: most end long before their end. */
+#define PIECE_SIZE ((uint64_t)64 * 1024)
 
-/* A walk over the blocks of one shard; one file at a time is in memory. */
+/* A walk over the blocks of one shard; one file at a time is in memory, as far as it was read. */
 struct scan {
     struct lv_disk *disk;           /* view */
     const struct lv_logfile *files; /* view */
@@ -18,8 +20,10 @@ struct scan {
     struct lv_logfile_end *end;               /* view */
     uint8_t *buffer;                          /* own */
     uint64_t capacity;                        /*       of the buffer, bytes */
-    struct lv_logfile_view view;              /*       the file in it */
+    struct lv_logfile_view view;              /*       the file in it, as far as it was read */
     size_t loaded;                            /*       which that is */
+    int file;                                 /*       its handle; -1: none is loaded */
+    uint64_t file_size;                       /*       bytes that are there of it */
     size_t index;                             /*       the file of the last block */
 };
 
@@ -68,42 +72,93 @@ static int grow(struct scan *scan, uint64_t size)
     return 0;
 }
 
-/* Reads what is there of the file, which may be less than its head says. */
+static void unload(struct scan *scan)
+{
+    assert((scan->file >= 0) == (scan->loaded != NOT_LOADED));
+    if (scan->file >= 0)
+        scan->disk->ops->close(scan->disk, scan->file);
+    scan->file = -1;
+    scan->loaded = NOT_LOADED;
+}
+
+/* Opens the file, which may be shorter than its head says. */
 static int load(struct scan *scan, size_t index)
 {
     const struct lv_logfile *file = &scan->files[index];
-    uint64_t size;
-    size_t got = 0;
-    int handle, rc;
+    int rc;
 
     assert(index < scan->count);
     if (scan->loaded == index)
         return 0;
-    scan->loaded = NOT_LOADED;
-    rc = scan->disk->ops->open(scan->disk, file->name, false, &handle);
+    unload(scan);
+    rc = scan->disk->ops->open(scan->disk, file->name, false, &scan->file);
+    if (rc < 0) {
+        scan->file = -1;
+        return fail_read(scan, rc, file->name);
+    }
+    scan->loaded = index;
+    scan->view = (struct lv_logfile_view){scan->buffer, 0, first_lsn(file)};
+    rc = scan->disk->ops->size(scan->disk, scan->file, &scan->file_size);
     if (rc < 0)
         return fail_read(scan, rc, file->name);
-    rc = scan->disk->ops->size(scan->disk, handle, &size);
-    if (rc == 0 && size > file->head.file_size)
-        size = file->head.file_size;
-    if (rc == 0)
-        rc = grow(scan, size);
-    if (rc == 0 && size > 0)
-        rc = scan->disk->ops->read(scan->disk, handle, 0, scan->buffer, size, &got);
-    scan->disk->ops->close(scan->disk, handle);
-    if (rc < 0)
-        return rc == -LV_E_NOMEM ? rc : fail_read(scan, rc, file->name);
-    scan->view = (struct lv_logfile_view){scan->buffer, got, first_lsn(file)};
-    scan->loaded = index;
+    if (scan->file_size > file->head.file_size)
+        scan->file_size = file->head.file_size;
     return 0;
 }
 
-/* Is there a block in the loaded file that follows the last one? The first of all follows one in a
- * file that is not needed any more. */
-static bool continues(const struct scan *scan, uint64_t offset, struct lv_block_head *ret_head)
+/* Reads the loaded file up to there, if it is so long; more and more at a time. */
+static int reach(struct scan *scan, uint64_t to)
 {
-    if (!lv_block_is_valid(&scan->view, offset, scan->files[scan->loaded].head.seed, ret_head))
-        return false;
+    uint64_t size = scan->view.size;
+    size_t got;
+    int rc;
+
+    assert(scan->loaded != NOT_LOADED);
+    if (to > scan->file_size)
+        to = scan->file_size;
+    if (to <= size)
+        return 0;
+    if (to < 2 * size)
+        to = 2 * size;
+    if (to < PIECE_SIZE)
+        to = PIECE_SIZE;
+    if (to > scan->file_size)
+        to = scan->file_size;
+    rc = grow(scan, to);
+    if (rc < 0)
+        return rc;
+    scan->view.data = scan->buffer;
+    rc = scan->disk->ops->read(scan->disk, scan->file, size, scan->buffer + size, to - size, &got);
+    if (rc < 0)
+        return fail_read(scan, rc, scan->files[scan->loaded].name);
+    scan->view.size = size + got;
+    if (got < to - size)
+        scan->file_size = size + got; /* it became shorter */
+    return 0;
+}
+
+/* 1: there is a whole block at this place of the loaded file; 0: there is none. */
+static int find_block(struct scan *scan, uint64_t offset, struct lv_block_head *ret_head)
+{
+    int rc = reach(scan, offset + sizeof *ret_head);
+
+    assert(offset % 8 == 0);
+    if (rc < 0 || !lv_block_is_plausible(&scan->view, offset, ret_head))
+        return rc;
+    rc = reach(scan, offset + ret_head->size);
+    if (rc < 0)
+        return rc;
+    return lv_block_is_valid(&scan->view, offset, scan->files[scan->loaded].head.seed, ret_head);
+}
+
+/* 1: there is a block in the loaded file that follows the last one. The first of all follows one in
+ * a file that is not needed any more. */
+static int continues(struct scan *scan, uint64_t offset, struct lv_block_head *ret_head)
+{
+    int rc = find_block(scan, offset, ret_head);
+
+    if (rc != 1)
+        return rc;
     assert(ret_head->previous <= ret_head->lsn);
     if (scan->end->block_count == 0)
         return ret_head->previous <= first_lsn(&scan->files[0]);
@@ -121,20 +176,19 @@ static int find_next(struct scan *scan, uint64_t *ret_offset, struct lv_block_he
     if (rc < 0)
         return rc;
     *ret_offset = at;
-    if (continues(scan, at, ret_head))
-        return 1;
+    rc = continues(scan, at, ret_head);
+    if (rc != 0)
+        return rc;
     *ret_offset = page;
-    if (page != at && scan->end->block_count > 0 && continues(scan, page, ret_head))
-        return 1;
-    *ret_offset = LV_LOG_HEAD_SIZE;
-    for (size_t i = scan->index + 1; i < scan->count; i++) {
+    if (page != at && scan->end->block_count > 0)
+        rc = continues(scan, page, ret_head);
+    for (size_t i = scan->index + 1; rc == 0 && i < scan->count; i++) {
+        *ret_offset = LV_LOG_HEAD_SIZE;
         rc = load(scan, i);
-        if (rc < 0)
-            return rc;
-        if (continues(scan, LV_LOG_HEAD_SIZE, ret_head))
-            return 1;
+        if (rc == 0)
+            rc = continues(scan, LV_LOG_HEAD_SIZE, ret_head);
     }
-    return 0;
+    return rc;
 }
 
 /* Looks at a block that the walk does not lead to. True: it shows that there is damage. */
@@ -177,6 +231,8 @@ static int find_gap(struct scan *scan, struct gap *ret_gap)
     *ret_gap = (struct gap){.is_damage = false};
     for (size_t i = scan->index; !ret_gap->is_damage && i < scan->count; i++) {
         rc = load(scan, i);
+        if (rc == 0)
+            rc = reach(scan, UINT64_MAX);
         if (rc < 0)
             return rc;
         assert(scan->loaded == i);
@@ -255,17 +311,17 @@ static int check_lengths(struct scan *scan)
         rc = load(scan, i);
         if (rc < 0)
             return rc;
-        assert(scan->view.size <= file->head.file_size);
-        if (scan->view.size == file->head.file_size)
+        assert(scan->file_size <= file->head.file_size);
+        if (scan->file_size == file->head.file_size)
             continue;
-        damage.offset = i == scan->index ? position(scan) : scan->view.size;
-        if (damage.offset > scan->view.size)
-            damage.offset = scan->view.size;
+        damage.offset = i == scan->index ? position(scan) : scan->file_size;
+        if (damage.offset > scan->file_size)
+            damage.offset = scan->file_size;
         damage.size = file->head.file_size - damage.offset;
         snprintf(text, sizeof text,
                  "%s is damaged at offset %" PRIu64 ": it has %" PRIu64 " bytes instead of %" PRIu64
                  "; what was written behind the offset is lost",
-                 file->name, damage.offset, scan->view.size, file->head.file_size);
+                 file->name, damage.offset, scan->file_size, file->head.file_size);
         rc = report(scan, &damage, text);
     }
     return rc;
@@ -327,8 +383,15 @@ static int visit(struct scan *scan, uint64_t offset, const struct lv_block_head 
 static int find_again(struct scan *scan, uint64_t *ret_offset, struct lv_block_head *ret_head)
 {
     assert(scan->loaded != NOT_LOADED);
-    scan->loaded = NOT_LOADED;
+    unload(scan);
     return find_next(scan, ret_offset, ret_head);
+}
+
+/* Nothing is written behind the mark of a clean end: who goes on begins with another file. */
+static bool is_ended(const struct scan *scan)
+{
+    assert(scan->count > 0);
+    return scan->end->is_clean && scan->index + 1 == scan->count;
 }
 
 /* No block follows the last one: this is the end, or damage that was shown. 1: the walk goes on at
@@ -336,8 +399,11 @@ static int find_again(struct scan *scan, uint64_t *ret_offset, struct lv_block_h
 static int pass_gap(struct scan *scan, uint64_t *ret_offset, struct lv_block_head *ret_head)
 {
     struct gap gap;
-    int rc = find_gap(scan, &gap);
+    int rc;
 
+    if (is_ended(scan))
+        return check_lengths(scan);
+    rc = find_gap(scan, &gap);
     if (rc == 0 && !gap.is_damage) {
         scan->end->dropped_size = gap.dropped;
         return check_lengths(scan);
@@ -349,10 +415,12 @@ static int pass_gap(struct scan *scan, uint64_t *ret_offset, struct lv_block_hea
     rc = report_gap(scan, &gap);
     if (rc == 0)
         rc = load(scan, gap.index);
+    if (rc == 0)
+        rc = find_block(scan, gap.offset, ret_head);
     if (rc < 0)
         return rc;
     *ret_offset = gap.offset;
-    if (!lv_block_is_valid(&scan->view, gap.offset, scan->files[gap.index].head.seed, ret_head))
+    if (rc == 0)
         return lv_fail(scan->diag, -LV_E_IO, "%s changed while it was read",
                        scan->files[gap.index].name);
     assert(ret_head->lsn >= scan->end->lsn);
@@ -389,6 +457,7 @@ int lv_logfile_scan(struct lv_disk *disk, const struct lv_logfile *files, size_t
                         .visitor = visitor,
                         .diag = diag,
                         .end = &end,
+                        .file = -1,
                         .loaded = NOT_LOADED};
     int rc = 0;
 
@@ -400,6 +469,7 @@ int lv_logfile_scan(struct lv_disk *disk, const struct lv_logfile *files, size_t
         end.next_number = last->number + (last->file_size - 1) / LV_LOG_FILE_SIZE + 1;
         rc = walk(&scan);
     }
+    unload(&scan);
     lv_free(scan.buffer);
     if (rc == 0)
         *ret_end = end;
