@@ -316,6 +316,7 @@ static void run(void *ctx)
 
     assert(shard->shared != NULL);
     shard->now = lv_clock_now();
+    shard->has_more = true; /* what recovery has left to be done */
     while (shard->phase != LV_PHASE_ENDED) {
         wait(shard); /* and step what is ready */
         if (lv_deadlines_next(&shard->deadlines) <= shard->now)

@@ -418,8 +418,10 @@ static void begin(struct lv_spiller *spiller, uint64_t end)
         return; /* out of memory: next turn */
     if (spiller->spill.count == 0) {
         spiller->state = end == 0 ? LV_SPILL_IDLE : LV_SPILL_WRITTEN;
-        /* Every queue was looked at for it, which is too much for every turn. */
-        spiller->next_look = end == 0 ? durable->shard->now + AGAIN_NS : spiller->next_look;
+        if (end > 0)
+            durable->shard->has_more = true; /* no job's end will wake us */
+        else /* every queue was looked at for it, which is too much for every turn */
+            spiller->next_look = durable->shard->now + AGAIN_NS;
         return;
     }
     spiller->next_number++;
