@@ -142,6 +142,36 @@ static void a_missing_file_is_named(void **state)
     assert_string_equal(lv_shown.next_name, "log-03-0000001c");
 }
 
+/* Who goes on begins with another file: so a start need not read what was never used. */
+static void behind_a_clean_end_only_later_files_are_looked_at(void **state)
+{
+    uint64_t end, lsn;
+
+    (void)state;
+    lv_logset_write_synced(1, 10);
+    lv_logset_add_record(LV_RECORD_CLEAN, 0, NULL, 0);
+    lv_logset_seal();
+    lv_logset_sync();
+    end = lv_logset.lsn;
+    lv_logset_next_page();
+    lv_logset.previous += 8; /* a block of a log that does not lead here */
+    lv_logset_write_synced(2, 10);
+    assert_int_equal(lv_logset_scan(), 0);
+    assert_true(lv_shown.end.is_clean);
+    assert_int_equal(lv_shown.end.lsn, end);
+    assert_int_equal(lv_shown.end.dropped_size, 0);
+    lv_logset.previous = end;
+    lv_logset_begin_file(LV_LOGSET_FIRST + 1, LV_LOG_FILE_SIZE);
+    lsn = lv_logset_write_synced(3, 10);
+    lv_logset_write_synced(4, 10);
+    assert_int_equal(lv_logset_scan(), 0);
+    assert_string_equal(lv_logset_numbers(), "1 3 4");
+    assert_false(lv_shown.end.is_clean);
+    wipe(LV_LOGSET_FIRST + 1, lsn - lv_logset_base(), 8);
+    assert_int_equal(lv_logset_scan(), -LV_E_CORRUPT);
+    lv_logset_assert_said("log-03-0000001a is damaged at offset");
+}
+
 static void a_file_that_is_too_short_is_damage(void **state)
 {
     uint64_t lsns[4];
@@ -538,6 +568,7 @@ int main(void)
         LOG_TEST(a_later_block_that_vouches_makes_it_damage),
         LOG_TEST(a_wiped_block_before_a_page_or_a_file_is_damage),
         LOG_TEST(a_missing_file_is_named),
+        LOG_TEST(behind_a_clean_end_only_later_files_are_looked_at),
         LOG_TEST(a_file_that_is_too_short_is_damage),
         LOG_TEST(a_large_file_that_was_cut_is_damaged),
         LOG_TEST(a_large_file_that_lost_its_head_is_damaged),

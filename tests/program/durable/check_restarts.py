@@ -41,8 +41,9 @@ def restarts_leave_few_log_files_and_all_messages(store):
     chan = client.channel()
     assert bodies(chan, "stays") == wanted
     assert bodies(chan, "out") == wanted
-    if store.ending == "stop":
-        assert bodies(chan, "goes") == []
+    if store.ending == "kill":
+        return  # acknowledgements may be lost with the broker
+    assert bodies(chan, "goes") == []
     store.again()
     chan = client.channel()
     assert bodies(chan, "stays") == bodies(chan, "out") == []
