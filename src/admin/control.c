@@ -1,12 +1,14 @@
 #include "admin/control.h"
 
-#include "admin/request.h"
 #include "base/alloc.h"
 #include "base/deadline.h"
 #include "base/event.h"
 #include "io/local.h"
 #include "io/socket.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* How long a request may take to come, and a reader to take something. */
@@ -15,8 +17,12 @@
 /* Without descriptors the next try is so far away. */
 #define RETRY_NS (250 * LV_NS_PER_MS)
 
+/* An import or an export may wait for the disk, and an import for the queues' shards. */
+#define DEED_NS (600 * LV_NS_PER_S)
+
 enum guest_state {
     GUEST_ASKING,  /* the request is awaited */
+    GUEST_SENDING, /* what belongs to the request is awaited */
     GUEST_SERVED,  /* rows are made and sent by turns */
     GUEST_LEAVING, /* the last line is in `slice.rows` */
     GUEST_CUT_OFF  /* freed when no shard has the slice */
@@ -30,11 +36,15 @@ struct guest {
     struct lv_deadline deadline;
     struct lv_slice slice;
     struct lv_request request;
+    struct lv_deed deed;
+    struct lv_gather gather;
+    uint8_t *body; /* own   of `request.size` bytes; NULL: none */
+    size_t body_size;
     size_t sent; /*       bytes of the slice's rows */
     size_t input_size;
     enum guest_state state;
-    bool is_away;   /*       a shard has the slice */
-    bool wants_end; /*       the broker is to stop or drain once the answer is out */
+    bool is_away;    /*       somebody has the slice or the deed */
+    bool wants_end;  /*       the broker is to stop or drain once the answer is out */
     uint8_t input[LV_CONTROL_REQUEST_MAX];
 };
 
@@ -48,6 +58,21 @@ struct lv_control {
 };
 
 /* ---- guests ---- */
+
+/* Passwords may be in all of it. */
+static void forget(struct guest *guest)
+{
+    assert(!guest->is_away);
+    lv_deed_fini(&guest->deed);
+    lv_gather_fini(&guest->gather);
+    lv_rows_fini(&guest->slice.rows);
+    if (guest->body != NULL)
+        explicit_bzero(guest->body, guest->request.size);
+    lv_free(guest->body);
+    guest->body = NULL;
+    lv_request_wipe(&guest->request);
+    explicit_bzero(guest->input, sizeof guest->input);
+}
 
 /* Nothing more is read or sent. What a shard still holds keeps the memory. */
 static void cut_off(struct guest *guest)
@@ -67,7 +92,7 @@ static void cut_off(struct guest *guest)
     assert(control->guest_count > 0);
     control->guest_count--;
     lv_link_remove(&guest->link);
-    lv_rows_fini(&guest->slice.rows);
+    forget(guest);
     lv_free(guest);
 }
 
@@ -77,7 +102,7 @@ static void on_late(struct lv_deadline *deadline, uint64_t now)
 
     (void)now;
     lv_event(LV_WARN, "control.dropped",
-             LV_S("why", guest->state == GUEST_ASKING ? "no request came" : "nothing is read"));
+             LV_S("why", guest->state <= GUEST_SENDING ? "no request came" : "nothing is read"));
     cut_off(guest);
 }
 
@@ -90,21 +115,31 @@ static void give_time(struct guest *guest, uint64_t time)
 }
 
 /* The last line. What could not be written for lack of memory is missing with the rows. */
-static void finish(struct guest *guest, const char *error)
+static void finish(struct guest *guest, int error, const char *why)
 {
     struct lv_rows *rows = &guest->slice.rows;
+    char text[48];
 
     assert(guest->state != GUEST_CUT_OFF);
     guest->state = GUEST_LEAVING;
-    if (error == NULL && rows->is_short)
-        error = "out of memory";
-    if (error == NULL) {
+    if (error == 0 && rows->is_short) {
+        error = -LV_E_NOMEM;
+        why = "out of memory";
+    }
+    if (error == 0 && guest->deed.request != NULL) {
+        snprintf(text, sizeof text, "{\"ok\":true,\"count\":%" PRIu64 "}\n", guest->deed.count);
+        lv_rows_raw(rows, text);
+        return;
+    }
+    if (error == 0) {
         lv_rows_raw(rows, "{\"ok\":true}\n");
         return;
     }
     rows->is_short = false;
-    lv_rows_raw(rows, "{\"ok\":false,\"error\":");
-    lv_rows_raw_text(rows, error);
+    lv_rows_raw(rows, "{\"ok\":false,\"code\":");
+    lv_rows_raw_text(rows, lv_error_name(error));
+    lv_rows_raw(rows, ",\"error\":");
+    lv_rows_raw_text(rows, why);
     lv_rows_raw(rows, "}\n");
 }
 
@@ -144,7 +179,8 @@ static bool next_shard(struct guest *guest)
 {
     struct lv_slice *slice = &guest->slice;
     bool is_same =
-        !slice->is_status && (slice->kind == LV_LIST_EXCHANGE || slice->kind == LV_LIST_BINDING);
+        !slice->is_status && (slice->kind == LV_LIST_EXCHANGE || slice->kind == LV_LIST_BINDING ||
+                              slice->kind >= LV_LIST_ACCESS_FIRST);
 
     assert(slice->is_over);
     if (is_same || slice->shard + 1 == guest->control->config.shard_count)
@@ -157,6 +193,33 @@ static bool next_shard(struct guest *guest)
     return true;
 }
 
+/* The slice goes to its shard. */
+static void ask(struct guest *guest)
+{
+    const struct lv_control_config *config = &guest->control->config;
+
+    assert(!guest->is_away);
+    guest->is_away = true;
+    if (config->host->ask(config->ctx, &guest->slice) < 0) {
+        guest->is_away = false;
+        finish(guest, -LV_E_NOMEM, "out of memory");
+    }
+}
+
+static void act(struct guest *guest)
+{
+    const struct lv_control_config *config = &guest->control->config;
+
+    assert(!guest->is_away);
+    guest->deed.request = &guest->request;
+    guest->deed.gather = &guest->gather;
+    guest->deed.body = lv_bytes(guest->body, guest->body_size);
+    guest->deed.version = config->version;
+    guest->is_away = true;
+    give_time(guest, DEED_NS);
+    config->host->act(config->ctx, &guest->deed);
+}
+
 /* The rows are out: more of them, or the end. */
 static void go_on(struct guest *guest)
 {
@@ -164,17 +227,13 @@ static void go_on(struct guest *guest)
     struct lv_slice *slice = &guest->slice;
 
     assert(guest->state == GUEST_SERVED);
-    if (slice->is_over && !next_shard(guest)) {
-        if (slice->is_status)
-            config->host->status(config->ctx, &slice->totals, &slice->rows);
-        finish(guest, NULL);
+    if (slice->is_gathered || !slice->is_over || next_shard(guest)) {
+        ask(guest);
         return;
     }
-    guest->is_away = true;
-    if (config->host->ask(config->ctx, slice) < 0) {
-        guest->is_away = false;
-        finish(guest, "out of memory");
-    }
+    if (slice->is_status)
+        config->host->status(config->ctx, &slice->totals, &slice->rows);
+    finish(guest, 0, NULL);
 }
 
 static void end_broker(const struct guest *guest)
@@ -203,6 +262,19 @@ static void step(struct guest *guest)
     }
 }
 
+/* Definitions are made of what all slices have had. True: now they are all here. */
+static bool gathered(struct guest *guest)
+{
+    int rc = lv_gather_take(&guest->gather, &guest->slice);
+
+    assert(guest->slice.is_gathered);
+    if (rc < 0)
+        finish(guest, rc, "out of memory for definitions");
+    if (rc == 0)
+        guest->slice.is_gathered = false;
+    return rc == 0;
+}
+
 void lv_control_answer(struct lv_control *control, struct lv_slice *slice)
 {
     struct guest *guest = lv_container(slice, struct guest, slice);
@@ -215,8 +287,35 @@ void lv_control_answer(struct lv_control *control, struct lv_slice *slice)
         cut_off(guest);
         return;
     }
-    if (slice->rows.is_short)
-        finish(guest, "out of memory");
+    if (slice->is_gathered) {
+        if (gathered(guest))
+            act(guest);
+    } else if (slice->diag.text[0] != '\0') {
+        finish(guest, -LV_E_NOT_FOUND, slice->diag.text);
+    } else if (slice->rows.is_short) {
+        finish(guest, -LV_E_NOMEM, "out of memory");
+    }
+    step(guest);
+}
+
+/* What it says is sent as a list's rows are. */
+void lv_control_done(struct lv_control *control, struct lv_deed *deed)
+{
+    struct guest *guest = lv_container(deed, struct guest, deed);
+
+    assert(guest->is_away);
+    assert(guest->control == control);
+    (void)control;
+    guest->is_away = false;
+    if (guest->state == GUEST_CUT_OFF) {
+        cut_off(guest);
+        return;
+    }
+    lv_rows_fini(&guest->slice.rows);
+    guest->slice.rows = deed->rows;
+    deed->rows = (struct lv_rows){.text = NULL};
+    give_time(guest, READER_NS);
+    finish(guest, deed->error, deed->diag.text);
     step(guest);
 }
 
@@ -232,29 +331,115 @@ static void begin_list(struct guest *guest)
     slice->column_count = request->column_count;
     for (unsigned i = 0; i < request->column_count; i++)
         slice->columns[i] = request->columns[i];
-    slice->vhost = lv_bytes(request->vhost, request->vhost_size);
+    slice->vhost = request->change.vhost;
+    slice->user = request->change.name;
+    slice->is_all = request->is_all;
 }
 
-static void serve(struct guest *guest, struct lv_bytes line)
+/* What kind of answer it will be. */
+static void begin(struct guest *guest)
 {
-    struct lv_diag diag = {""};
-    int rc = lv_request_parse(line, &guest->request, &diag);
+    const struct lv_control_config *config = &guest->control->config;
 
-    assert(guest->state == GUEST_ASKING);
+    assert(guest->state == GUEST_SERVED);
+    switch (guest->request.kind) {
+    case LV_REQUEST_LIST:
+        begin_list(guest);
+        break;
+    case LV_REQUEST_STATUS:
+        guest->slice.is_status = true;
+        break;
+    case LV_REQUEST_ENVIRONMENT:
+        config->host->environment(config->ctx, &guest->slice.rows);
+        finish(guest, 0, NULL);
+        break;
+    case LV_REQUEST_STOP:
+    case LV_REQUEST_DRAIN:
+        guest->wants_end = true;
+        finish(guest, 0, NULL);
+        break;
+    case LV_REQUEST_EXPORT:
+    case LV_REQUEST_IMPORT:
+        lv_gather_begin(&guest->gather, &guest->slice);
+        give_time(guest, DEED_NS);
+        break;
+    case LV_REQUEST_CHANGE:
+    case LV_REQUEST_AUTHENTICATE:
+    case LV_REQUEST_CLOSE:
+    case LV_REQUEST_ORDER:
+        act(guest);
+        break;
+    }
+}
+
+static void serve(struct guest *guest)
+{
     guest->state = GUEST_SERVED;
+    assert(!guest->is_away);
     give_time(guest, READER_NS);
     lv_reactor_change(guest->control->config.reactor, &guest->watch, 0);
-    if (rc < 0) {
-        finish(guest, diag.text);
-    } else if (guest->request.kind == LV_REQUEST_STOP || guest->request.kind == LV_REQUEST_DRAIN) {
-        guest->wants_end = true;
-        finish(guest, NULL);
-    } else if (guest->request.kind == LV_REQUEST_STATUS) {
-        guest->slice.is_status = true;
-    } else {
-        begin_list(guest);
-    }
+    begin(guest);
     step(guest);
+}
+
+static void refuse(struct guest *guest, int error, const char *why)
+{
+    guest->state = GUEST_SERVED;
+    assert(error < 0);
+    lv_reactor_change(guest->control->config.reactor, &guest->watch, 0);
+    finish(guest, error, why);
+    step(guest);
+}
+
+static void read_body(struct guest *guest)
+{
+    size_t room = guest->request.size - guest->body_size;
+    ssize_t count = lv_socket_read(guest->watch.fd, guest->body + guest->body_size, room);
+
+    assert(guest->state == GUEST_SENDING);
+    if (count < 0) {
+        cut_off(guest);
+        return;
+    }
+    guest->body_size += (size_t)count;
+    if (count > 0)
+        give_time(guest, REQUEST_NS);
+    if (guest->body_size == guest->request.size)
+        serve(guest);
+}
+
+/* Begins with what has come behind the line. */
+static void begin_body(struct guest *guest, struct lv_bytes rest)
+{
+    size_t size = guest->request.size;
+
+    assert(guest->body == NULL);
+    guest->body = lv_alloc(size);
+    if (guest->body == NULL || rest.size > size) {
+        refuse(guest, guest->body == NULL ? -LV_E_NOMEM : -LV_E_SYNTAX,
+               guest->body == NULL ? "out of memory" : "more bytes come than were announced");
+        return;
+    }
+    lv_put_bytes(guest->body, rest);
+    guest->body_size = rest.size;
+    guest->state = GUEST_SENDING;
+    if (rest.size == size)
+        serve(guest);
+}
+
+static void take_line(struct guest *guest, size_t size)
+{
+    struct lv_bytes rest = lv_bytes(guest->input + size + 1, guest->input_size - size - 1);
+    struct lv_diag diag = {""};
+    int rc = lv_request_parse(lv_bytes(guest->input, size), &guest->request, &diag);
+
+    assert(guest->state == GUEST_ASKING);
+    if (rc < 0)
+        refuse(guest, rc, diag.text);
+    else if (guest->request.kind == LV_REQUEST_IMPORT)
+        begin_body(guest, rest);
+    else
+        serve(guest);
 }
 
 static void read_request(struct guest *guest)
@@ -269,13 +454,10 @@ static void read_request(struct guest *guest)
     }
     guest->input_size += (size_t)count;
     end = memchr(guest->input, '\n', guest->input_size);
-    if (end != NULL) {
-        serve(guest, lv_bytes(guest->input, (size_t)(end - guest->input)));
-    } else if (guest->input_size == sizeof guest->input) {
-        guest->state = GUEST_SERVED;
-        finish(guest, "the request is too long");
-        step(guest);
-    }
+    if (end != NULL)
+        take_line(guest, (size_t)(end - guest->input));
+    else if (guest->input_size == sizeof guest->input)
+        refuse(guest, -LV_E_SYNTAX, "the request is too long");
 }
 
 static void on_guest(struct lv_watch *watch, unsigned ready)
@@ -287,6 +469,8 @@ static void on_guest(struct lv_watch *watch, unsigned ready)
         cut_off(guest);
     else if (guest->state == GUEST_ASKING)
         read_request(guest);
+    else if (guest->state == GUEST_SENDING)
+        read_body(guest);
     else if (!guest->is_away)
         step(guest);
 }

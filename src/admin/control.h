@@ -5,23 +5,27 @@
  * connection carries one request:
  *
  *   {"command": "list_queues", "vhost": "/", "columns": ["name", "messages"]}
+ *   {"command": "add_user", "user": "alice", "password": "…"}
+ *   {"command": "import_definitions", "size": 12}, and 12 bytes behind the line's end
  *   {"command": "status"}
  *   {"command": "stop"}
  *   {"command": "drain", "timeout": 60}
  *
- * A list is answered by a JSON array for each object, status by one object; then comes
- * {"ok": true}, or {"ok": false, "error": "…"}, and the end. Requests, connections and the time
- * they take are bounded; what a slow reader has not taken is not made yet. One thread, the one of
- * the reactor.
+ * A list is answered by a JSON array for each object, status by one object, an import by objects
+ * with a "note" or a "step", an export by {"size": N} and N bytes; then comes {"ok": true}, perhaps
+ * with a "count", or {"ok": false, "code": "NOT_FOUND", "error": "…"}, and the end. Requests,
+ * connections and the time they take are bounded; what a slow reader has not taken of a list is
+ * not made yet. Requests are wiped from memory, since they may carry passwords. One thread, the
+ * one of the reactor.
  */
 #pragma once
 
-#include "admin/slice.h"
+#include "admin/deed.h"
 #include "io/reactor.h"
 
 #define LV_CONTROL_NAME "control"
 /* Longest request, and connections at one time. */
-#define LV_CONTROL_REQUEST_MAX 8192u
+#define LV_CONTROL_REQUEST_MAX LV_REQUEST_MAX
 #define LV_CONTROL_GUESTS_MAX  32u
 
 struct lv_control;
@@ -32,6 +36,10 @@ struct lv_control_host {
     int (*ask)(void *ctx, struct lv_slice *slice);
     /* One JSON object about the whole broker. */
     void (*status)(void *ctx, const struct lv_totals *totals, struct lv_rows *rows);
+    /* One JSON object with all settings. */
+    void (*environment)(void *ctx, struct lv_rows *rows);
+    /* Has it done; takes the deed until lv_control_done(), which may come from within. */
+    void (*act)(void *ctx, struct lv_deed *deed);
     /* Somebody wants the broker to end. */
     void (*stop)(void *ctx);
     /* Or to end when its clients have finished, at the latest after so long. */
@@ -44,6 +52,7 @@ struct lv_control_config {
     struct lv_reactor *reactor;         /* view */
     const uint64_t *now;                /* view  the time that the reactor's waits set */
     const char *directory;              /* view  outlives the control socket */
+    const char *version;                /* view  of RabbitMQ, as clients are told */
     uint32_t shard_count;
 };
 
@@ -60,6 +69,8 @@ void lv_control_free(struct lv_control *control);
 
 /* Takes back the slice that `ask` was given. */
 void lv_control_answer(struct lv_control *control, struct lv_slice *slice);
+/* Takes back the deed that `act` was given. */
+void lv_control_done(struct lv_control *control, struct lv_deed *deed);
 /* When lv_control_turn() is wanted next. */
 uint64_t lv_control_next(const struct lv_control *control);
 /* Cuts off those who take too long. */

@@ -26,8 +26,9 @@ struct world {
     struct lv_control *control;
     uint64_t now;
     struct lv_slice *away[64]; /* asked for and not answered yet */
-    unsigned away_count, asked, stops;
-    uint64_t drain_s; /* of the last drain */
+    unsigned away_count, asked, stops, acts;
+    struct lv_deed *deed; /* asked for and not done yet */
+    uint64_t drain_s;     /* of the last drain */
     unsigned rows, per_slice, row_size;
     bool fails; /* out of memory for the question */
     bool is_short;
@@ -66,7 +67,29 @@ static void on_drain(void *ctx, uint64_t seconds)
     world.drain_s = seconds;
 }
 
-static const struct lv_control_host host = {on_ask, on_status, on_stop, on_drain};
+static void on_environment(void *ctx, struct lv_rows *rows)
+{
+    assert_ptr_equal(ctx, &world);
+    lv_rows_raw(rows, "{\"setting\":1}\n");
+}
+
+/* Keeps it until a test lets it go. */
+static void on_act(void *ctx, struct lv_deed *deed)
+{
+    assert_ptr_equal(ctx, &world);
+    assert_null(world.deed);
+    world.deed = deed;
+    world.acts++;
+}
+
+static const struct lv_control_host host = {
+    .ask = on_ask,
+    .status = on_status,
+    .environment = on_environment,
+    .act = on_act,
+    .stop = on_stop,
+    .drain = on_drain,
+};
 
 static int begin(void **state)
 {
@@ -93,6 +116,11 @@ static void answer_one(void)
     if (slice->is_status) {
         slice->totals.ready += 10;
         slice->is_over = true;
+    }
+    if (slice->is_gathered) { /* this broker has nothing */
+        slice->is_over = true;
+        lv_control_answer(world.control, slice);
+        return;
     }
     for (unsigned i = 0; !slice->is_status && i < world.per_slice; i++) {
         char text[70000];
@@ -259,11 +287,12 @@ static void lack_of_memory_ends_the_answer_and_says_so(void **state)
 {
     (void)state;
     world.fails = true;
-    assert_string_equal(answer_to(ASK_QUEUES), "{\"ok\":false,\"error\":\"out of memory\"}\n");
+    assert_string_equal(answer_to(ASK_QUEUES),
+                        "{\"ok\":false,\"code\":\"RESOURCE_ERROR\",\"error\":\"out of memory\"}\n");
     world.fails = false;
     world.is_short = true;
-    assert_string_equal(answer_to(ASK_QUEUES),
-                        "[0,\"x\"]\n[0,\"x\"]\n{\"ok\":false,\"error\":\"out of memory\"}\n");
+    assert_string_equal(answer_to(ASK_QUEUES), "[0,\"x\"]\n[0,\"x\"]\n{\"ok\":false,\"code\":"
+                                               "\"RESOURCE_ERROR\",\"error\":\"out of memory\"}\n");
 }
 
 /* Only what the sockets hold is made ahead. */
@@ -342,6 +371,105 @@ static void one_who_goes_while_a_shard_works_for_him_is_forgotten_afterwards(voi
     assert_string_equal(answer_to("{\"command\":\"status\"}\n"), "{\"ready\":30}\n{\"ok\":true}\n");
 }
 
+/* Lets the deed go as it was done. */
+static void do_deed(int error, const char *why, uint64_t count)
+{
+    struct lv_deed *deed = world.deed;
+
+    assert_non_null(deed);
+    world.deed = NULL;
+    deed->error = error < 0 ? lv_fail(&deed->diag, error, "%s", why) : 0;
+    deed->count = count;
+    lv_control_done(world.control, deed);
+}
+
+#define ADD_USER "{\"command\":\"add_user\",\"user\":\"u\",\"password\":\"p\"}\n"
+
+static void await_deed(void)
+{
+    while (world.deed == NULL) {
+        lv_reactor_wait(world.reactor, &world.now, world.now + LV_NS_PER_S);
+        while (world.away_count > 0)
+            answer_one();
+    }
+}
+
+static void a_deed_is_answered_when_it_is_done(void **state)
+{
+    int fd = dial();
+    size_t size = 0;
+
+    (void)state;
+    say(fd, ADD_USER);
+    await_deed();
+    assert_int_equal(world.deed->request->change.kind, LV_CHANGE_USER_PUT);
+    do_deed(0, NULL, 3);
+    settle();
+    assert_true(hear(fd, &size));
+    assert_string_equal(heard, "{\"ok\":true,\"count\":3}\n");
+    close(fd);
+}
+
+static void a_deed_that_fails_says_why(void **state)
+{
+    int fd = dial();
+    size_t size = 0;
+
+    (void)state;
+    say(fd, ADD_USER);
+    await_deed();
+    do_deed(-LV_E_NOT_FOUND, "nobody", 0);
+    settle();
+    assert_true(hear(fd, &size));
+    assert_string_equal(heard, "{\"ok\":false,\"code\":\"NOT_FOUND\",\"error\":\"nobody\"}\n");
+    close(fd);
+}
+
+static void one_who_goes_before_a_deed_is_done_is_forgotten_afterwards(void **state)
+{
+    int fd = dial();
+
+    (void)state;
+    say(fd, ADD_USER);
+    await_deed();
+    close(fd);
+    lv_reactor_wait(world.reactor, &world.now, world.now + LV_NS_PER_S);
+    do_deed(0, NULL, 0);
+    settle();
+    assert_string_equal(answer_to("{\"command\":\"environment\"}\n"),
+                        "{\"setting\":1}\n{\"ok\":true}\n");
+}
+
+static void an_import_waits_for_its_file_and_for_what_there_is(void **state)
+{
+    int fd = dial();
+    size_t size = 0;
+
+    (void)state;
+    say(fd, "{\"command\":\"import_definitions\",\"size\":5}\n{\"a");
+    settle();
+    assert_int_equal(world.asked, 0);
+    say(fd, "\":");
+    await_deed();
+    assert_true(world.asked > 0);
+    assert_memory_equal(world.deed->body.data, "{\"a\":", 5);
+    assert_int_equal(world.deed->gather->list.count, 0);
+    do_deed(0, NULL, 0);
+    settle();
+    assert_true(hear(fd, &size));
+    assert_string_equal(heard, "{\"ok\":true,\"count\":0}\n");
+    close(fd);
+}
+
+static void more_than_was_announced_is_refused(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        answer_to("{\"command\":\"import_definitions\",\"size\":1}\n{}"),
+        "{\"ok\":false,\"code\":\"SYNTAX_ERROR\",\"error\":\"more bytes come than were "
+        "announced\"}\n");
+}
+
 static void closing_waits_for_shards_and_for_nobody_else(void **state)
 {
     int idle = dial(), busy = dial();
@@ -379,6 +507,11 @@ int main(void)
         TEST(one_who_reads_nothing_for_a_minute_is_cut_off),
         TEST(one_who_asks_nothing_for_ten_seconds_is_cut_off),
         TEST(one_who_goes_while_a_shard_works_for_him_is_forgotten_afterwards),
+        TEST(a_deed_is_answered_when_it_is_done),
+        TEST(a_deed_that_fails_says_why),
+        TEST(one_who_goes_before_a_deed_is_done_is_forgotten_afterwards),
+        TEST(an_import_waits_for_its_file_and_for_what_there_is),
+        TEST(more_than_was_announced_is_refused),
         TEST(closing_waits_for_shards_and_for_nobody_else),
 #undef TEST
     };

@@ -374,22 +374,43 @@ const char *lv_definition_missing(const struct lv_definitions *list,
     return NULL;
 }
 
-/* Judged by the whole list first: who is needed by others needs a vhost at most, and so do they. */
-void lv_definitions_prune(struct lv_definitions *list)
+/* Exclusive queues end with their connections; limits of nothing are none. */
+static bool is_kept(const struct lv_change *change)
+{
+    bool is_empty = change->arguments == NULL || change->arguments->count == 0;
+
+    assert(change != NULL);
+    return !(change->kind == LV_CHANGE_QUEUE_DECLARE && change->exclusive) &&
+           !(change->kind == LV_CHANGE_LIMITS_PUT && is_empty);
+}
+
+/* Those that are marked go. */
+static void drop_marked(struct lv_definitions *list)
 {
     size_t kept = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->items[i].is_dangling)
+            list->items[kept++] = list->items[i];
+    assert(kept <= list->count);
+    list->count = kept;
+}
+
+/* Judged by the whole list: who is needed by others needs a vhost at most, and so do they. */
+void lv_definitions_prune(struct lv_definitions *list)
+{
     struct lv_bytes name;
 
     assert(list->is_sorted || list->count == 0);
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i].is_dangling = !is_kept(&list->items[i].change);
+    drop_marked(list);
     for (size_t i = 0; i < list->count; i++) {
         struct lv_definition *item = &list->items[i];
 
         item->is_dangling = lv_definition_missing(list, list, &item->change, &name) != NULL;
     }
-    for (size_t i = 0; i < list->count; i++)
-        if (!list->items[i].is_dangling)
-            list->items[kept++] = list->items[i];
-    list->count = kept;
+    drop_marked(list);
 }
 
 /* ---- words ---- */

@@ -64,8 +64,8 @@ bool lv_definition_equals(const struct lv_definition *a, const struct lv_definit
 const char *lv_definition_missing(const struct lv_definitions *list,
                                   const struct lv_definitions *more, const struct lv_change *change,
                                   struct lv_bytes *ret_name);
-/* Leaves out of a sorted list what needs something that isn't in it: such a list is made while the
- * broker goes on, and exclusive queues are not in it. */
+/* Leaves out of a sorted list what isn't written: exclusive queues, limits of nothing, and what
+ * needs something that isn't in the list, as it was made while the broker went on. */
 void lv_definitions_prune(struct lv_definitions *list);
 
 /* "queue 'q' in vhost '/'", for sentences. Returns `text`. */

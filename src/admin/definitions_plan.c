@@ -50,6 +50,13 @@ static int check_same(const struct lv_definition *item, const struct lv_definiti
     return 0;
 }
 
+/* Limits that limit nothing. */
+static bool is_nothing(const struct lv_change *change)
+{
+    assert(change->kind < LV_CHANGE_COUNT);
+    return change->kind == LV_CHANGE_LIMITS_PUT && change->arguments == NULL;
+}
+
 int lv_plan_make(const struct lv_definitions *current, const struct lv_definitions *wanted,
                  struct lv_plan *ret_plan, struct lv_diag *diag)
 {
@@ -70,7 +77,8 @@ int lv_plan_make(const struct lv_definitions *current, const struct lv_definitio
             lv_plan_fini(&plan);
             return rc;
         }
-        if (found == NULL || (!is_fixed && !lv_definition_equals(item, found)))
+        if (found == NULL ? !is_nothing(&item->change)
+                          : !is_fixed && !lv_definition_equals(item, found))
             plan.steps[plan.count++] = (struct lv_plan_step){item, found != NULL};
     }
     *ret_plan = plan;

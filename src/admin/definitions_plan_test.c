@@ -97,6 +97,18 @@ static void users_and_vhosts_become_what_the_file_says(void **state)
     assert_string_equal(steps(), "~vhost 'v' ~user 'u' +limits of vhost 'v'");
 }
 
+#define LIMIT(value) "{\"vhosts\":[{\"name\":\"v\",\"limits\":{\"max-queues\":" value "}}]}"
+
+static void a_negative_limit_ends_one_that_is_there(void **state)
+{
+    (void)state;
+    assert_int_equal(make(LIMIT("5"), LIMIT("-1")), 0);
+    assert_string_equal(steps(), "~limits of vhost 'v'");
+    assert_null(plan.steps[0].wanted->change.arguments);
+    assert_int_equal(make("{" VHOST "}", LIMIT("-1")), 0);
+    assert_int_equal(plan.count, 0);
+}
+
 static void nothing_is_deleted(void **state)
 {
     (void)state;
@@ -176,6 +188,7 @@ int main(void)
         TEST(what_is_not_there_is_added_in_order),
         TEST(what_is_there_and_the_same_is_no_step),
         TEST(users_and_vhosts_become_what_the_file_says),
+        TEST(a_negative_limit_ends_one_that_is_there),
         TEST(nothing_is_deleted),
         TEST(a_queue_or_exchange_that_differs_is_refused),
         TEST(arguments_without_a_meaning_may_differ),

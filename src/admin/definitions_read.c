@@ -1,5 +1,6 @@
 #include "admin/definitions_read.h"
 
+#include "admin/json_memory.h"
 #include "auth/password.h"
 #include "base/alloc.h"
 #include "base/pack.h"
@@ -299,6 +300,8 @@ static int take_limit(struct reader *reader, const struct lv_change *change, str
     if (!json_is_integer(json))
         return wrong_type(reader, json, "a whole number");
     assert(limits->count < 2);
+    if (json_integer_value(json) < 0)
+        return 0; /* no limit */
     limits->fields[limits->count++] = (struct lv_field){
         .name = name, .value = {.type = LV_TYPE_I64, .integer = json_integer_value(json)}};
     return 0;
@@ -878,7 +881,7 @@ int lv_definitions_read(struct lv_bytes text, struct lv_definitions *list, struc
     if (text.size > LV_DEFINITIONS_SIZE_MAX)
         return lv_fail(diag, -LV_E_SYNTAX, "definitions have %zu bytes: at most %zu are allowed",
                        text.size, LV_DEFINITIONS_SIZE_MAX);
-    json_set_alloc_funcs(lv_alloc, lv_free);
+    lv_json_memory();
     root = json_loadb((const char *)text.data, text.size,
                       JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (root == NULL && json_error_code(&error) == json_error_out_of_memory)

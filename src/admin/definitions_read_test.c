@@ -169,6 +169,7 @@ static void vhosts_have_limits_in_two_places_and_both_ways(void **state)
     assert_text(argument(&list.items[0].change, "tags")->bytes, "x,y");
     assert_null(lv_table_get(list.items[0].change.arguments, "default_queue_type"));
     assert_int_equal(argument(&list.items[1].change, "max-queues")->integer, 5);
+    assert_null(lv_table_get(list.items[1].change.arguments, "max-connections"));
     assert_int_equal(read_text("{\"vhosts\":[{\"name\":\"v\",\"description\":\"d\",\"tags\":\"x\","
                                "\"default_queue_type\":\"classic\",\"limits\":{}}]}"),
                      0);

@@ -54,6 +54,14 @@ static const struct lv_table *numbers(int64_t a, int64_t b)
     return table_of(3, fields);
 }
 
+static struct lv_change limits_of(const char *vhost, const char *user)
+{
+    struct lv_change change = of_user(LV_CHANGE_LIMITS_PUT, vhost, user);
+
+    change.arguments = numbers(1, 2);
+    return change;
+}
+
 static void changes_stand_in_the_order_in_which_they_can_be_made(void **state)
 {
     static const enum lv_change_kind order[] = {
@@ -175,7 +183,7 @@ static void values_of_every_type_are_told_apart(void **state)
 
 static void what_needs_something_that_is_gone_is_pruned(void **state)
 {
-    struct lv_change to_exchange = binding("e", "e");
+    struct lv_change to_exchange = binding("e", "e"), exclusive = queue("/", "mine");
 
     (void)state;
     to_exchange.to_exchange = true;
@@ -186,15 +194,19 @@ static void what_needs_something_that_is_gone_is_pruned(void **state)
     add_to(&list, binding("e", "q"));
     add_to(&list, to_exchange);
     add_to(&list, of_user(LV_CHANGE_PERMISSION_PUT, "/", "u"));
+    add_to(&list, limits_of("/", ""));
+    add_to(&list, limits_of("", "u"));
     add_to(&list, of_user(LV_CHANGE_LIMITS_PUT, "/", ""));
-    add_to(&list, of_user(LV_CHANGE_LIMITS_PUT, "", "u"));
+    exclusive.exclusive = true;
+    add_to(&list, exclusive);
+    add_to(&list, binding("e", "mine"));
     add_to(&list, binding("e", "gone"));
     add_to(&list, binding("gone", "q"));
     add_to(&list, queue("gone", "q"));
     add_to(&list, of_user(LV_CHANGE_PERMISSION_PUT, "gone", "u"));
     add_to(&list, of_user(LV_CHANGE_PERMISSION_PUT, "/", "gone"));
     add_to(&list, of_user(LV_CHANGE_TOPIC_PERMISSION_PUT, "/", "gone"));
-    add_to(&list, of_user(LV_CHANGE_LIMITS_PUT, "", "gone"));
+    add_to(&list, limits_of("", "gone"));
     lv_definitions_sort(&list);
     lv_definitions_prune(&list);
     assert_int_equal(list.count, 9);

@@ -13,7 +13,9 @@ LV_LISTS(NAMES)
 
 const struct lv_list_row lv_list_rows[LV_LIST_COUNT] = {
 #define ROW(NAME, command, COLUMNS, standard, has_vhost)                                           \
-    {#command, command##_columns, standard, has_vhost},
+    {#command, command##_columns, standard, has_vhost,                                             \
+     LV_LIST_##NAME == LV_LIST_USER_PERMISSION ||                                                  \
+         LV_LIST_##NAME == LV_LIST_USER_TOPIC_PERMISSION},
     LV_LISTS(ROW)
 #undef ROW
 };

@@ -92,6 +92,49 @@
     X(ACTIVITY_STATUS, activity_status)                                                            \
     X(ARGUMENTS, arguments)
 
+#define LV_USER_COLUMNS(X)                                                                         \
+    X(USER, user)                                                                                  \
+    X(TAGS, tags)
+
+#define LV_VHOST_COLUMNS(X)                                                                        \
+    X(NAME, name)                                                                                  \
+    X(TRACING, tracing)                                                                            \
+    X(DESCRIPTION, description)                                                                    \
+    X(TAGS, tags)                                                                                  \
+    X(DEFAULT_QUEUE_TYPE, default_queue_type)
+
+#define LV_PERMISSION_COLUMNS(X)                                                                   \
+    X(USER, user)                                                                                  \
+    X(CONFIGURE, configure)                                                                        \
+    X(WRITE, write)                                                                                \
+    X(READ, read)
+
+#define LV_USER_PERMISSION_COLUMNS(X)                                                              \
+    X(VHOST, vhost)                                                                                \
+    X(CONFIGURE, configure)                                                                        \
+    X(WRITE, write)                                                                                \
+    X(READ, read)
+
+#define LV_TOPIC_PERMISSION_COLUMNS(X)                                                             \
+    X(USER, user)                                                                                  \
+    X(EXCHANGE, exchange)                                                                          \
+    X(WRITE, write)                                                                                \
+    X(READ, read)
+
+#define LV_USER_TOPIC_PERMISSION_COLUMNS(X)                                                        \
+    X(VHOST, vhost)                                                                                \
+    X(EXCHANGE, exchange)                                                                          \
+    X(WRITE, write)                                                                                \
+    X(READ, read)
+
+#define LV_VHOST_LIMIT_COLUMNS(X)                                                                  \
+    X(VHOST, vhost)                                                                                \
+    X(LIMITS, limits)
+
+#define LV_USER_LIMIT_COLUMNS(X)                                                                   \
+    X(USER, user)                                                                                  \
+    X(LIMITS, limits)
+
 /* X(constant, command, columns, default columns, whether only the objects of a vhost are listed) */
 #define LV_LISTS(X)                                                                                \
     X(QUEUE, list_queues, LV_QUEUE_COLUMNS, "name messages", true)                                 \
@@ -103,7 +146,18 @@
     X(CHANNEL, list_channels, LV_CHANNEL_COLUMNS,                                                  \
       "pid user consumer_count messages_unacknowledged", false)                                    \
     X(CONSUMER, list_consumers, LV_CONSUMER_COLUMNS,                                               \
-      "queue_name channel_pid consumer_tag ack_required prefetch_count active arguments", true)
+      "queue_name channel_pid consumer_tag ack_required prefetch_count active arguments", true)    \
+    X(USER, list_users, LV_USER_COLUMNS, "user tags", false)                                       \
+    X(VHOST, list_vhosts, LV_VHOST_COLUMNS, "name", false)                                         \
+    X(PERMISSION, list_permissions, LV_PERMISSION_COLUMNS, "user configure write read", true)      \
+    X(USER_PERMISSION, list_user_permissions, LV_USER_PERMISSION_COLUMNS,                          \
+      "vhost configure write read", false)                                                         \
+    X(TOPIC_PERMISSION, list_topic_permissions, LV_TOPIC_PERMISSION_COLUMNS,                       \
+      "user exchange write read", true)                                                            \
+    X(USER_TOPIC_PERMISSION, list_user_topic_permissions, LV_USER_TOPIC_PERMISSION_COLUMNS,        \
+      "vhost exchange write read", false)                                                          \
+    X(VHOST_LIMIT, list_vhost_limits, LV_VHOST_LIMIT_COLUMNS, "vhost limits", false)               \
+    X(USER_LIMIT, list_user_limits, LV_USER_LIMIT_COLUMNS, "user limits", false)
 
 enum lv_list_kind {
 #define LV_LIST_CONSTANT(NAME, ...) LV_LIST_##NAME,
@@ -112,6 +166,9 @@ enum lv_list_kind {
         LV_LIST_COUNT
 };
 
+/* Those from here on list changes of kinds that broker/access.h knows. */
+#define LV_LIST_ACCESS_FIRST LV_LIST_USER
+
 /* LV_COLUMN_QUEUE_NAME … in the order of the tables. */
 #define LV_QUEUE_COLUMN(NAME, name)      LV_COLUMN_QUEUE_##NAME,
 #define LV_EXCHANGE_COLUMN(NAME, name)   LV_COLUMN_EXCHANGE_##NAME,
@@ -119,18 +176,21 @@ enum lv_list_kind {
 #define LV_CONNECTION_COLUMN(NAME, name) LV_COLUMN_CONNECTION_##NAME,
 #define LV_CHANNEL_COLUMN(NAME, name)    LV_COLUMN_CHANNEL_##NAME,
 #define LV_CONSUMER_COLUMN(NAME, name)   LV_COLUMN_CONSUMER_##NAME,
+#define LV_VHOST_COLUMN(NAME, name)      LV_COLUMN_VHOST_##NAME,
 enum lv_queue_column { LV_QUEUE_COLUMNS(LV_QUEUE_COLUMN) };
 enum lv_exchange_column { LV_EXCHANGE_COLUMNS(LV_EXCHANGE_COLUMN) };
 enum lv_binding_column { LV_BINDING_COLUMNS(LV_BINDING_COLUMN) };
 enum lv_connection_column { LV_CONNECTION_COLUMNS(LV_CONNECTION_COLUMN) };
 enum lv_channel_column { LV_CHANNEL_COLUMNS(LV_CHANNEL_COLUMN) };
 enum lv_consumer_column { LV_CONSUMER_COLUMNS(LV_CONSUMER_COLUMN) };
+enum lv_vhost_column { LV_VHOST_COLUMNS(LV_VHOST_COLUMN) };
 #undef LV_QUEUE_COLUMN
 #undef LV_EXCHANGE_COLUMN
 #undef LV_BINDING_COLUMN
 #undef LV_CONNECTION_COLUMN
 #undef LV_CHANNEL_COLUMN
 #undef LV_CONSUMER_COLUMN
+#undef LV_VHOST_COLUMN
 
 /* More than any list has. */
 #define LV_COLUMNS_MAX 32u
@@ -140,6 +200,7 @@ struct lv_list_row {
     const char *const *columns; /* names in the table's order; NULL ends them */
     const char *standard;       /* those shown when none is asked for, with spaces between */
     bool has_vhost;
+    bool has_user; /* of one user, who has to be named */
 };
 
 /* By enum lv_list_kind. */

@@ -171,6 +171,76 @@ void lv_rows_arguments(struct lv_rows *rows, const struct lv_table *table)
     put_table(rows, table, false);
 }
 
+/* Where a text goes that becomes a string. */
+struct text {
+    char *data; /* own */
+    size_t size, capacity;
+    bool is_short; /* of memory */
+};
+
+static void put_to_text(void *ctx, struct lv_bytes bytes)
+{
+    struct text *text = ctx;
+    char *data;
+
+    if (text->is_short || bytes.size > text->capacity - text->size) {
+        size_t capacity = 2 * (text->capacity + bytes.size);
+
+        data = text->is_short ? NULL : lv_realloc(text->data, capacity);
+        text->is_short = data == NULL;
+        if (text->is_short)
+            return;
+        text->data = data;
+        text->capacity = capacity;
+    }
+    lv_put_bytes((uint8_t *)text->data + text->size, bytes);
+    text->size += bytes.size;
+    assert(text->size <= text->capacity);
+}
+
+void lv_rows_table_text(struct lv_rows *rows, const struct lv_table *table)
+{
+    struct text text = {.data = NULL};
+    const struct lv_json json = {.put = put_to_text, .ctx = &text};
+
+    lv_json_table(&json, table);
+    assert(text.is_short || text.size >= 2);
+    if (text.is_short)
+        rows->is_short = true;
+    else
+        lv_rows_text(rows, lv_bytes(text.data, text.size));
+    lv_free(text.data);
+}
+
+void lv_rows_words(struct lv_rows *rows, struct lv_bytes words)
+{
+    const uint8_t *next = words.data, *end = words.size == 0 ? next : next + words.size;
+    struct lv_json json = sink(rows);
+
+    begin_value(rows);
+    put_text(rows, "[");
+    while (next < end) {
+        const uint8_t *comma = memchr(next, ',', (size_t)(end - next));
+        size_t size = (size_t)((comma == NULL ? end : comma) - next);
+
+        lv_json_text(&json, lv_bytes(next, size));
+        next += size + (comma != NULL);
+        put_text(rows, comma != NULL ? "," : "");
+        assert(next <= end);
+    }
+    put_text(rows, "]");
+}
+
+void lv_rows_bytes(struct lv_rows *rows, struct lv_bytes bytes)
+{
+    assert(rows->size == rows->whole);
+    put(rows, bytes);
+    if (rows->is_short)
+        return;
+    rows->whole = rows->size;
+    rows->count++;
+}
+
 void lv_rows_raw(struct lv_rows *rows, const char *text)
 {
     put_text(rows, text);

@@ -35,6 +35,12 @@ void lv_rows_numbers(struct lv_rows *rows, const uint64_t *numbers, size_t count
 void lv_rows_bool(struct lv_rows *rows, bool value);
 /* As rabbitmqctl shows argument tables: [["name", "type", value], …]. NULL is an empty one. */
 void lv_rows_arguments(struct lv_rows *rows, const struct lv_table *table);
+/* A string that is the table's JSON text; NULL is an empty one. */
+void lv_rows_table_text(struct lv_rows *rows, const struct lv_table *table);
+/* An array of the words between commas. */
+void lv_rows_words(struct lv_rows *rows, struct lv_bytes words);
+/* Bytes as they are, as one row. */
+void lv_rows_bytes(struct lv_rows *rows, struct lv_bytes bytes);
 /* JSON as it is, outside any row. */
 void lv_rows_raw(struct lv_rows *rows, const char *text);
 /* A string, outside any row. */

@@ -7,8 +7,10 @@
  */
 #pragma once
 
+#include "admin/changes.h"
 #include "admin/list.h"
 #include "admin/rows.h"
+#include "base/err.h"
 #include "base/mailbox.h"
 #include "broker/inspect.h"
 #include "io/address.h"
@@ -21,7 +23,7 @@
 struct lv_totals {
     uint64_t connections, channels, consumers;
     uint64_t ready, unacked; /* messages */
-    uint64_t queues, exchanges;
+    uint64_t queues, exchanges, vhosts;
 };
 
 struct lv_slice {
@@ -31,12 +33,17 @@ struct lv_slice {
     uint8_t columns[LV_COLUMNS_MAX]; /* places in the list's table */
     unsigned column_count;
     struct lv_bytes vhost; /* view  the holder's */
-    uint32_t shard;        /*       asked now */
-    struct lv_walk walk;   /*       on that shard */
+    struct lv_bytes user;  /* view  likewise; of lists that are a user's; no data: of all */
+    bool is_all;           /*       VHOST_LIMIT, USER_LIMIT: of everybody */
+    bool is_gathered;      /*       changes are wanted and no list, see admin/gather.h: */
+    enum lv_changes changes;
+    uint32_t shard;      /*       asked now */
+    struct lv_walk walk; /*       on that shard */
     uint64_t connection; /*       CHANNEL, CONSUMER: whose turn it is, by its number on the shard */
     uint32_t channel;    /*       CONSUMER: likewise */
     struct lv_rows rows; /*       own */
     bool is_over;        /*       this shard has no more */
+    struct lv_diag diag; /*       not empty: there is no such vhost or user, and no row */
     struct lv_totals totals;
 };
 
@@ -48,6 +55,8 @@ static inline bool lv_slice_has_room(const struct lv_slice *slice)
 
 /* QUEUE, EXCHANGE and BINDING: the next rows of this shard. */
 void lv_slice_fill(struct lv_slice *slice, const struct lv_broker *broker);
+/* From LV_LIST_ACCESS_FIRST on: likewise; any shard has them all. */
+void lv_slice_access(struct lv_slice *slice, const struct lv_broker *broker);
 
 /* A connection as its shard sees it; views, valid for the call. */
 struct lv_connection_view {

@@ -132,6 +132,26 @@ static int verify_salted(const char *hash, struct lv_bytes password)
     return CRYPTO_memcmp(raw + SALT_SIZE, given, algorithm->size) == 0;
 }
 
+int lv_password_hash_portable(struct lv_bytes password, char hash[LV_PASSWORD_HASH_SIZE],
+                              struct lv_diag *diag)
+{
+    const struct algorithm *algorithm = &algorithms[0];
+    uint8_t raw[SALT_SIZE + EVP_MAX_MD_SIZE];
+    size_t name_size = strlen(algorithm->name);
+
+    assert(hash != NULL);
+    if (password.size == 0)
+        return lv_fail(diag, -LV_E_USAGE, "a password may not be empty");
+    if (getrandom(raw, SALT_SIZE, 0) != (ssize_t)SALT_SIZE ||
+        digest(algorithm, raw, password, raw + SALT_SIZE) < 0)
+        return lv_fail(diag, -LV_E_NOMEM, "the password can't be hashed");
+    memcpy(hash, algorithm->name, name_size);
+    hash[name_size] = ':';
+    EVP_EncodeBlock((unsigned char *)hash + name_size + 1, raw,
+                    (int)(SALT_SIZE + algorithm->size));
+    return 0;
+}
+
 /* ---- crypt's ---- */
 
 static bool is_crypt(const char *hash)

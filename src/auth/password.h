@@ -26,6 +26,10 @@
  * -LV_E_USAGE: the password is empty, too long or holds a NUL byte, as `diag` says. */
 int lv_password_hash(struct lv_bytes password, char hash[LV_PASSWORD_HASH_SIZE],
                      struct lv_diag *diag) LV_MUST_CHECK;
+/* The same in RabbitMQ's usual form, rabbit_password_hashing_sha256: quick to make, and quick to
+ * guess from. For definitions that RabbitMQ is to read. */
+int lv_password_hash_portable(struct lv_bytes password, char hash[LV_PASSWORD_HASH_SIZE],
+                              struct lv_diag *diag) LV_MUST_CHECK;
 /* 1: the password is right. 0: it is wrong, which every password is for an empty hash, and the
  * empty password always. -LV_E_SYNTAX: the text is no hash. -LV_E_NOMEM. How long it takes tells
  * nothing about the password. */

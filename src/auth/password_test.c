@@ -300,6 +300,22 @@ static void without_memory_nothing_is_said_of_the_password(void **state)
     assert_string_equal(hash, "untouched");
 }
 
+static void portable_hashes_are_rabbitmqs_and_salted(void **state)
+{
+    char first[LV_PASSWORD_HASH_SIZE], second[LV_PASSWORD_HASH_SIZE];
+    struct lv_password_export said;
+
+    (void)state;
+    assert_int_equal(lv_password_hash_portable(lv_text("secret"), first, NULL), 0);
+    assert_int_equal(lv_password_hash_portable(lv_text("secret"), second, NULL), 0);
+    assert_string_not_equal(first, second);
+    assert_int_equal(lv_password_verify(first, lv_text("secret")), 1);
+    assert_int_equal(lv_password_verify(first, lv_text("Secret")), 0);
+    lv_password_export(first, &said);
+    assert_string_equal(said.algorithm, "rabbit_password_hashing_sha256");
+    assert_int_equal(lv_password_hash_portable(lv_text(""), first, NULL), -LV_E_USAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +333,7 @@ int main(void)
         cmocka_unit_test(what_is_no_yescrypt_hash_is_refused),
         cmocka_unit_test(what_was_never_stored_here_is_no_hash),
         cmocka_unit_test(without_memory_nothing_is_said_of_the_password),
+        cmocka_unit_test(portable_hashes_are_rabbitmqs_and_salted),
     };
 
     return cmocka_run_group_tests_name("password", tests, NULL, NULL);

@@ -217,6 +217,7 @@ void lv_broker_stats(const struct lv_broker *broker, struct lv_broker_stats *ret
     *ret_stats = broker->stats;
     ret_stats->queues = broker->homes.count;
     ret_stats->exchanges = broker->topology.exchange_count;
+    ret_stats->vhosts = broker->topology.vhosts.count;
     ret_stats->memory_size =
         store.memory_size + broker->refs_pool.memory_size + broker->memory_size;
 }

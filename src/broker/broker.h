@@ -321,6 +321,19 @@ typedef void lv_change_done_fn(void *ctx, int error, const char *why);
 void lv_broker_change(struct lv_broker *broker, const struct lv_change *change,
                       lv_change_done_fn *done, void *ctx);
 
+/* What an operator wants of a queue; `done` is called as for a change. */
+struct lv_queue_order {
+    struct lv_bytes vhost, name;
+    bool is_purge; /*       else it is deleted, */
+    bool if_unused, if_empty;
+    lv_change_done_fn *done;
+    void *ctx;                   /* view */
+    uint64_t *ret_message_count; /* view  written before `done`: ready messages that have gone */
+};
+/* The order is borrowed for the call. -LV_E_NOT_FOUND, -LV_E_PRECONDITION (in use, not empty),
+ * -LV_E_NOMEM. */
+void lv_broker_order(struct lv_broker *broker, const struct lv_queue_order *order);
+
 /* Views, valid until the next command, operation or turn. */
 struct lv_user_view {
     struct lv_bytes name;
@@ -336,7 +349,7 @@ bool lv_broker_user(const struct lv_broker *broker, struct lv_bytes name,
 
 /* Sums of one shard, kept as things happen and never counted afterwards. */
 struct lv_broker_stats {
-    uint64_t connections, channels, queues, exchanges, consumers;
+    uint64_t connections, channels, queues, exchanges, vhosts, consumers;
     uint64_t ready, unacked; /* messages */
     uint64_t memory_size;    /* accounted bytes: store, deques, unacked rings */
     uint64_t published, delivered;

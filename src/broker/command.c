@@ -80,6 +80,8 @@ static void finish_change(struct lv_pending *pending)
     struct lv_diag diag = pending->diag;
 
     assert(pending->client == NULL);
+    if (pending->ret_message_count != NULL)
+        *pending->ret_message_count = pending->message_count;
     lv_free(pending);
     done(ctx, error, diag.text);
 }
@@ -311,32 +313,6 @@ void lv_queue_submit_delete(struct lv_broker *broker, const struct lv_queue_entr
     assert(entry->id != 0);
     if (lv_change_submit(broker, &change, pending, broker->config.shard) < 0)
         lv_broker_exhausted();
-}
-
-void lv_broker_change(struct lv_broker *broker, const struct lv_change *change,
-                      lv_change_done_fn *done, void *ctx)
-{
-    struct lv_pending *pending;
-    struct lv_diag diag;
-    int rc = lv_change_check_sizes(change, &diag);
-
-    assert(done != NULL);
-    if (rc < 0) {
-        done(ctx, rc, diag.text);
-        return;
-    }
-    pending = lv_pending_new(NULL, NULL, LV_COMMAND_CHANGE);
-    if (pending != NULL) {
-        pending->done = done;
-        pending->done_ctx = ctx;
-    }
-    if (pending == NULL || lv_change_submit(broker, change, pending, broker->config.shard) < 0) {
-        lv_pending_free(pending);
-        rc = no_memory(&diag);
-        done(ctx, rc, diag.text);
-        return;
-    }
-    lv_broker_settle_local(broker);
 }
 
 /* ---- the channel's side of commands ---- */
@@ -590,6 +566,10 @@ void lv_command_answer(struct lv_broker *broker, struct lv_op *op)
     pending->consumer_count = op->answer.consumer_count;
     if (op->answer.error < 0)
         lv_fail(&pending->diag, op->answer.error, "%s", (const char *)op->data);
+    if (pending->done != NULL) {
+        finish_change(pending);
+        return;
+    }
     learn_subscriber(broker, op);
     switch (pending->command) {
     case LV_COMMAND_GET:

@@ -75,7 +75,8 @@ struct lv_pending {
     struct lv_channel *channel; /* ref   NULL: the client itself waits */
     struct lv_client *client;   /* ref   NULL: an operator's change, `done` is called */
     lv_change_done_fn *done;
-    void *done_ctx; /* view */
+    void *done_ctx;              /* view */
+    uint64_t *ret_message_count; /* view  of an operator's order, else NULL */
     enum lv_command command;
     int error;
     uint32_t applied; /*       shards that have applied the change */

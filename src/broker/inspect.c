@@ -12,6 +12,7 @@ struct slice {
         lv_queue_show_fn *queue;
         lv_exchange_show_fn *exchange;
         lv_binding_show_fn *binding;
+        lv_entry_show_fn *entry;
         lv_vhost_show_fn *vhost;
         lv_user_show_fn *user;
         lv_grant_show_fn *grant;
@@ -103,6 +104,25 @@ bool lv_inspect_queues(const struct lv_broker *broker, struct lv_bytes vhost, st
     assert(show != NULL);
     slice.vhost = lv_topology_vhost(&broker->topology, vhost);
     return slice.vhost != NULL && walk_map(&slice, &broker->homes, visit_queue);
+}
+
+static void visit_entry(void *ctx, void *value)
+{
+    struct slice *slice = ctx;
+
+    assert(value != NULL);
+    if (is_next(slice))
+        showed(slice, slice->show.entry(slice->ctx, value));
+}
+
+bool lv_inspect_entries(const struct lv_broker *broker, struct lv_bytes vhost, struct lv_walk *walk,
+                        lv_entry_show_fn *show, void *ctx)
+{
+    struct slice slice = {.walk = walk, .show.entry = show, .ctx = ctx};
+
+    assert(show != NULL);
+    slice.vhost = lv_topology_vhost(&broker->topology, vhost);
+    return slice.vhost != NULL && walk_map(&slice, &slice.vhost->queues, visit_entry);
 }
 
 /* ---- exchanges ---- */

@@ -62,16 +62,20 @@ typedef bool lv_queue_show_fn(void *ctx, const struct lv_queue_view *queue);
 typedef bool lv_exchange_show_fn(void *ctx, const struct lv_exchange *exchange);
 typedef bool lv_binding_show_fn(void *ctx, const struct lv_binding_view *binding);
 typedef bool lv_consumer_show_fn(void *ctx, const struct lv_consumer_view *consumer);
+typedef bool lv_entry_show_fn(void *ctx, const struct lv_queue_entry *entry);
 typedef bool lv_vhost_show_fn(void *ctx, const struct lv_vhost *vhost);
 typedef bool lv_user_show_fn(void *ctx, const struct lv_user *user);
 typedef bool lv_grant_show_fn(void *ctx, const struct lv_user *user, const struct lv_grant *grant);
 typedef bool lv_topic_show_fn(void *ctx, const struct lv_user *user, const struct lv_grant *grant,
                               const struct lv_topic_grant *topic);
 
-/* The queues of the vhost whose home is this shard. Each of the four is false when the walk is
+/* The queues of the vhost whose home is this shard. Each of these is false when the walk is
  * over; a vhost that does not exist has nothing. */
 bool lv_inspect_queues(const struct lv_broker *broker, struct lv_bytes vhost, struct lv_walk *walk,
                        lv_queue_show_fn *show, void *ctx);
+/* All queues by name, wherever they live. */
+bool lv_inspect_entries(const struct lv_broker *broker, struct lv_bytes vhost, struct lv_walk *walk,
+                        lv_entry_show_fn *show, void *ctx);
 /* Any shard has all exchanges. */
 bool lv_inspect_exchanges(const struct lv_broker *broker, struct lv_bytes vhost,
                           struct lv_walk *walk, lv_exchange_show_fn *show, void *ctx);

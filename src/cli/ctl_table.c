@@ -191,7 +191,7 @@ static void write_frame(const struct lv_ctl_table *table)
 void lv_ctl_table_begin(struct lv_ctl_table *table)
 {
     assert(table->column_count > 0);
-    if (table->form == LV_CTL_JSON)
+    if (table->form == LV_CTL_JSON && !table->is_blank_when_empty)
         fputs("[\n", table->file);
 }
 
@@ -199,6 +199,8 @@ void lv_ctl_table_row(struct lv_ctl_table *table, const json_t *row)
 {
     assert(table->form < LV_CTL_FORM_COUNT);
     if (table->form == LV_CTL_JSON) {
+        if (table->row_count == 0 && table->is_blank_when_empty)
+            fputs("[\n", table->file);
         write_object(table, row);
     } else if (table->form == LV_CTL_PRETTY) {
         if (table->row_count == 0)
@@ -215,7 +217,9 @@ void lv_ctl_table_row(struct lv_ctl_table *table, const json_t *row)
 void lv_ctl_table_end(struct lv_ctl_table *table)
 {
     assert(table->file != NULL);
-    if (table->form == LV_CTL_JSON)
+    if (table->row_count == 0 && table->is_blank_when_empty)
+        fputs(table->form == LV_CTL_JSON ? "[]\n" : "\n", table->file);
+    else if (table->form == LV_CTL_JSON)
         fputs("]\n", table->file);
     if (table->row_count > 0 && table->form == LV_CTL_PRETTY)
         write_frame(table);

@@ -17,8 +17,9 @@ struct lv_ctl_table {
     const char *const *columns; /* view */
     unsigned column_count;
     enum lv_ctl_form form;
-    bool has_header; /*       wanted */
-    bool is_plain;   /*       no bold */
+    bool has_header;          /*       wanted */
+    bool is_plain;            /*       no bold */
+    bool is_blank_when_empty; /* an empty line, or [] in one line, for a list of nothing */
     size_t row_count;
     struct lv_ctl_text *cells; /* own   PRETTY: header and rows */
     size_t cell_count, cell_capacity;

@@ -192,6 +192,19 @@ static void put_tuple(struct lv_ctl_text *text, const json_t *tuple)
     put(text, "}");
 }
 
+/* [administrator, monitoring] */
+static void put_words(struct lv_ctl_text *text, const json_t *words)
+{
+    assert(json_is_array(words));
+    put(text, "[");
+    for (size_t i = 0; i < json_array_size(words); i++) {
+        put(text, i > 0 ? ", " : "");
+        if (json_is_string(json_array_get(words, i)))
+            put_plain_string(text, string_of(json_array_get(words, i)));
+    }
+    put(text, "]");
+}
+
 void lv_ctl_text_value(struct lv_ctl_text *text, const char *column, const json_t *value)
 {
     assert(column != NULL);
@@ -204,6 +217,8 @@ void lv_ctl_text_value(struct lv_ctl_text *text, const char *column, const json_
         put_host(text, value);
     else if (strcmp(column, "protocol") == 0)
         put_tuple(text, value);
+    else if (strcmp(column, "tags") == 0)
+        put_words(text, value);
     else
         put_terms(text, value);
 }

@@ -75,6 +75,7 @@ int lv_ctl_wire_send(struct lv_ctl_wire *wire, json_t *request, struct lv_diag *
 {
     char text[LV_CONTROL_REQUEST_MAX];
     size_t size = request == NULL ? 0 : json_dumpb(request, text, sizeof text, JSON_COMPACT);
+    int rc;
 
     json_decref(request);
     if (size == 0)
@@ -83,7 +84,16 @@ int lv_ctl_wire_send(struct lv_ctl_wire *wire, json_t *request, struct lv_diag *
         return lv_fail(diag, -LV_E_SYNTAX, "the request is too long");
     assert(memchr(text, '\n', size) == NULL);
     text[size] = '\n';
-    return send_all(wire, text, size + 1, diag);
+    rc = send_all(wire, text, size + 1, diag);
+    explicit_bzero(text, size);
+    return rc;
+}
+
+int lv_ctl_wire_write(struct lv_ctl_wire *wire, const void *bytes, size_t size,
+                      struct lv_diag *diag)
+{
+    assert(bytes != NULL);
+    return send_all(wire, bytes, size, diag);
 }
 
 /* Room for more behind what is there. */
@@ -150,6 +160,25 @@ static int read_line(struct lv_ctl_wire *wire, size_t *ret_size, struct lv_diag 
         if (rc < 0)
             return rc;
     }
+}
+
+int lv_ctl_wire_read(struct lv_ctl_wire *wire, void *bytes, size_t size, struct lv_diag *diag)
+{
+    uint8_t *to = bytes;
+
+    assert(bytes != NULL);
+    while (size > 0) {
+        size_t there = wire->end - wire->begin;
+        size_t piece = there < size ? there : size;
+        int rc = there == 0 ? read_more(wire, diag) : 0;
+
+        if (rc < 0)
+            return rc;
+        to = lv_put_bytes(to, lv_bytes(wire->buffer + wire->begin, piece));
+        wire->begin += piece;
+        size -= piece;
+    }
+    return 0;
 }
 
 int lv_ctl_wire_next(struct lv_ctl_wire *wire, json_t **ret_value, struct lv_diag *diag)

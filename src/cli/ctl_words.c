@@ -8,45 +8,95 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INVALID_MAX 16u
+#define INVALID_MAX   16u
+
+#define ARGUMENTS_ANY 64u
 
 struct command {
     const char *name;
     const char *arguments; /* of the usage line */
     const char *summary;
+    unsigned least, most; /* arguments; of a list that takes none: no columns */
 };
+
+/* Names of the program, by enum lv_ctl_tool. */
+static const char *const tools[] = {"leveret ctl", "rabbitmqctl", "rabbitmq-diagnostics",
+                                    "rabbitmq-plugins"};
 
 /* The lists' rows, then the others, in the order of enum lv_ctl_verb. */
 static const struct command commands[LV_CTL_VERB_COUNT] = {
     [LV_LIST_QUEUE] = {"list_queues",
                        "[--vhost <vhost>] [--online] [--offline] [--local] [--no-table-headers] "
                        "[<column>, ...] [--timeout <timeout>]",
-                       "Lists queues and their properties."},
+                       "Lists queues and their properties.", 0, ARGUMENTS_ANY},
     [LV_LIST_EXCHANGE] = {"list_exchanges",
                           "[--vhost <vhost>] [--no-table-headers] [<column> ...] "
                           "[--timeout <timeout>]",
-                          "Lists exchanges."},
+                          "Lists exchanges.", 0, ARGUMENTS_ANY},
     [LV_LIST_BINDING] = {"list_bindings",
                          "[--vhost <vhost>] [--no-table-headers] [<column> ...] "
                          "[--timeout <timeout>]",
-                         "Lists the bindings of a vhost, those of the default exchange included."},
+                         "Lists the bindings of a vhost, those of the default exchange included.",
+                         0, ARGUMENTS_ANY},
     [LV_LIST_CONNECTION] = {"list_connections",
                             "[--no-table-headers] [<column> ...] [--timeout <timeout>]",
-                            "Lists connections."},
+                            "Lists connections.", 0, ARGUMENTS_ANY},
     [LV_LIST_CHANNEL] = {"list_channels", "[--no-table-headers] [<column> ...]",
-                         "Lists the channels of all connections."},
+                         "Lists the channels of all connections.", 0, ARGUMENTS_ANY},
     [LV_LIST_CONSUMER] = {"list_consumers",
                           "[--vhost <vhost>] [--no-table-headers] [<column> ...] "
                           "[--timeout <timeout>]",
-                          "Lists the consumers of a vhost's queues."},
-#define COMMAND(NAME, name, arguments, summary) [LV_CTL_##NAME] = {#name, arguments, summary},
+                          "Lists the consumers of a vhost's queues.", 0, ARGUMENTS_ANY},
+    [LV_LIST_USER] = {"list_users", "[--no-table-headers] [--timeout <timeout>]",
+                      "Lists users and their tags.", 0, 0},
+    [LV_LIST_VHOST] = {"list_vhosts", "[--no-table-headers] [<column> ...] [--timeout <timeout>]",
+                       "Lists virtual hosts.", 0, ARGUMENTS_ANY},
+    [LV_LIST_PERMISSION] = {"list_permissions",
+                            "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+                            "Lists what users may do in a virtual host.", 0, 0},
+    [LV_LIST_USER_PERMISSION] = {"list_user_permissions",
+                                 "[--no-table-headers] <username> [--timeout <timeout>]",
+                                 "Lists what a user may do in virtual hosts.", 1, 1},
+    [LV_LIST_TOPIC_PERMISSION] = {"list_topic_permissions",
+                                  "[--vhost <vhost>] [--no-table-headers] [--timeout <timeout>]",
+                                  "Lists users' topic permissions in a virtual host.", 0, 0},
+    [LV_LIST_USER_TOPIC_PERMISSION] = {"list_user_topic_permissions",
+                                       "[--no-table-headers] <username> [--timeout <timeout>]",
+                                       "Lists a user's topic permissions.", 1, 1},
+    [LV_LIST_VHOST_LIMIT] = {"list_vhost_limits",
+                             "[--vhost <vhost>] [--global] [--no-table-headers]",
+                             "Shows the limits of a virtual host, or of all.", 0, 0},
+    [LV_LIST_USER_LIMIT] = {"list_user_limits", "[--user <username>] [--global]",
+                            "Shows the limits of a user, or of all.", 0, 0},
+#define COMMAND(NAME, name, arguments, summary)                                                    \
+    [LV_CTL_##NAME] = {#name, arguments, summary, 0,                                               \
+                       LV_CTL_##NAME == LV_CTL_STOP || LV_CTL_##NAME == LV_CTL_HELP},
     LV_CTL_VERBS(COMMAND)
+#undef COMMAND
+#define COMMAND(NAME, name, arguments, least, most, summary)                                       \
+    [LV_CTL_##NAME] = {#name, arguments, summary, least, most},
+        LV_CTL_DEEDS(COMMAND) LV_CTL_PLUGIN_DEEDS(COMMAND)
 #undef COMMAND
 };
 
 /* What is written where an option's value goes, and which commands know the option. */
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
-enum option_place { PLACE_ALL, PLACE_LIST, PLACE_QUEUES, PLACE_STATUS, PLACE_STOP };
+enum option_place {
+    PLACE_ALL,
+    PLACE_LIST,
+    PLACE_QUEUES,
+    PLACE_STATUS,
+    PLACE_STOP,
+    PLACE_ADD_VHOST,
+    PLACE_CLOSE_ALL,
+    PLACE_GLOBAL,
+    PLACE_USER_LIMITS,
+    PLACE_DELETE_QUEUE,
+    PLACE_IMPORT,
+    PLACE_PORTS,
+    PLACE_PLUGINS,
+    PLACE_PLUGINS_LIST
+};
 
 enum option_id {
     OPTION_NODE,
@@ -64,7 +114,21 @@ enum option_id {
     OPTION_OFFLINE,
     OPTION_LOCAL,
     OPTION_UNIT,
-    OPTION_IDEMPOTENT
+    OPTION_IDEMPOTENT,
+    OPTION_DESCRIPTION,
+    OPTION_TAGS,
+    OPTION_QUEUE_TYPE,
+    OPTION_LIMIT,
+    OPTION_GLOBAL,
+    OPTION_USER,
+    OPTION_IF_EMPTY,
+    OPTION_IF_UNUSED,
+    OPTION_PLAN,
+    OPTION_ADDRESS,
+    OPTION_VERBOSE,
+    OPTION_MINIMAL,
+    OPTION_ENABLED,
+    OPTION_NOTHING
 };
 
 static const struct option {
@@ -90,6 +154,25 @@ static const struct option {
     {"local", 0, OPTION_FLAG, PLACE_QUEUES, OPTION_LOCAL},
     {"unit", 0, OPTION_TEXT, PLACE_STATUS, OPTION_UNIT},
     {"idempotent", 0, OPTION_FLAG, PLACE_STOP, OPTION_IDEMPOTENT},
+    {"description", 0, OPTION_TEXT, PLACE_ADD_VHOST, OPTION_DESCRIPTION},
+    {"tags", 0, OPTION_TEXT, PLACE_ADD_VHOST, OPTION_TAGS},
+    {"default-queue-type", 0, OPTION_TEXT, PLACE_ADD_VHOST, OPTION_QUEUE_TYPE},
+    {"limit", 0, OPTION_NUMBER, PLACE_CLOSE_ALL, OPTION_LIMIT},
+    {"per-connection-delay", 0, OPTION_TEXT, PLACE_CLOSE_ALL, OPTION_NOTHING},
+    {"global", 0, OPTION_FLAG, PLACE_GLOBAL, OPTION_GLOBAL},
+    {"user", 0, OPTION_TEXT, PLACE_USER_LIMITS, OPTION_USER},
+    {"if-empty", 'e', OPTION_FLAG, PLACE_DELETE_QUEUE, OPTION_IF_EMPTY},
+    {"if-unused", 'u', OPTION_FLAG, PLACE_DELETE_QUEUE, OPTION_IF_UNUSED},
+    {"plan", 0, OPTION_FLAG, PLACE_IMPORT, OPTION_PLAN},
+    {"skip-if-unchanged", 0, OPTION_FLAG, PLACE_IMPORT, OPTION_NOTHING},
+    {"address", 0, OPTION_TEXT, PLACE_PORTS, OPTION_ADDRESS},
+    {"offline", 0, OPTION_FLAG, PLACE_PLUGINS, OPTION_NOTHING},
+    {"online", 0, OPTION_FLAG, PLACE_PLUGINS, OPTION_NOTHING},
+    {"all", 0, OPTION_FLAG, PLACE_PLUGINS, OPTION_GLOBAL},
+    {"verbose", 'v', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_VERBOSE},
+    {"minimal", 'm', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_MINIMAL},
+    {"enabled", 'E', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_ENABLED},
+    {"implicitly-enabled", 'e', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_ENABLED},
 };
 
 /* Where the parser is, and what it could not make sense of. */
@@ -172,17 +255,40 @@ static bool fits(enum option_place place, enum lv_ctl_verb verb)
         return verb == LV_CTL_STATUS;
     case PLACE_STOP:
         return verb == LV_CTL_STOP;
+    case PLACE_ADD_VHOST:
+        return verb == LV_CTL_ADD_VHOST;
+    case PLACE_CLOSE_ALL:
+        return verb == LV_CTL_CLOSE_ALL_CONNECTIONS;
+    case PLACE_GLOBAL:
+        return verb == LV_CTL_CLOSE_ALL_CONNECTIONS ||
+               verb == (enum lv_ctl_verb)LV_LIST_VHOST_LIMIT ||
+               verb == (enum lv_ctl_verb)LV_LIST_USER_LIMIT;
+    case PLACE_USER_LIMITS:
+        return verb == (enum lv_ctl_verb)LV_LIST_USER_LIMIT;
+    case PLACE_DELETE_QUEUE:
+        return verb == LV_CTL_DELETE_QUEUE;
+    case PLACE_IMPORT:
+        return verb == LV_CTL_IMPORT_DEFINITIONS;
+    case PLACE_PORTS:
+        return verb == LV_CTL_CHECK_PORT_CONNECTIVITY;
+    case PLACE_PLUGINS:
+        return verb >= LV_CTL_PLUGINS_LIST;
+    case PLACE_PLUGINS_LIST:
+        return verb == LV_CTL_PLUGINS_LIST;
     }
     LV_IMPOSSIBLE("every place has its case");
 }
 
-/* `name` is with its dashes and without a value. NULL: there is none. */
-static const struct option *find_option(const char *name, size_t size)
+/* `name` is with its dashes and without a value. NULL: there is none. Of a command that isn't known
+ * yet every option is looked at. */
+static const struct option *find_option(const char *name, size_t size, enum lv_ctl_verb verb)
 {
     assert(name[0] == '-');
     for (size_t i = 0; i < LV_COUNT(options); i++) {
         const struct option *option = &options[i];
 
+        if (verb < LV_CTL_VERB_COUNT && !fits(option->place, verb))
+            continue;
         if (size == 2 && option->letter != 0 && name[1] == option->letter)
             return option;
         if (size > 2 && name[1] == '-' && strlen(option->name) == size - 2 &&
@@ -252,7 +358,52 @@ static void apply(struct parser *parser, enum option_id id, const char *value)
     case OPTION_IDEMPOTENT:
         words->is_idempotent = true;
         break;
+    case OPTION_DESCRIPTION:
+        words->description = value;
+        break;
+    case OPTION_TAGS:
+        words->tags = value;
+        break;
+    case OPTION_QUEUE_TYPE:
+        words->queue_type = value;
+        break;
+    case OPTION_GLOBAL:
+        words->is_global = true;
+        break;
+    case OPTION_USER:
+        words->user = value;
+        break;
+    case OPTION_IF_EMPTY:
+        words->if_empty = true;
+        break;
+    case OPTION_IF_UNUSED:
+        words->if_unused = true;
+        break;
+    case OPTION_PLAN:
+        words->is_plan = true;
+        break;
+    case OPTION_ADDRESS:
+        words->address = value;
+        break;
+    case OPTION_VERBOSE:
+        words->is_verbose = true;
+        break;
+    case OPTION_MINIMAL:
+        words->is_minimal = true;
+        break;
+    case OPTION_ENABLED:
+        words->is_enabled = true;
+        break;
+    case OPTION_LIMIT:
+    case OPTION_NOTHING:
+        break;
     }
+}
+
+static uint64_t *number_of(const struct parser *parser, const struct option *option)
+{
+    assert(option->kind == OPTION_NUMBER);
+    return option->id == OPTION_TIMEOUT ? &parser->words->timeout_s : &parser->words->limit;
 }
 
 /* `--name value`, `--name=value` and `-n value`. Returns how many words it took. */
@@ -260,13 +411,12 @@ static int take_option(struct parser *parser, const char *word, const char *next
 {
     const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
     size_t size = equals == NULL ? strlen(word) : (size_t)(equals - word);
-    const struct option *option = find_option(word, size);
+    const struct option *option = find_option(word, size, parser->words->verb);
     const char *value = equals == NULL ? NULL : equals + 1;
     bool takes_next;
 
     assert(word[0] == '-');
-    if (option == NULL || !fits(option->place, parser->words->verb) ||
-        (option->kind == OPTION_FLAG && value != NULL)) {
+    if (option == NULL || (option->kind == OPTION_FLAG && value != NULL)) {
         mark_invalid(parser, word, size, value);
         return 1;
     }
@@ -277,7 +427,7 @@ static int take_option(struct parser *parser, const char *word, const char *next
         mark_invalid(parser, word, size, NULL);
         return 1;
     }
-    if (option->kind == OPTION_NUMBER && lv_text_number(value, &parser->words->timeout_s) < 0)
+    if (option->kind == OPTION_NUMBER && lv_text_number(value, number_of(parser, option)) < 0)
         mark_invalid(parser, word, size, value);
     else
         apply(parser, option->id, value);
@@ -286,12 +436,22 @@ static int take_option(struct parser *parser, const char *word, const char *next
 
 /* ---- commands ---- */
 
-static int refuse_command(const char *word)
+/* rabbitmq-plugins has commands of its own, and help. */
+static bool is_for(enum lv_ctl_verb verb, enum lv_ctl_tool tool)
+{
+    bool is_common = verb == LV_CTL_HELP || verb == LV_CTL_VERSION;
+
+    assert(verb < LV_CTL_VERB_COUNT);
+    return is_common || (verb >= LV_CTL_PLUGINS_LIST) == (tool == LV_CTL_TOOL_PLUGINS);
+}
+
+static int refuse_command(const char *word, enum lv_ctl_tool tool)
 {
     struct lv_nearest nearest = {.name = word};
 
-    for (size_t i = 0; i < LV_CTL_VERB_COUNT; i++)
-        lv_nearest_try(&nearest, commands[i].name);
+    for (enum lv_ctl_verb i = (enum lv_ctl_verb)0; i < LV_CTL_VERB_COUNT; i++)
+        if (is_for(i, tool))
+            lv_nearest_try(&nearest, commands[i].name);
     assert(word != NULL);
     fprintf(stderr, "\nCommand '%s' not found. \n", word);
     if (nearest.best != NULL)
@@ -300,18 +460,21 @@ static int refuse_command(const char *word)
     return LV_CTL_USAGE;
 }
 
-static enum lv_ctl_verb find_command(const char *word)
+static enum lv_ctl_verb find_command(const char *word, enum lv_ctl_tool tool)
 {
     enum lv_ctl_verb verb = (enum lv_ctl_verb)0;
 
     assert(word != NULL);
-    while (verb < LV_CTL_VERB_COUNT && strcmp(commands[verb].name, word) != 0)
+    while (verb < LV_CTL_VERB_COUNT &&
+           (!is_for(verb, tool) || strcmp(commands[verb].name, word) != 0))
         verb++;
     return verb;
 }
 
-static void print_commands(FILE *file, const char *program)
+static void print_commands(FILE *file, enum lv_ctl_tool tool)
 {
+    const char *program = tools[tool];
+
     assert(program != NULL);
     fprintf(file,
             "\n%sUsage%s\n\n%s [--node <node>] [--timeout <timeout>] [--quiet] [--data-dir <dir>] "
@@ -319,8 +482,9 @@ static void print_commands(FILE *file, const char *program)
             "Asks the broker whose data directory it is. The socket is there for the user that\n"
             "the broker runs as, and for root.\n\nAvailable commands:\n\n",
             bold("\033[1m"), bold("\033[0m"), program);
-    for (size_t i = 0; i < LV_CTL_VERB_COUNT; i++)
-        fprintf(file, "   %-17s %s\n", commands[i].name, commands[i].summary);
+    for (enum lv_ctl_verb i = (enum lv_ctl_verb)0; i < LV_CTL_VERB_COUNT; i++)
+        if (is_for(i, tool))
+            fprintf(file, "   %-28s%s\n", commands[i].name, commands[i].summary);
 }
 
 const char lv_ctl_words_options[] =
@@ -340,7 +504,7 @@ static void print_help(const struct lv_ctl_words *words)
     assert(words->verb < LV_CTL_VERB_COUNT);
     print_usage(stdout, words->program, command);
     printf("\n%s\n", command->summary);
-    if (words->verb <= LV_CTL_LIST_LAST) {
+    if (words->verb <= LV_CTL_LIST_LAST && command->most == ARGUMENTS_ANY) {
         const struct lv_list_row *row = &lv_list_rows[words->verb];
 
         printf("\n<column>\n\tone of");
@@ -433,6 +597,16 @@ static int take_columns(struct lv_ctl_words *words)
     return LV_CTL_OK;
 }
 
+/* Of a list that knows no others. */
+static int take_standard_columns(struct lv_ctl_words *words)
+{
+    struct unknown unknown = {.count = 0};
+
+    split_columns(words, lv_list_rows[words->verb].standard, &unknown);
+    assert(words->column_count > 0);
+    return LV_CTL_OK;
+}
+
 /* ---- the whole line ---- */
 
 /* Options may stand in front of the command, so it is found first: the first word that is neither
@@ -445,7 +619,7 @@ static const char *find_word(int argc, char **argv)
 
         if (argv[i][0] != '-' || argv[i][1] == '\0')
             return argv[i];
-        option = find_option(argv[i], strlen(argv[i]));
+        option = find_option(argv[i], strlen(argv[i]), LV_CTL_VERB_COUNT);
         if (option != NULL && option->kind != OPTION_FLAG)
             i++;
     }
@@ -455,10 +629,16 @@ static const char *find_word(int argc, char **argv)
 static void take_words(struct parser *parser, int argc, char **argv)
 {
     struct lv_ctl_words *words = parser->words;
+    bool is_over = false; /* of options: a password may begin with a dash */
 
     assert(words->argument_count == 0);
     for (int i = 1; i < argc;) {
-        if (argv[i][0] == '-' && argv[i][1] != '\0') {
+        if (!is_over && strcmp(argv[i], "--") == 0) {
+            is_over = true;
+            i++;
+            continue;
+        }
+        if (!is_over && argv[i][0] == '-' && argv[i][1] != '\0') {
             i += take_option(parser, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
             continue;
         }
@@ -485,7 +665,7 @@ static int refuse_options(const struct parser *parser)
 static int check(struct parser *parser)
 {
     struct lv_ctl_words *words = parser->words;
-    unsigned most = words->verb == LV_CTL_STOP || words->verb == LV_CTL_HELP ? 1 : 0;
+    const struct command *command = &commands[words->verb];
 
     if (parser->invalid_count > 0)
         return refuse_options(parser);
@@ -498,10 +678,14 @@ static int check(struct parser *parser)
                 "pretty_table",
                 parser->formatter);
     }
-    if (words->verb <= LV_CTL_LIST_LAST)
+    if (words->verb <= LV_CTL_LIST_LAST && command->most == ARGUMENTS_ANY)
         return take_columns(words);
-    if (words->argument_count > most)
+    if (words->argument_count > command->most)
         return lv_ctl_words_refuse(words, "too many arguments.");
+    if (words->argument_count < command->least)
+        return lv_ctl_words_refuse(words, "not enough arguments.");
+    if (words->verb <= LV_CTL_LIST_LAST)
+        return take_standard_columns(words);
     if (words->unit != NULL && strcmp(words->unit, "bytes") != 0 &&
         strcmp(words->unit, "mb") != 0 && strcmp(words->unit, "gb") != 0)
         return lv_ctl_words_refuse(
@@ -514,13 +698,13 @@ static bool help(struct lv_ctl_words *words, int *ret_exit)
 {
     *ret_exit = LV_CTL_OK;
     if (words->verb == LV_CTL_HELP && words->argument_count == 0) {
-        print_commands(stdout, words->program);
+        print_commands(stdout, words->tool);
         return false;
     }
     if (words->verb == LV_CTL_HELP) {
-        words->verb = find_command(words->arguments[0]);
+        words->verb = find_command(words->arguments[0], words->tool);
         if (words->verb == LV_CTL_VERB_COUNT) {
-            *ret_exit = refuse_command(words->arguments[0]);
+            *ret_exit = refuse_command(words->arguments[0], words->tool);
             return false;
         }
     }
@@ -540,28 +724,37 @@ static bool no_command(const struct lv_ctl_words *words, int argc, char **argv, 
     if (wants_version)
         printf("leveret %s\n", LV_VERSION);
     else
-        print_commands(wants_help ? stdout : stderr, words->program);
+        print_commands(wants_help ? stdout : stderr, words->tool);
     return false;
+}
+
+enum lv_ctl_tool lv_ctl_tool_of(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+    unsigned tool = LV_COUNT(tools);
+
+    assert(program != NULL);
+    while (--tool > 0 && strcmp(slash == NULL ? program : slash + 1, tools[tool]) != 0)
+        continue;
+    return (enum lv_ctl_tool)tool;
 }
 
 bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, int *ret_exit)
 {
     struct lv_ctl_words *words = ret_words;
     struct parser parser = {.words = words, .command = find_word(argc, argv)};
-    const char *slash = strrchr(argv[0], '/');
 
     assert(argc >= 1);
     *words = (struct lv_ctl_words){.data_dir = "", .vhost = "/", .form = LV_CTL_TABLE};
-    words->program = strcmp(slash == NULL ? argv[0] : slash + 1, "rabbitmqctl") == 0
-                         ? "rabbitmqctl"
-                         : "leveret ctl";
+    words->tool = lv_ctl_tool_of(argv[0]);
+    words->program = tools[words->tool];
     words->given_count = argc;
     words->given = argv;
     if (parser.command == NULL)
         return no_command(words, argc, argv, ret_exit);
-    words->verb = find_command(parser.command);
+    words->verb = find_command(parser.command, words->tool);
     if (words->verb == LV_CTL_VERB_COUNT) {
-        *ret_exit = refuse_command(parser.command);
+        *ret_exit = refuse_command(parser.command, words->tool);
         return false;
     }
     take_words(&parser, argc, argv);
@@ -573,7 +766,7 @@ bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, i
 
 struct lv_ctl_page lv_ctl_words_page(unsigned verb)
 {
-    bool is_list = verb <= LV_CTL_LIST_LAST;
+    bool is_list = verb <= LV_CTL_LIST_LAST && commands[verb].most == ARGUMENTS_ANY;
 
     assert(verb < LV_CTL_VERB_COUNT);
     return (struct lv_ctl_page){

@@ -3,6 +3,7 @@
  */
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/ctl_words.h"
 #include "lv_version.h"
 
 #include <stdio.h>
@@ -61,10 +62,9 @@ static int refuse(const char *word)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "--help";
-    const char *slash = strrchr(argv[0], '/');
 
     assert(argc >= 1);
-    if (strcmp(slash == NULL ? argv[0] : slash + 1, "rabbitmqctl") == 0)
+    if (lv_ctl_tool_of(argv[0]) != LV_CTL_TOOL_LEVERET)
         return lv_run_ctl(argc, argv);
     if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         print_commands(stdout);

@@ -6,6 +6,7 @@
 #include "lv_version.h"
 #include "server/inspect.h"
 #include "server/listener.h"
+#include "server/settings_text.h"
 #include "server/shard.h"
 
 #include <inttypes.h>
@@ -139,7 +140,8 @@ static void put_files(struct lv_rows *rows)
 
 static void put_totals(struct lv_rows *rows, const struct lv_totals *totals)
 {
-    lv_rows_raw(rows, ",\"totals\":{\"virtual_host_count\":1");
+    lv_rows_raw(rows, ",\"totals\":{\"virtual_host_count\":");
+    put_plain(rows, totals->vhosts);
     put_number(rows, "connection_count", totals->connections);
     put_number(rows, "channel_count", totals->channels);
     put_number(rows, "consumer_count", totals->consumers);
@@ -195,10 +197,44 @@ static void on_status(void *ctx, const struct lv_totals *totals, struct lv_rows 
     lv_rows_raw(rows, "}\n");
 }
 
+/* Every setting as it would be written, without passwords. */
+static void on_environment(void *ctx, struct lv_rows *rows)
+{
+    struct lv_desk *desk = ctx;
+    bool is_first = true;
+
+    lv_rows_raw(rows, "{");
+    for (const struct lv_setting *row = lv_setting_rows; row->name != NULL; row++) {
+        char value[LV_SETTING_VALUE_SIZE];
+
+        lv_rows_raw(rows, is_first ? "" : ",");
+        lv_rows_raw_text(rows, row->name);
+        lv_rows_raw(rows, ":");
+        lv_rows_raw_text(rows, lv_setting_value(desk->config.shared->settings, row, value));
+        is_first = false;
+    }
+    assert(!is_first);
+    lv_rows_raw(rows, "}\n");
+}
+
+static void on_act(void *ctx, struct lv_deed *deed)
+{
+    struct lv_desk *desk = ctx;
+
+    assert(deed->request != NULL);
+    lv_deeds_do(&desk->deeds, deed);
+}
+
 /* ---- life ---- */
 
 static const struct lv_control_host host = {
-    .ask = on_ask, .status = on_status, .stop = on_stop, .drain = on_drain};
+    .ask = on_ask,
+    .status = on_status,
+    .environment = on_environment,
+    .act = on_act,
+    .stop = on_stop,
+    .drain = on_drain,
+};
 
 int lv_desk_open(struct lv_desk *desk, const struct lv_desk_config *config, struct lv_diag *diag)
 {
@@ -208,6 +244,7 @@ int lv_desk_open(struct lv_desk *desk, const struct lv_desk_config *config, stru
         .reactor = config->shared->main,
         .now = config->now,
         .directory = config->directory,
+        .version = config->shared->settings->product_version,
         .shard_count = config->shared->shard_count,
     };
 
@@ -215,6 +252,7 @@ int lv_desk_open(struct lv_desk *desk, const struct lv_desk_config *config, stru
     desk->config = *config;
     desk->began = *config->now;
     lv_mailbox_init(&desk->answers);
+    lv_deeds_init(&desk->deeds, config->shared);
     return lv_control_open(&control, diag, &desk->control);
 }
 
@@ -226,6 +264,7 @@ uint64_t lv_desk_next(const struct lv_desk *desk)
 void lv_desk_turn(struct lv_desk *desk)
 {
     struct lv_letter *letter;
+    struct lv_deed *deed;
 
     if (desk->control == NULL)
         return;
@@ -236,6 +275,8 @@ void lv_desk_turn(struct lv_desk *desk)
         letter = letter->next;
         lv_control_answer(desk->control, slice);
     }
+    while ((deed = lv_deeds_take(&desk->deeds)) != NULL)
+        lv_control_done(desk->control, deed);
     lv_control_turn(desk->control);
 }
 
@@ -246,6 +287,7 @@ bool lv_desk_close(struct lv_desk *desk)
     lv_control_close(desk->control);
     if (!lv_control_is_closed(desk->control))
         return false;
+    lv_deeds_stop(&desk->deeds);
     lv_control_free(desk->control);
     desk->control = NULL;
     return true;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "admin/control.h"
+#include "server/deeds.h"
 #include "server/shared.h"
 
 struct lv_desk_config {
@@ -24,6 +25,7 @@ struct lv_desk {
     struct lv_desk_config config;
     struct lv_control *control; /* own   NULL: not open */
     struct lv_mailbox answers;  /* any */
+    struct lv_deeds deeds;
     uint64_t began;
 };
 

@@ -1,5 +1,6 @@
 #include "server/inspect.h"
 
+#include "admin/gather.h"
 #include "admin/slice.h"
 #include "base/arena.h"
 #include "codec/amqp091/table.h"
@@ -21,6 +22,7 @@ static void add_totals(struct lv_shard *shard, struct lv_totals *totals)
     totals->unacked += stats.unacked;
     totals->queues += stats.queues;
     totals->exchanges = stats.exchanges; /* every shard has all of them */
+    totals->vhosts = stats.vhosts;
 }
 
 /* The client's properties are decoded when somebody looks, into the arena. */
@@ -129,6 +131,10 @@ void lv_shard_inspect(struct lv_shard *shard, struct lv_slice *slice)
     if (slice->is_status) {
         add_totals(shard, &slice->totals);
         slice->is_over = true;
+    } else if (slice->is_gathered) {
+        lv_gather_fill(slice, shard->broker);
+    } else if (slice->kind >= LV_LIST_ACCESS_FIRST) {
+        lv_slice_access(slice, shard->broker);
     } else if (slice->kind == LV_LIST_CONNECTION || slice->kind == LV_LIST_CHANNEL ||
                slice->kind == LV_LIST_CONSUMER) {
         inspect_connections(shard, slice);

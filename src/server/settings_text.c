@@ -144,3 +144,75 @@ void lv_settings_print_example(FILE *file)
         fprintf(file, "# %s = %s\n", row->name, row->standard[0] == '\0' ? "''" : row->standard);
     }
 }
+
+/* The word at the place in "a, b or c". */
+static void print_choice(const char *words, uint64_t place, char *text, size_t size)
+{
+    static const char between[] = ", ";
+
+    assert(words != NULL);
+    for (words += strspn(words, between); *words != '\0'; words += strspn(words, between)) {
+        size_t length = strcspn(words, between);
+
+        if (length == 2 && memcmp(words, "or", 2) == 0) {
+            words += length;
+            continue;
+        }
+        if (place-- == 0) {
+            snprintf(text, size, "%.*s", (int)length, words);
+            return;
+        }
+        words += length;
+    }
+}
+
+static void print_names(const struct lv_names *names, char *text, size_t size)
+{
+    size_t at = 0;
+
+    assert(names->count <= LV_NAMES_MAX);
+    for (unsigned i = 0; i < names->count && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", i > 0 ? "," : "", names->items[i]);
+}
+
+static void print_memory(const struct lv_memory_limit *limit, char *text, size_t size)
+{
+    assert(limit->relative == 0 || limit->absolute == 0);
+    if (limit->absolute > 0)
+        snprintf(text, size, "%llu", (unsigned long long)limit->absolute);
+    else
+        snprintf(text, size, "%g", limit->relative);
+}
+
+const char *lv_setting_value(const struct lv_settings *settings, const struct lv_setting *row,
+                             char text[LV_SETTING_VALUE_SIZE])
+{
+    const void *value = (const char *)settings + row->offset;
+    const char *string;
+
+    assert(row->offset < sizeof *settings);
+    text[0] = '\0';
+    switch (row->kind) {
+    case LV_SETTING_NUMBER:
+    case LV_SETTING_SIZE:
+        snprintf(text, LV_SETTING_VALUE_SIZE, "%llu", (unsigned long long)*(const uint64_t *)value);
+        break;
+    case LV_SETTING_CHOICE:
+        print_choice(row->unit, *(const uint64_t *)value, text, LV_SETTING_VALUE_SIZE);
+        break;
+    case LV_SETTING_MEMORY:
+        print_memory(value, text, LV_SETTING_VALUE_SIZE);
+        break;
+    case LV_SETTING_LISTENERS:
+    case LV_SETTING_USERS:
+    case LV_SETTING_LIST:
+        print_names(value, text, LV_SETTING_VALUE_SIZE);
+        break;
+    default:
+        string = *(const char *const *)value;
+        if (strstr(row->name, "pass") != NULL && string != NULL && string[0] != '\0')
+            string = "[redacted]";
+        snprintf(text, LV_SETTING_VALUE_SIZE, "%s", string == NULL ? "" : string);
+    }
+    return text;
+}

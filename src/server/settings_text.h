@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include "server/settings.h"
+
 #include <stdio.h>
 
 /* For --help: the names with their defaults, and what they are. Always the same text. */
@@ -13,3 +15,9 @@ void lv_settings_print_markdown(FILE *file);
 void lv_settings_print_example(FILE *file);
 /* The part of the manual page, in man(7)'s macros. */
 void lv_settings_print_man(FILE *file);
+
+/* Longer values are cut. */
+#define LV_SETTING_VALUE_SIZE 1024
+/* The value as it would be written in a file; of a password that there is one. Returns `text`. */
+const char *lv_setting_value(const struct lv_settings *settings, const struct lv_setting *row,
+                             char text[LV_SETTING_VALUE_SIZE]);

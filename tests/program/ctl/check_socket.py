@@ -117,7 +117,9 @@ def mistakes_are_answered_and_end_the_connection():
         (desk.queues(vhost="v" * 256), '"vhost" is no name'),
         ([], 'the request has no "command"'),
     ):
-        assert desk.Guest(one, request).read() == [{"ok": False, "error": error}], request
+        answer = desk.Guest(one, request).read()
+        assert len(answer) == 1 and not answer[0]["ok"], request
+        assert answer[0]["error"] == error, request
     guest = desk.Guest(one)
     guest.socket.sendall(b"list_queues\n")
     (answer,) = guest.read()
@@ -139,7 +141,9 @@ def a_request_without_an_end_is_refused():
     one = scene.start()
     guest = desk.Guest(one)
     guest.socket.sendall(b"x" * 8192)
-    assert guest.read() == [{"ok": False, "error": "the request is too long"}]
+    assert guest.read() == [
+        {"ok": False, "code": "SYNTAX_ERROR", "error": "the request is too long"}
+    ]
 
 
 @check
