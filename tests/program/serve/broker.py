@@ -58,7 +58,9 @@ class Broker:
             raise AssertionError(f"ended with {self.process.wait()}: {self.lines} {self.log()}")
         self.ready_seconds = time.monotonic() - self.began
         self.ports = [int(port) for port in re.findall(r"amqp://\S+:(\d+)", self.lines[-1])]
-        self.port = self.ports[0]
+        self.tls_ports = [int(port) for port in re.findall(r"amqps://\S+:(\d+)", self.lines[-1])]
+        self.port = (self.ports + self.tls_ports)[0]
+        self.tls_port = self.tls_ports[0] if self.tls_ports else None
         self.pid = self.process.pid
 
     @property
