@@ -17,7 +17,7 @@ packages() {
 	case $1 in
 	build) echo build-essential meson ninja-build pkg-config libjemalloc-dev libsqlite3-dev libpcre2-dev libxxhash-dev libjansson-dev libssl-dev libcrypt-dev python3 ;;
 	test)
-		echo libcmocka-dev librabbitmq-dev amqp-tools python3-pika python3-kombu python3-amqp \
+		echo libcmocka-dev openssl librabbitmq-dev amqp-tools python3-pika python3-kombu python3-amqp \
 			ruby ruby-bunny php-cli php-amqplib php-bcmath php-mbstring man-db zsh
 		command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm
 		;;

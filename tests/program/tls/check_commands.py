@@ -14,6 +14,8 @@ import pki
 import scene
 from harness import check
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
 
 def fails(*arguments, words):
     status, _, text = broker.run(*arguments)
@@ -135,3 +137,30 @@ def a_certificate_is_for_the_hosts_that_were_named():
          "server_certificate.pem")], capture_output=True, text=True, check=True).stdout  # fmt: skip
     assert re.search(r"DNS:mq\.example, IP Address:10\.1\.2\.3", shown), shown
     assert "TLS Web Server Authentication" in shown, shown
+
+
+@check
+def the_manuals_first_try_works_as_it_is_written():
+    with open(os.path.join(HERE, "..", "..", "..", "docs", "manual.md"), encoding="utf-8") as file:
+        tour = re.search(r"<!-- tls: first try -->\n```console\n(.*?)```", file.read(), re.S)[1]
+    directory = tempfile.mkdtemp(prefix="leveret-tour-")
+    harness.cleanup(broker.shutil.rmtree, directory, True)
+    os.symlink(os.path.abspath(broker.PROGRAM), os.path.join(directory, "leveret"))
+    path = directory + ":" + os.environ["PATH"]
+    commands = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", tour, re.M)
+    assert [command.split()[1] for command, _ in commands] == ["cert", "serve", "publish", "get"]
+    port = "5671"
+    for command, expected in commands:
+        if command.startswith("leveret serve"):
+            config = os.path.join(directory, "leveret.conf")
+            with open(config, encoding="utf-8") as file:
+                text = file.read()
+            with open(config, "w", encoding="utf-8") as file:
+                file.write(text.replace("127.0.0.1:5671", "127.0.0.1:0"))
+            port = str(scene.start("--config", config).tls_port)
+            continue
+        done = subprocess.run(
+            command.replace(":5671", ":" + port), shell=True, cwd=directory, text=True,
+            capture_output=True, timeout=20, check=False, env=dict(os.environ, PATH=path),
+        )  # fmt: skip
+        assert done.returncode == 0 and done.stdout == expected, (command, done)
