@@ -203,7 +203,7 @@ static bool set_host(struct lv_tls *tls, const char *host)
     if (is_ip)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), host) == 1;
     SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(tls->ssl, host) == 1 && SSL_set1_host(tls->ssl, host) == 1;
+    return SSL_set_tlsext_host_name(tls->ssl, tls->host) == 1 && SSL_set1_host(tls->ssl, host) == 1;
 }
 
 struct lv_tls *lv_tls_new(struct lv_tls_context *context, int fd, const char *host)

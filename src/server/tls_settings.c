@@ -48,7 +48,8 @@ static void free_pairs(struct pairs *pairs)
 static int read_versions(const struct lv_names *versions, struct lv_tls_server_options *options,
                          struct lv_diag *diag)
 {
-    assert(!options->tls12 && !options->tls13);
+    assert(!options->tls12);
+    assert(!options->tls13);
     for (unsigned i = 0; i < versions->count; i++) {
         const char *name = versions->items[i];
 
