@@ -244,7 +244,7 @@ static void put_connection_column(struct lv_rows *rows, const struct lv_connecti
         put_host(rows, &connection->peer);
         break;
     case LV_COLUMN_CONNECTION_SSL:
-        lv_rows_bool(rows, false);
+        lv_rows_bool(rows, connection->is_tls);
         break;
     case LV_COLUMN_CONNECTION_STATE:
         lv_rows_text(rows, lv_text(connection->state));

@@ -70,6 +70,7 @@ struct lv_connection_view {
     uint64_t send_pending;             /*       bytes that wait to be sent */
     uint32_t channels, frame_max;
     uint16_t channel_max, heartbeat_s;
+    bool is_tls;
 };
 
 /* CONNECTION: a row. */

@@ -7,6 +7,7 @@
 #include "server/config.h"
 #include "server/server.h"
 #include "server/settings_text.h"
+#include "server/tls_settings.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -104,10 +105,20 @@ static void print_sentences(FILE *file, const char *before, const struct lv_sent
         fprintf(file, "%s: and %u more\n", before, sentences->more);
 }
 
-/* What is wrong comes as always on standard error, what is well on standard output. */
-static int check(const struct lv_config *config)
+/* What is wrong comes as always on standard error, what is well on standard output. The files that
+ * TLS needs are a part of the configuration. */
+static int check(const struct lv_usage *usage, const struct lv_config *config)
 {
+    struct lv_tls_context *context = NULL;
+    struct lv_diag diag = {"out of memory"};
+
     assert(config->errors.count == 0);
+    if (config->settings.tls_listeners.count > 0 &&
+        lv_tls_settings_context(&config->settings, &context, &diag) < 0) {
+        fprintf(stderr, "%s: %s\n", usage->command, diag.text);
+        return LV_EXIT_USAGE;
+    }
+    lv_tls_context_unref(context);
     print_sentences(stdout, "note", &config->notes);
     print_sentences(stdout, "read", &config->files);
     printf("ok\n");
@@ -133,7 +144,7 @@ static int serve(const struct lv_usage *usage, const struct choices *choices)
         return LV_EXIT_USAGE;
     }
     if (rc == 0 && choices->is_check)
-        return check(config);
+        return check(usage, config);
     if (rc == 0)
         rc = lv_server_run(config, &diag);
     if (rc < 0)

@@ -158,16 +158,18 @@ static void put_listeners(struct lv_rows *rows, const struct lv_shared *shared)
     lv_rows_raw(rows, ",\"listeners\":[");
     for (unsigned i = 0; i < shared->listener_count; i++) {
         const struct lv_address *address = &shared->listeners[i].address;
+        bool is_tls = shared->listeners[i].is_tls;
         char text[LV_ADDRESS_TEXT_SIZE], *end;
 
         lv_address_text(address, text);
         end = strrchr(text, ':');
         assert(end != NULL);
         *end = '\0';
-        lv_rows_raw(rows, i > 0 ? ",{\"protocol\":\"amqp\"" : "{\"protocol\":\"amqp\"");
+        lv_rows_raw(rows, i > 0 ? ",{\"protocol\":\"amqp" : "{\"protocol\":\"amqp");
+        lv_rows_raw(rows, is_tls ? "/ssl\"" : "\"");
         put_text(rows, "interface", text);
         put_number(rows, "port", address->port);
-        put_text(rows, "purpose", "AMQP 0-9-1");
+        put_text(rows, "purpose", is_tls ? "AMQP 0-9-1 over TLS" : "AMQP 0-9-1");
         lv_rows_raw(rows, "}");
     }
     lv_rows_raw(rows, "]");

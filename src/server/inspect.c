@@ -52,6 +52,7 @@ static void view_connection(const struct lv_connection *connection, struct lv_ar
         .frame_max = session.frame_max,
         .channel_max = session.channel_max,
         .heartbeat_s = session.heartbeat_s,
+        .is_tls = connection->tls != NULL,
     };
 }
 

@@ -73,11 +73,13 @@ def a_load_over_tls_arrives_whole():
     keys = pki.Pki()
     for shards in ("1", "3"):
         one = keys.start("--shards", shards)
-        for more in (("--size", "100", "--ack-every", "50"), ("--size", "70000"),
-                     ("--size", "500", "--confirm", "500", "--persistent", "--durable")):
+        for count, *more in (
+            ("3000", "--size", "100", "--ack-every", "50"), ("400", "--size", "70000"),
+            ("3000", "--size", "500", "--confirm", "500", "--persistent", "--durable"),
+        ):  # fmt: skip
             status, text, error = broker.run(
                 "bench", "--url", keys.url(one), "--json", "--quiet", "--warmup", "0.1",
-                "--messages", "3000", "--producers", "2", "--consumers", "2", *more)  # fmt: skip
+                "--messages", count, "--producers", "2", "--consumers", "2", *more)  # fmt: skip
             assert status == 0 and json.loads(text)["good"], (text, error)
         status, text, error = broker.run("bench", "--url", keys.url(one), "--json", "--quiet",
                                          "--churn", "3", "--duration", "1", "--warmup", "0.1")

@@ -7,6 +7,7 @@ import broker
 import harness
 import pki
 import scene
+import wire
 from harness import check
 
 NAMES = {"certfile": "server.pem", "keyfile": "server.key"}
@@ -28,6 +29,32 @@ def ready_names_both_ports():
     scene.speaks()
     pki.passes_messages(pki.connect(one, keys.context()))
     one.stop()
+
+
+@check
+def lists_tell_who_uses_tls():
+    keys = pki.Pki()
+    one = keys.start()
+    pki.connect(one, keys.context())
+    harness.PORT = one.port
+    wire.connect_with_channel()
+    ctl = ("ctl", "--data-dir", one.data_dir, "--silent")
+    _, text, _ = broker.run(*ctl, "list_connections", "port", "ssl")
+    assert sorted(text.split("\n")[:2]) == sorted(
+        [f"{one.port}\tfalse", f"{one.tls_port}\ttrue"]), text  # fmt: skip
+    _, text, _ = broker.run(*ctl, "status")
+    assert f"port: {one.tls_port}, protocol: amqp/ssl, purpose: AMQP 0-9-1 over TLS" in text, text
+    assert f"port: {one.port}, protocol: amqp, purpose: AMQP 0-9-1\n" in text, text
+
+
+@check
+def checking_a_configuration_reads_the_files():
+    keys = pki.Pki()
+    command = ("serve", "--check-config", "--tls-listen", "5671")
+    status, text, error = broker.run(*command, *keys.settings())
+    assert status == 0 and text.endswith("ok\n"), error
+    status, _, error = broker.run(*command, *keys.settings(keyfile=keys.path("ca.key")))
+    assert status == 2 and "does not fit" in error, error
 
 
 @check
