@@ -40,12 +40,12 @@ void lv_durable_fail(struct lv_durable *durable, int error, const char *why)
 /* Only shard 0's log has changes of the topology. */
 bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn)
 {
-    struct lv_keeper *keeper = &durable->shard->shared->keeper;
+    return durable->shard->number != 0 || lv_keeper_has(&durable->shard->shared->keeper, lsn);
+}
 
-    if (durable->shard->number != 0 || lsn == 0)
-        return true;
-    lv_keeper_want(keeper, lsn);
-    return lv_keeper_applied(keeper) >= lsn;
+uint64_t lv_durable_applied(struct lv_durable *durable)
+{
+    return durable->shard->number != 0 ? 0 : lv_keeper_applied(&durable->shard->shared->keeper);
 }
 
 void lv_durable_follow_error(struct lv_durable *durable)

@@ -56,6 +56,8 @@ void lv_durable_fail(struct lv_durable *durable, int error, const char *why);
 void lv_durable_follow_error(struct lv_durable *durable);
 /* Is the topology that the log below `lsn` speaks of in the metadata? */
 bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn);
+/* Up to which LSN of this shard's log it is; 0 where the log has none of it. */
+uint64_t lv_durable_applied(struct lv_durable *durable);
 
 /* At the beginning of a turn: what has come from the disk. */
 void lv_durable_take(struct lv_durable *durable);

@@ -87,7 +87,8 @@ void lv_mesh_wake(struct lv_mesh *mesh, uint32_t shard)
 
 struct recycling {
     struct lv_job job;
-    uint64_t to; /* number */
+    uint64_t to;      /* number */
+    uint64_t changes; /* LSN */
 };
 
 /* As writer.c has it. */
@@ -98,6 +99,7 @@ static void run_recycling(struct lv_job *job)
     const struct lv_checkpoint next = {
         .begin = recycling->to,
         .end = lv_log_synced_lsn(hand->shard.durable.log),
+        .changes = recycling->changes,
         .is_syncing = true,
     };
     int rc = lv_logfiles_recycle(hand->shared.disk, 0, hand->oldest, &next);
@@ -109,13 +111,14 @@ static void run_recycling(struct lv_job *job)
     free(recycling);
 }
 
-void lv_writer_recycle(struct lv_writer *writer, uint64_t number)
+void lv_writer_recycle(struct lv_writer *writer, uint64_t number, uint64_t changes)
 {
     struct recycling *recycling = must(calloc(1, sizeof *recycling));
 
     assert_ptr_equal(writer, &hand_now->shard.durable.writer);
     recycling->job.run = run_recycling;
     recycling->to = number;
+    recycling->changes = changes;
     lv_helper_run(&hand_now->shard.durable.helper, &recycling->job);
 }
 
@@ -139,6 +142,12 @@ bool lv_durable_may_forget(struct lv_durable *durable, uint64_t lsn)
     if (!hand->is_held && lv_log_synced_lsn(durable->log) >= lsn && hand->applied < lsn)
         hand->applied = lsn;
     return hand->applied >= lsn;
+}
+
+uint64_t lv_durable_applied(struct lv_durable *durable)
+{
+    assert_ptr_equal(durable, &hand_now->shard.durable);
+    return hand_now->applied;
 }
 
 static void keep_change(struct lv_hand *hand, uint64_t lsn_end, struct lv_bytes change)

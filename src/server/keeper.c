@@ -149,14 +149,10 @@ static bool wait_ms(struct lv_keeper *keeper, unsigned ms)
 }
 
 /* Is there anything that may be done now? With the mutex. */
-static bool has_work(struct lv_keeper *keeper)
+static bool has_work(const struct lv_keeper *keeper)
 {
-    uint64_t next = keeper->first == NULL ? UINT64_MAX : keeper->first->lsn_end;
-
-    assert(keeper->batch == NULL);
-    if (next <= keeper->synced)
-        return true;
-    return keeper->wanted > lv_keeper_applied(keeper) && keeper->wanted <= keeper->synced;
+    assert((keeper->first == NULL) == (keeper->count == 0));
+    return keeper->first != NULL && keeper->first->lsn_end <= keeper->synced;
 }
 
 /* Moves what is on disk in the log into the batch; gives the LSN that it reaches. With the mutex.
@@ -164,28 +160,23 @@ static bool has_work(struct lv_keeper *keeper)
 static uint64_t take_entries(struct lv_keeper *keeper)
 {
     struct lv_keeper_entry **end = &keeper->first;
-    uint64_t lsn = lv_keeper_applied(keeper);
     uint32_t count = 0;
 
+    assert(has_work(keeper));
+
     while (*end != NULL && (*end)->lsn_end <= keeper->synced && count < BATCH_COUNT) {
-        assert((*end)->lsn_end >= lsn);
-        lsn = (*end)->lsn_end;
+        assert((*end)->lsn_end > keeper->taken);
+        keeper->taken = (*end)->lsn_end;
         end = &(*end)->next;
         count++;
     }
-    keeper->batch = count == 0 ? NULL : keeper->first;
-    if (count > 0) {
-        keeper->first = *end;
-        keeper->count -= count;
-        *end = NULL;
-    }
+    keeper->batch = keeper->first;
+    keeper->first = *end;
+    keeper->count -= count;
+    *end = NULL;
     if (keeper->first == NULL)
         keeper->where = &keeper->first;
-    /* All below is applied with this batch, as nothing that is left ends there. */
-    bool is_all = keeper->first == NULL || keeper->first->lsn_end > keeper->wanted;
-    if (is_all && keeper->wanted <= keeper->synced && keeper->wanted > lsn)
-        lsn = keeper->wanted;
-    return lsn;
+    return keeper->taken;
 }
 
 /* False: the end. */
@@ -320,26 +311,29 @@ int lv_keeper_add(struct lv_keeper *keeper, uint64_t lsn_end, struct lv_bytes ch
     return 0;
 }
 
-/* It is not woken when there is nothing for it to do, as while messages are published. */
+/* It is woken when there begins to be something to do: not by each sync of what is published. */
 void lv_keeper_synced(struct lv_keeper *keeper, uint64_t lsn)
 {
     pthread_mutex_lock(&keeper->mutex);
     assert(!keeper->is_ending);
+    bool had_work = has_work(keeper);
     if (lsn > keeper->synced)
         keeper->synced = lsn;
-    if (keeper->first != NULL || keeper->wanted > lv_keeper_applied(keeper))
+    if (!had_work && has_work(keeper))
         pthread_cond_signal(&keeper->cond);
     pthread_mutex_unlock(&keeper->mutex);
 }
 
-void lv_keeper_want(struct lv_keeper *keeper, uint64_t lsn)
+bool lv_keeper_has(struct lv_keeper *keeper, uint64_t lsn)
 {
-    assert(lsn > 0);
+    bool has;
+
     pthread_mutex_lock(&keeper->mutex);
-    if (lsn > keeper->wanted)
-        keeper->wanted = lsn;
-    pthread_cond_signal(&keeper->cond);
+    assert(!keeper->is_ending);
+    has = (keeper->first == NULL || keeper->first->lsn_end > lsn) &&
+          lv_keeper_applied(keeper) >= keeper->taken;
     pthread_mutex_unlock(&keeper->mutex);
+    return has;
 }
 
 void lv_keeper_stop(struct lv_keeper *keeper)

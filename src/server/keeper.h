@@ -3,7 +3,7 @@
  *
  * Shard 0 hands over each change that it has logged and says how far the log is on disk; the keeper
  * applies what is there, many changes in one transaction, together with the LSN that they reach.
- * So the file never runs ahead of the log, and the log may be used again up to lv_keeper_applied().
+ * So the file never runs ahead of the log, which may be used again where lv_keeper_has() all of it.
  * Nobody waits for the keeper: it lets changes collect for some milliseconds, since each of its
  * transactions is a sync that competes with the log's.
  *
@@ -39,7 +39,7 @@ struct lv_keeper {
     struct lv_keeper_entry *first, **where; /* own   mutex; in the order of the log */
     uint32_t count;                         /*       mutex; of these */
     uint64_t synced;                        /*       mutex */
-    uint64_t wanted;                        /*       mutex */
+    uint64_t taken;                         /*       mutex; LSN of the last that was in a batch */
     bool is_ending;                         /*       mutex */
 
     struct lv_keeper_entry *batch; /* own   the thread's, being applied */
@@ -61,13 +61,12 @@ int lv_keeper_start(struct lv_keeper *keeper, struct lv_metadata *metadata, lv_k
 int lv_keeper_add(struct lv_keeper *keeper, uint64_t lsn_end, struct lv_bytes change) LV_MUST_CHECK;
 /* The log is on disk up to `lsn`, and all changes below it were added. The same thread. */
 void lv_keeper_synced(struct lv_keeper *keeper, uint64_t lsn);
-/* The log below `lsn` is to be used again: once all is applied that lies below, lv_keeper_applied()
- * gets there even if nothing was changed. The same thread. */
-void lv_keeper_want(struct lv_keeper *keeper, uint64_t lsn);
+/* Is all in the file that was added and ends at or below `lsn`? The same thread. */
+bool lv_keeper_has(struct lv_keeper *keeper, uint64_t lsn);
 /* Applies what is on disk in the log, but does not wait for room; then its thread ends. */
 void lv_keeper_stop(struct lv_keeper *keeper);
 
-/* What the file has from the log; below it the log is not needed for the topology. */
+/* The LSN of the last change that is in the file. */
 static inline uint64_t lv_keeper_applied(struct lv_keeper *keeper)
 {
     return atomic_load_explicit(&keeper->applied, memory_order_acquire);

@@ -222,8 +222,7 @@ static int restore_change(void *ctx, uint64_t lsn, const struct lv_record_head *
 }
 
 /* What the log no longer has, the metadata must have; and what that has, a log that is synced. */
-static int check_topology(const struct walk *walk, const struct lv_logfile *files, size_t count,
-                          struct lv_diag *diag)
+static int check_topology(const struct walk *walk, size_t count, struct lv_diag *diag)
 {
     uint64_t applied = walk->recovery->applied;
     const struct lv_checkpoint *checkpoint = &walk->shard->checkpoint;
@@ -235,13 +234,14 @@ static int check_topology(const struct walk *walk, const struct lv_logfile *file
                        "log-00 ends at LSN %" PRIu64 ", but metadata.sqlite has changes from up to "
                        "LSN %" PRIu64 ": what the log had between them is lost",
                        walk->shard->end.lsn, applied);
-    if (count == 0 || files[0].head.number == 1 ||
-        files[0].head.number * LV_LOG_FILE_SIZE <= applied)
+    if (applied >= checkpoint->changes)
         return 0;
     return lv_fail(diag, -LV_E_CORRUPT,
-                   "metadata.sqlite ends before %s begins: changes of queues and exchanges between "
-                   "them are lost; put a whole metadata.sqlite back",
-                   files[0].name);
+                   "metadata.sqlite ends at LSN %" PRIu64
+                   " and had changes of queues and exchanges "
+                   "up to LSN %" PRIu64 ", which the log no longer has: what lies between them is "
+                   "lost; put a whole metadata.sqlite back",
+                   applied, checkpoint->changes);
 }
 
 /* ---- the log ---- */
@@ -363,7 +363,7 @@ static int scan_blocks(struct walk *walk, const struct lv_logfile *files, size_t
     if (rc == 0 && count > 0)
         rc = lv_checkpoint_check_end(checkpoint, files, count, walk->shard->end.lsn, diag);
     if (rc == 0)
-        rc = check_topology(walk, files, count, diag);
+        rc = check_topology(walk, count, diag);
     if (rc == 0 && walk->shard->end.lsn > checkpoint->end)
         rc = sync_files(walk->recovery->disk, files, count, diag);
     if (rc < 0)

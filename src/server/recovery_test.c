@@ -289,7 +289,7 @@ static void metadata_that_ends_before_the_log_begins_is_refused(void **state)
     lv_hand_close(&hand, false);
     hand.applied = 1;
     assert_int_equal(lv_hand_open(&hand, hand.image, &diag), -LV_E_CORRUPT);
-    assert_non_null(strstr(diag.text, "metadata.sqlite ends before log-00-"));
+    assert_non_null(strstr(diag.text, "metadata.sqlite ends at LSN 1 and"));
     assert_non_null(strstr(diag.text, "put a whole metadata.sqlite back"));
     lv_hand_end(&hand);
 }

@@ -480,7 +480,8 @@ void lv_spiller_turn(struct lv_spiller *spiller)
         end = spiller->spill.end;
         lv_broker_spilled(durable->shard->broker, &spiller->spill);
         if (end > 0)
-            lv_writer_recycle(&durable->writer, end / LV_LOG_FILE_SIZE);
+            lv_writer_recycle(&durable->writer, end / LV_LOG_FILE_SIZE,
+                              lv_durable_applied(durable));
         spiller->state = LV_SPILL_IDLE;
     }
     if (spiller->state != LV_SPILL_IDLE)

@@ -36,6 +36,7 @@ struct recycling {
     struct lv_job job;
     struct lv_writer *writer; /* view */
     uint64_t to;              /* number */
+    uint64_t changes;         /* LSN */
 };
 
 /* On a full disk the files stay until the next time. */
@@ -46,6 +47,7 @@ static void run_recycling(struct lv_job *job)
     const struct lv_checkpoint next = {
         .begin = recycling->to,
         .end = writer->files.is_syncing ? lv_writer_synced(writer) : 0,
+        .changes = recycling->changes,
         .is_syncing = writer->files.is_syncing,
     };
     int rc = lv_logfiles_recycle(writer->files.disk, writer->files.shard, writer->oldest, &next);
@@ -59,7 +61,7 @@ static void run_recycling(struct lv_job *job)
     }
 }
 
-void lv_writer_recycle(struct lv_writer *writer, uint64_t number)
+void lv_writer_recycle(struct lv_writer *writer, uint64_t number, uint64_t changes)
 {
     struct recycling *recycling = lv_calloc(1, sizeof *recycling);
 
@@ -68,6 +70,7 @@ void lv_writer_recycle(struct lv_writer *writer, uint64_t number)
     recycling->job.run = run_recycling;
     recycling->writer = writer;
     recycling->to = number;
+    recycling->changes = changes;
     lv_helper_run(writer->helper, &recycling->job);
 }
 

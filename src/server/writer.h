@@ -53,8 +53,8 @@ int lv_writer_start(struct lv_writer *writer, uint32_t shard, struct lv_disk *di
 int lv_writer_add(struct lv_writer *writer, const struct lv_log_write *writes, uint32_t count)
     LV_MUST_CHECK;
 /* The shard's thread: files with numbers below this one are no longer the log's; they become spare
- * files, or go. */
-void lv_writer_recycle(struct lv_writer *writer, uint64_t number);
+ * files, or go. `changes`: as in struct lv_checkpoint. */
+void lv_writer_recycle(struct lv_writer *writer, uint64_t number, uint64_t changes);
 /* Writes what it has, then its thread ends. The helper may still have jobs of it. */
 void lv_writer_stop(struct lv_writer *writer);
 /* Once the helper has stopped as well: its jobs use the writer to their end. */

@@ -254,7 +254,7 @@ static void an_old_file_is_room_enough(void **state)
         while (lv_log_end(scene.log) <= number * LV_LOG_FILE_SIZE + LV_LOG_HEAD_SIZE)
             (void)add(&scene, 900000);
         await_synced(&scene, number * LV_LOG_FILE_SIZE + LV_LOG_HEAD_SIZE);
-        lv_writer_recycle(&scene.writer, number); /* the file before is no longer needed */
+        lv_writer_recycle(&scene.writer, number, 0); /* the file before is no longer needed */
     }
     lv_image_disk_limit(scene.image, 1u << 30);
     await_synced(&scene, lv_log_end(scene.log));

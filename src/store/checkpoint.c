@@ -8,7 +8,7 @@
 #define SLOTS     2u
 #define FILE_SIZE (SLOTS * LV_CHECKPOINT_STRIDE)
 
-static_assert(sizeof(struct lv_checkpoint_slot) == 56, "a slot as it lies on disk");
+static_assert(sizeof(struct lv_checkpoint_slot) == 64, "a slot as it lies on disk");
 
 /* What was read of a file, and which of its slots counts. */
 struct reading {
@@ -122,6 +122,7 @@ int lv_checkpoint_read(struct lv_disk *disk, uint32_t shard, struct lv_checkpoin
     *ret_checkpoint = (struct lv_checkpoint){
         .begin = slot->begin,
         .end = slot->end,
+        .changes = slot->changes,
         .is_syncing = slot->is_syncing != 0,
         .is_torn = !reading.is_whole[SLOTS - 1 - reading.newest],
     };
@@ -174,10 +175,12 @@ static int update(struct lv_disk *disk, int file, const struct reading *reading,
         slot->begin = before->begin;
     if (slot->end < before->end)
         slot->end = before->end;
+    if (slot->changes < before->changes)
+        slot->changes = before->changes;
     slot->count = before->count + 1;
     assert(slot->begin > 0);
     if (slot->begin == before->begin && slot->end == before->end &&
-        slot->is_syncing == before->is_syncing)
+        slot->changes == before->changes && slot->is_syncing == before->is_syncing)
         return 0;
     slot->check = check_of(slot);
     return write_slot(disk, file, SLOTS - 1 - reading->newest, slot);
@@ -190,6 +193,7 @@ int lv_checkpoint_advance(struct lv_disk *disk, uint32_t shard,
                                       .shard = shard,
                                       .begin = checkpoint->begin,
                                       .end = checkpoint->end,
+                                      .changes = checkpoint->changes,
                                       .is_syncing = checkpoint->is_syncing};
     char name[LV_DISK_NAME_SIZE];
     struct reading reading;

@@ -24,16 +24,18 @@ struct lv_checkpoint_slot {
     uint32_t version; /* LV_FORMAT_VERSION */
     uint32_t shard;
     uint64_t count; /* one more with each */
-    uint64_t begin, end;
+    uint64_t begin, end, changes;
     uint64_t is_syncing;
     uint64_t check; /* XXH3 of all before it, seed 0 */
 };
 
 struct lv_checkpoint {
-    uint64_t begin;  /* number of the log's first file: all from it on are needed */
-    uint64_t end;    /* LSN: the log reached at least up to here; 0: it may have no file yet */
-    bool is_syncing; /* `durability = disk`: what others were told is on disk is in the log */
-    bool is_torn;    /* one slot is not whole, so this may be an older one */
+    uint64_t begin;   /* number of the log's first file: all from it on are needed */
+    uint64_t end;     /* LSN: the log reached at least up to here; 0: it may have no file yet */
+    uint64_t changes; /* LSN: up to here the metadata had what the log said of the topology, at
+                         least; nobody else knows of what stood before the log's beginning */
+    bool is_syncing;  /* `durability = disk`: what others were told is on disk is in the log */
+    bool is_torn;     /* one slot is not whole, so this may be an older one */
 };
 
 /* The file's name; shard below 256. */

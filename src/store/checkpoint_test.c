@@ -152,7 +152,8 @@ static void a_disk_that_breaks_is_an_error(void **state)
     assert_int_equal(advance(1, 10, true), 0);
     for (unsigned i = 0; i < sizeof ops / sizeof *ops; i++) {
         lv_image_disk_fail(lv_logset.image, ops[i], 1, -LV_E_IO, false);
-        assert_int_equal(advance(2, 20, true), -LV_E_IO);
+        assert_int_equal(advance(2 + i, 20, true),
+                         -LV_E_IO); /* the last may be there all the same */
     }
     lv_image_disk_fail(lv_logset.image, LV_IMAGE_READ, 1, -LV_E_IO, false);
     assert_int_equal(read_back(lv_logset.image), -LV_E_IO);

@@ -109,7 +109,8 @@ int lv_metadata_add(struct lv_metadata *metadata, const struct lv_row *row, stru
 int lv_metadata_delete(struct lv_metadata *metadata, const struct lv_row *row, struct lv_diag *diag)
     LV_MUST_CHECK;
 
-/* All changes of the log below it are in the file. It is never less than where the log begins: if
- * it is, the end of SQLite's own write-ahead log was lost, which SQLite doesn't tell. */
+/* All changes of the log below it are in the file. It is never less than the checkpoint's
+ * `changes`: if it is, the end of SQLite's own write-ahead log was lost, which SQLite doesn't
+ * tell. */
 int lv_metadata_lsn(struct lv_metadata *metadata, uint64_t *ret_lsn, struct lv_diag *diag)
     LV_MUST_CHECK;

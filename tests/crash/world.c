@@ -103,9 +103,6 @@ static void keep(struct crash_world *world)
     if (count > 0)
         memmove(world->pending.list, world->pending.list + count,
                 world->pending.count * sizeof *world->pending.list);
-    if (world->wanted > world->metadata.applied && synced >= world->wanted &&
-        (world->pending.count == 0 || world->pending.list[0].lsn_end > world->wanted))
-        world->metadata.applied = world->wanted;
 }
 
 /* ---- the helper ---- */
@@ -151,7 +148,8 @@ static void make_spare(struct crash_shard *shard)
 
 static void recycle(struct crash_shard *shard, const struct crash_job *job)
 {
-    const struct lv_checkpoint next = {.begin = job->to, .end = shard->synced, .is_syncing = true};
+    const struct lv_checkpoint next = {
+        .begin = job->to, .end = shard->synced, .changes = job->changes, .is_syncing = true};
     int rc;
 
     assert(shard->oldest <= job->to);
@@ -492,15 +490,11 @@ static bool report_step(struct crash_shard *shard)
 
 /* ---- the spiller ---- */
 
-static bool may_forget(struct crash_shard *shard, uint64_t lsn)
+static bool may_forget(const struct crash_shard *shard, uint64_t lsn)
 {
-    struct crash_world *world = shard->world;
+    const struct crash_changes *pending = &shard->world->pending;
 
-    if (shard->number != 0 || lsn == 0)
-        return true;
-    if (lsn > world->wanted)
-        world->wanted = lsn;
-    return world->metadata.applied >= lsn;
+    return shard->number != 0 || pending->count == 0 || pending->list[0].lsn_end > lsn;
 }
 
 static void begin_spill(struct crash_shard *shard, uint64_t end)
@@ -542,7 +536,11 @@ static bool spill_step(struct crash_shard *shard)
         lv_broker_spilled(broker, &shard->spill);
         shard->spill_state = CRASH_SPILL_IDLE;
         if (end > 0)
-            add_job(shard, &(struct crash_job){.kind = CRASH_JOB_RECYCLE, .to = end});
+            add_job(shard, &(struct crash_job){
+                               .kind = CRASH_JOB_RECYCLE,
+                               .to = end,
+                               .changes = shard->number == 0 ? shard->world->metadata.applied : 0,
+                           });
         return true;
     }
     if (shard->spill_state != CRASH_SPILL_IDLE || lv_log_end(log) == 0)

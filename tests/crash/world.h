@@ -55,8 +55,9 @@ enum crash_job_kind {
 /* The helper's. */
 struct crash_job {
     enum crash_job_kind kind;
-    uint64_t from; /* load: the first number to read */
-    uint64_t to;   /* recycle: number of the log's first file */
+    uint64_t from;    /* load: the first number to read */
+    uint64_t to;      /* recycle: number of the log's first file */
+    uint64_t changes; /* recycle: LSN that the metadata has reached */
     uint64_t queue_id;
     uint64_t segment; /* load, drop */
     bool one;
@@ -117,7 +118,6 @@ struct crash_world {
     struct lv_disk *disk;        /* view  of the image */
     struct crash_metadata metadata;
     struct crash_changes pending; /* changes that the metadata has not got yet */
-    uint64_t wanted;              /* LSN: the metadata should reach it */
     int error;                    /* what the broker would have stopped for */
     bool is_ending;               /* nothing reaches the disk any more */
     bool is_cut;                  /* a segment can't be read to its end */

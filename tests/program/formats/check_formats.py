@@ -135,7 +135,7 @@ def a_segment_of_an_unknown_version_is_refused():
 
 @check
 def a_checkpoint_of_an_unknown_version_is_refused():
-    is_refused_by_name("checkpoint-*", lambda path: change(path, 48, (0, 4096)))
+    is_refused_by_name("checkpoint-*", lambda path: change(path, 56, (0, 4096)))
 
 
 @check
