@@ -106,6 +106,7 @@ ROWS = [
         ['--size', '16', '--exchange', 'topic', '--bindings', '1000', *TEN], least=1.5e6),
     Row('topic-10k', 'topic, 10,000 bindings, 10 queues, 16 B (deliveries)',
         ['--size', '16', '--exchange', 'topic', '--bindings', '10000', *TEN], least=1.5e6),
+    # The user has a yescrypt password, which is remembered from the warm-up on.
     Row('churn', 'connect, publish, close (cycles)', ['--churn', '2', '--durable'],
         figure='cycles_per_broker_cpu_s', relay=0.75),
     Row('churn-channels', 'open a channel, publish, close it (cycles)',
