@@ -22,6 +22,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import signal
 import statistics
@@ -47,7 +48,7 @@ class Row:
     def __init__(self, name, title, args, figure='messages_per_broker_cpu_s', rabbit=None,
                  relay=None, most=None, least=None, seconds=None, fresh=False,
                  peers=('leveret', 'rabbitmq', 'relay'), rabbit_args=(), follows=None,
-                 share=None, sync=None, third=None):
+                 share=None, sync=None, third=None, tls=False, dearer=None):
         self.name, self.title, self.args, self.figure = name, title, args, figure
         self.rabbit, self.relay = rabbit, relay  # at least so many times the peer's figure
         self.most, self.least = most, least      # at most, at least so much, whatever the peers do
@@ -60,6 +61,8 @@ class Row:
         self.share = share  # at least such a part of Leveret's figure in the row that it follows
         self.sync = sync    # {'p50': n}: a latency of at most n times the disk's own median
         self.third = third  # which of p50 and p99 have to be a third of RabbitMQ's
+        self.tls = tls
+        self.dearer = dearer  # ns per message above the row that it follows, at most
 
     def is_latency(self):
         return self.figure in ('latency', 'confirm')
@@ -79,6 +82,8 @@ class Row:
             words.append(f'≥ {short(self.least)}')
         if self.share:
             words.append(f'≥ {self.share:.2g} of the row above')
+        if self.dearer:
+            words.append(f'≤ {self.dearer} ns more than the row above')
         for name, times in (self.sync or {}).items():
             words.append(f'{name} ≤ {times} × fdatasync')
         if self.third == 'p99':
@@ -96,6 +101,9 @@ ROWS = [
     Row('16', '16 B, transient, auto-ack', ['--size', '16'], rabbit=50, relay=0.2),
     Row('1k', '1 KiB, transient, auto-ack', ['--size', '1024'], rabbit=25, relay=0.45),
     Row('64k', '64 KiB, transient, auto-ack', ['--size', '65536'], rabbit=2, relay=0.6),
+    Row('100', '100 B, transient, auto-ack', ['--size', '100']),
+    Row('100-tls', 'the same over TLS', ['--size', '100'], follows='100', tls=True, dearer=120,
+        peers=('leveret',)),
     Row('1k-confirm', '1 KiB, confirm window 1,000, acks',
         ['--size', '1024', '--confirm', '1000', '--ack-every', '100', *ACKS], rabbit=25),
     Row('1k-ack-single', 'the same, every message acked by itself',
@@ -187,7 +195,8 @@ class Broker:
 
     def __init__(self, name, title):
         self.name, self.title = name, title
-        self.pid = self.port = None
+        self.pid = self.port = self.tls_port = None
+        self.authority = None # who vouches for its TLS
         self.process = self.command = self.log = None
 
     def spawn(self, command, log):
@@ -201,7 +210,8 @@ class Broker:
         for line in self.process.stdout:
             if line.startswith('ready'):
                 too_late.cancel()
-                self.port = int(line.split()[-1].rstrip('/').rsplit(':', 1)[1])
+                ports = [int(port) for port in re.findall(r':(\d+)/?(?=\s|$)', line)]
+                self.port, self.tls_port = ports[0], ports[-1]
                 return
         too_late.cancel()
         sys.exit(f'bench: {command[0]} {command[1]} ended before it was ready')
@@ -254,8 +264,13 @@ def start_brokers(program, directory, brokers):
     """Leveret, RabbitMQ where it is installed, and the relay; each is in the list before it starts."""
     log = open(directory / 'log', 'ab')
     leveret = Broker('leveret', 'Leveret')
+    leveret.authority = directory / 'certs/ca_certificate.pem'
     brokers.append(leveret)
-    leveret.spawn([program, 'serve', '--listen', '127.0.0.1:0', '--data-dir',
+    config = subprocess.run([program, 'cert', '--dir', str(directory / 'certs')],
+                            stdout=subprocess.PIPE, text=True, check=True).stdout
+    (directory / 'leveret.conf').write_text(config)
+    leveret.spawn([program, 'serve', '--listen', '127.0.0.1:0', '--tls-listen', '127.0.0.1:0',
+                   '--config', str(directory / 'leveret.conf'), '--data-dir',
                    str(directory / 'data')], log)
     if shutil.which('rabbitmq-server') or pathlib.Path('/usr/lib/rabbitmq').exists():
         rabbit = Rabbit(directory / 'rabbitmq')
@@ -275,10 +290,13 @@ def measure(program, broker, row, options):
     seconds = row.seconds or options.seconds
     warmup = min(1, seconds / 2)
     limit = CONNECTING + warmup + seconds + WINDING_UP
-    command = [program, 'bench', '--url', f'amqp://127.0.0.1:{broker.port}', '--pid',
-               str(broker.pid), '--json', '--quiet', '--warmup', str(warmup),
-               '--duration', str(seconds), '--patience', str(PATIENCE), '--limit', str(limit),
-               *row.args, *(row.rabbit_args if broker.name == 'rabbitmq' else ())]
+    url = f'amqp://127.0.0.1:{broker.port}'
+    if row.tls:
+        url = f'amqps://127.0.0.1:{broker.tls_port}?cacertfile={broker.authority}'
+    command = [program, 'bench', '--url', url, '--pid', str(broker.pid), '--json', '--quiet',
+               '--warmup', str(warmup), '--duration', str(seconds),
+               '--patience', str(PATIENCE), '--limit', str(limit), *row.args,
+               *(row.rabbit_args if broker.name == 'rabbitmq' else ())]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               check=False, timeout=limit + 10)
@@ -444,6 +462,15 @@ def share_of(row, all_figures, best):
     return statistics.median(shares) if shares else None
 
 
+def dearer_of(row, all_figures, best):
+    """Nanoseconds per message that Leveret takes more than in the row before it."""
+    mine, less = (all_figures[name]['leveret'] for name in (row.name, row.follows))
+    if best:
+        mine, less = ([best_of(row, values, True)] for values in (mine, less))
+    more = [1e9 / one - 1e9 / other for one, other in zip(mine, less) if one and other]
+    return statistics.median(more) if more else None
+
+
 def syncs_of(row, figures, best):
     """Leveret's latencies in medians of the disk's own sync, measured in the same round."""
     ours, disk = (figures.get(name, []) for name in ('leveret', SYNC))
@@ -483,6 +510,8 @@ def verdict(row, all_figures, best):
                       rabbit[1] <= 1 / 3)
     if row.share and share_of(row, all_figures, best) is not None:
         checks.append(share_of(row, all_figures, best) >= row.share)
+    if row.dearer and (more := dearer_of(row, all_figures, best)) is not None:
+        checks.append(more <= row.dearer)
     for name, times in (row.sync or {}).items():
         if found := syncs_of(row, figures, best):
             checks.append(found[name] <= times)
@@ -495,6 +524,8 @@ def against(row, all_figures, best):
     """What an aim that is no peer's comes to: behind the aim, in brackets."""
     if row.share and (share := share_of(row, all_figures, best)) is not None:
         return f' (here {share:.2g})'
+    if row.dearer and (more := dearer_of(row, all_figures, best)) is not None:
+        return f' (here {more:.0f})'
     figures = all_figures[row.name]
     if row.sync and (found := syncs_of(row, figures, best)):
         disk = median_of(row, figures[SYNC])

@@ -22,7 +22,7 @@ struct lv_tls_room;
  * record that had not come whole. Buffers for lv_tls_read() must be larger. */
 #define LV_TLS_SLACK_SIZE (18u * 1024u)
 /* What one write takes at most, and so the most that is owed. */
-#define LV_TLS_BATCH_SIZE (128u * 1024u)
+#define LV_TLS_BATCH_SIZE (256u * 1024u)
 
 /* Buffers that all connections of one thread share. NULL: out of memory. */
 struct lv_tls_room *lv_tls_room_new(void) LV_MUST_CHECK;
