@@ -51,7 +51,9 @@ stage_all() {
 	"$program" completion bash | stage "$completions/leveret"
 	"$program" completion zsh | stage "$prefix/share/zsh/site-functions/_leveret"
 	"$program" completion fish | stage "$prefix/share/fish/vendor_completions.d/leveret.fish"
-	sed "s,@bindir@,$prefix/bin,; s,@sysconfdir@,$sysconfdir," "$here/leveret.service.in" |
+	# Without the option it reads /etc/leveret/leveret.conf, and what is beside it in conf.d.
+	if [ "$sysconfdir" = /etc ]; then options=''; else options=" --config $config"; fi
+	sed "s,@bindir@,$prefix/bin,; s,@options@,$options," "$here/leveret.service.in" |
 		stage "$prefix/lib/systemd/system/leveret.service"
 	stage "$prefix/lib/sysusers.d/leveret.conf" <"$here/leveret.sysusers"
 	stage "$doc/LICENSE" <"$here/../LICENSE"

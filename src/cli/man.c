@@ -272,6 +272,13 @@ void lv_man_settings(FILE *file)
           file);
     lv_settings_print_man(file);
     assert(!ferror(file));
+    fputs(".SH ENVIRONMENT\nThose of RabbitMQ and of its image that mean something here go over "
+          "the files.\n",
+          file);
+    lv_settings_print_man_variables(file);
+    fputs(".SH FILES\n.TP\n.I /etc/leveret/leveret.conf\nread when no file is named\n"
+          ".TP\n.I /etc/leveret/conf.d/*.conf\nread after it, in the order of their names\n",
+          file);
     fputs(".SH EXAMPLE\n.nf\nlisteners.tcp = 0.0.0.0:5672\ndefault_user = app\n"
           "default_pass = 's3cret'\nvm_memory_high_watermark.absolute = 2GB\n.fi\n"
           ".SH SEE ALSO\n.BR leveret\\-serve (1)\n",

@@ -118,6 +118,17 @@ void lv_settings_print_man(FILE *file)
     }
 }
 
+void lv_settings_print_man_variables(FILE *file)
+{
+    assert(file != NULL);
+    for (const struct lv_config_variable *row = lv_config_variables; row->name != NULL; row++) {
+        fprintf(file, ".TP\n.BR %s\n%s", row->name,
+                row->setting[0] == '\0' ? "refused: " : "sets ");
+        print_escaped(file, row->setting[0] == '\0' ? row->why : row->setting);
+        fprintf(file, "\n");
+    }
+}
+
 /* Lines of comment, broken at blanks. */
 static void print_comment(FILE *file, const char *text)
 {

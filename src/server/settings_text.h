@@ -13,8 +13,9 @@ const char *lv_settings_help(void);
 void lv_settings_print_markdown(FILE *file);
 /* A file for --config with every setting at its default and behind a #. */
 void lv_settings_print_example(FILE *file);
-/* The part of the manual page, in man(7)'s macros. */
+/* The parts of the manual page, in man(7)'s macros. */
 void lv_settings_print_man(FILE *file);
+void lv_settings_print_man_variables(FILE *file);
 
 /* Longer values are cut. */
 #define LV_SETTING_VALUE_SIZE 1024

@@ -24,7 +24,7 @@ def analyze(*words):
     """What systemd-analyze says of the unit, installed somewhere."""
     directory = tempfile.mkdtemp(prefix="leveret-unit-")
     path = pathlib.Path(directory, "leveret.service")
-    unit.write(path, os.path.abspath(broker.PROGRAM), "/etc/leveret/leveret.conf")
+    unit.write(path, os.path.abspath(broker.PROGRAM))
     harness.cleanup(os.rmdir, directory)
     harness.cleanup(path.unlink)
     return subprocess.run(
@@ -100,7 +100,7 @@ def what_it_starts_is_what_the_program_knows():
     harness.cleanup(os.rmdir, directory)
     harness.cleanup(config.unlink)
     words = line.replace("@bindir@/leveret", broker.PROGRAM)
-    words = words.replace("@sysconfdir@/leveret/leveret.conf", str(config)).split()
+    words = words.replace("@options@", f" --config {config}").split()
     with tempfile.TemporaryDirectory() as state:
         done = subprocess.Popen(
             words, env={**os.environ, "STATE_DIRECTORY": state}, stdout=subprocess.PIPE, text=True,

@@ -29,11 +29,11 @@ def settings(name):
     return re.findall(rf"^{name}=(.*)$", UNIT.read_text(encoding="utf-8"), re.M)
 
 
-def write(path, program, config):
+def write(path, program):
     """The unit as it is installed."""
     text = UNIT.read_text(encoding="utf-8")
     text = text.replace("@bindir@/leveret", str(program))
-    path.write_text(text.replace("@sysconfdir@/leveret/leveret.conf", str(config)), "utf-8")
+    path.write_text(text.replace("@options@", ""), "utf-8")
 
 
 def _sets():
