@@ -179,12 +179,28 @@ void lv_cold_drop_dead(struct lv_broker *broker)
     LV_LIST_EACH(&broker->dead_segments, link)
     {
         struct lv_segment_use *segment = lv_container(link, struct lv_segment_use, link);
-        if (segment->dead_lsn > lv_log_synced_lsn(broker->config.log) ||
+        if (segment->is_busy || segment->dead_lsn > lv_log_synced_lsn(broker->config.log) ||
             segment->topology_lsn > broker->topology_synced_lsn)
             continue;
-        lv_link_remove(link);
-        broker->config.cold->drop(broker->config.log_ctx, segment->number);
-        lv_free(segment);
+        segment->is_busy = broker->config.cold->drop(broker->config.log_ctx, segment->number) >= 0;
+    }
+}
+
+/* A file that stayed while the log forgets what was gone of it would bring all of that back. */
+void lv_broker_dropped(struct lv_broker *broker, uint64_t number, bool is_gone)
+{
+    LV_LIST_EACH(&broker->dead_segments, link)
+    {
+        struct lv_segment_use *segment = lv_container(link, struct lv_segment_use, link);
+        if (segment->number != number)
+            continue;
+        assert(segment->is_busy);
+        segment->is_busy = false;
+        if (is_gone) {
+            lv_link_remove(link);
+            lv_free(segment);
+        }
+        return;
     }
 }
 
@@ -716,9 +732,12 @@ int lv_broker_restore_run(struct lv_broker *broker, uint64_t number,
     struct lv_run *added;
     uint64_t live;
 
-    assert(run->first_seq <= run->last_seq);
+    if (run->first_seq > run->last_seq || run->last_seq >= LV_SEQ_MAX)
+        return -LV_E_CORRUPT;
     if (queue == NULL || !lv_queue_is_keeping(queue))
         return 0;
+    if (queue->cold != NULL && run->first_seq <= queue->cold->runs[queue->cold->count - 1].last)
+        return -LV_E_CORRUPT;
     if (lv_queue_kept(queue) == NULL)
         return -LV_E_NOMEM;
     if (lv_kept_follow(queue, run->first_seq, run->last_seq) < 0)

@@ -35,7 +35,7 @@ struct lv_segment_use {
     uint64_t live_count;             /* messages in it that are not settled */
     uint64_t count, size;            /* all messages that are in the file, its bytes, about */
     uint64_t dead_lsn, topology_lsn; /* dead: goes when the logs are synced up to these */
-    bool is_busy;                    /* its file is being written or merged: does not go */
+    bool is_busy;                    /* its file is being written, merged or removed */
     bool is_fixed;                   /* stays as it is, whatever little is left of it */
 };
 
@@ -78,12 +78,14 @@ struct lv_spill {
     uint64_t ref_count;
 };
 
-/* The server's part. Each answers later, by lv_broker_loaded() and not at all. */
+/* The server's part. Each answers later, never within the call. */
 struct lv_cold_ops {
-    /* Messages of the queue from this number on, LV_LOAD_SIZE bytes; just one when `one`. */
+    /* Messages of the queue from this number on, LV_LOAD_SIZE bytes; just one when `one`; then
+     * lv_broker_loaded(). */
     int (*load)(void *ctx, uint64_t queue_id, uint64_t segment, uint64_t from_seq, bool one);
-    /* Nothing in the segment is wanted any more. */
-    void (*drop)(void *ctx, uint64_t segment);
+    /* Nothing in the segment is wanted any more: its file is to go, then lv_broker_dropped(). Until
+     * that is called the log goes on saying what is gone of it. Less than zero: not now. */
+    int (*drop)(void *ctx, uint64_t segment);
 };
 
 /* With its queue: runs let go of their segments. Takes NULL. */
@@ -122,7 +124,11 @@ void lv_broker_loaded(struct lv_broker *broker, uint64_t queue_id, uint64_t segm
 void lv_cold_review(struct lv_broker *broker, struct lv_segment_use *segment);
 /* Segments go in which nothing is wanted, once it is on disk that nothing is. */
 void lv_cold_drop_dead(struct lv_broker *broker);
-/* Start-up, when all that is gone is known: what a segment has of a queue; segments ascending. */
+/* The file that lv_cold_ops.drop was called for is gone, or can't be removed for the moment: it is
+ * asked again. */
+void lv_broker_dropped(struct lv_broker *broker, uint64_t segment, bool is_gone);
+/* Start-up, when all that is gone is known: what a segment has of a queue; segments ascending.
+ * -LV_E_CORRUPT: it does not follow what those before it have. */
 int lv_broker_restore_run(struct lv_broker *broker, uint64_t segment,
                           const struct lv_segment_run *run) LV_MUST_CHECK;
 /* Start-up, behind all runs of the segment: is anything in it wanted? */

@@ -63,13 +63,18 @@ static void free_segment(struct lv_lives_segment *segment)
     *segment = (struct lv_lives_segment){0};
 }
 
-static void on_drop(void *ctx, uint64_t segment)
+static int on_drop(void *ctx, uint64_t segment)
 {
     struct lv_lives *lives = ctx;
 
     assert_true(segment < LV_LIVES_SEGMENTS);
     assert_non_null(lives->segments[segment].entries);
+    if (lives->is_stuck)
+        return -LV_E_NOMEM;
     free_segment(&lives->segments[segment]);
+    assert_true(lives->dropped_count < LV_LIVES_SEGMENTS);
+    lives->dropped[lives->dropped_count++] = segment;
+    return 0;
 }
 
 static const struct lv_cold_ops cold_ops = {.load = on_load, .drop = on_drop};
@@ -134,6 +139,8 @@ void lv_lives_sync(struct lv_lives *lives)
     }
     lv_broker_synced(lives->broker, lives->synced);
     lv_cold_drop_dead(lives->broker);
+    while (lives->dropped_count > 0)
+        lv_broker_dropped(lives->broker, lives->dropped[--lives->dropped_count], true);
 }
 
 /* Of a record that fills a file of its own to the last byte. */

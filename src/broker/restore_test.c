@@ -323,10 +323,35 @@ static void a_record_that_contradicts_itself_is_damage(void **state)
     lv_lives_end(&lives);
 }
 
+/* As of a segment that somebody has put back. */
+static void a_run_that_does_not_follow_the_one_before_is_damage(void **state)
+{
+    static const uint64_t wrong[][2] = {{3, 9}, {9, 12}, {20, 19}, {20, LV_SEQ_MAX}};
+    struct lv_lives lives;
+    struct lv_segment_run run;
+
+    (void)state;
+    lv_lives_begin(&lives);
+    run = (struct lv_segment_run){
+        .queue_id = id_of(&lives), .first_seq = 3, .last_seq = 9, .count = 7};
+    assert_int_equal(lv_broker_restore_run(lives.broker, 1, &run), 0);
+    for (size_t i = 0; i < LV_COUNT(wrong); i++) {
+        run.first_seq = wrong[i][0];
+        run.last_seq = wrong[i][1];
+        assert_int_equal(lv_broker_restore_run(lives.broker, 2, &run), -LV_E_CORRUPT);
+    }
+    run.first_seq = run.last_seq = 10;
+    run.count = 1;
+    assert_int_equal(lv_broker_restore_run(lives.broker, 2, &run), 0);
+    assert_int_equal(lv_queue_ready_count(lv_lives_queue(&lives, "q")), 8);
+    lv_lives_end(&lives);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_that_contradicts_itself_is_damage),
+        cmocka_unit_test(a_run_that_does_not_follow_the_one_before_is_damage),
         cmocka_unit_test(records_of_queues_that_are_not_here_mean_nothing),
         cmocka_unit_test(what_is_gone_adds_up),
         cmocka_unit_test(numbers_without_a_message_are_gone),

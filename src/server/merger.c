@@ -111,10 +111,24 @@ static void removed(struct lv_job *job)
     struct lv_merger *merger = lv_container(job, struct lv_merger, removal);
 
     assert(merger->state == LV_MERGER_REMOVING);
+    if (merger->error == -LV_E_FULL) { /* some file systems want room to remove a file */
+        merger->is_refused = true;
+        look_in(merger, AGAIN_NS);
+        return;
+    }
     merger->state = LV_MERGER_IDLE;
     look_in(merger, lv_merge_is_behind(shard_of(merger)->broker) ? 0 : LOOK_NS);
     if (merger->error < 0)
         lv_durable_fail(merger->durable, merger->error, "merged segments can't be removed");
+}
+
+static void start_removing(struct lv_merger *merger)
+{
+    merger->state = LV_MERGER_REMOVING;
+    merger->is_refused = false;
+    merger->removal.run = remove_sources;
+    merger->removal.done = removed;
+    lv_helper_run(&merger->durable->helper, &merger->removal);
 }
 
 static void close_target(struct lv_job *job)
@@ -147,10 +161,7 @@ static void switch_some(struct lv_merger *merger)
              LV_U("segments", merger->merge.source_count), LV_U("messages", merger->merging.count),
              LV_U("bytes", merger->merging.size));
     end(merger, LV_MERGE_DONE, LOOK_NS);
-    merger->state = LV_MERGER_REMOVING;
-    merger->removal.run = remove_sources;
-    merger->removal.done = removed;
-    lv_helper_run(&durable->helper, &merger->removal);
+    start_removing(merger);
 }
 
 /* The target's file is another one now. */
@@ -250,6 +261,8 @@ static void on_look(struct lv_deadline *deadline, uint64_t now)
         collect_some(merger);
     else if (merger->state == LV_MERGER_SWITCHING)
         switch_some(merger);
+    else if (merger->state == LV_MERGER_REMOVING && merger->is_refused)
+        start_removing(merger);
 }
 
 void lv_merger_turn(struct lv_merger *merger)

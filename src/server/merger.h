@@ -38,6 +38,7 @@ struct lv_merger {
     struct lv_diag diag;
     struct lv_helper helper;
     bool is_started; /* its helper */
+    bool is_refused; /* while removing: there was no room to do it */
 };
 
 /* Idle, without a thread. */

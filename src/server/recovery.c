@@ -91,15 +91,22 @@ int lv_recovery_next_segment(struct lv_disk *disk, uint32_t shard, uint64_t *ret
     return 0;
 }
 
-/* One that stays is removed at the next start. */
-static void remove_segment(const struct walk *walk, uint64_t number, const char *suffix)
+/* One that stayed would be read again at the next start, when the log may not know any more what is
+ * gone of it. */
+static int remove_segment(const struct walk *walk, uint64_t number, const char *suffix,
+                          struct lv_diag *diag)
 {
     struct lv_disk *disk = walk->recovery->disk;
     char stem[LV_DISK_NAME_SIZE], name[LV_DISK_NAME_SIZE + 8];
+    int rc;
 
     lv_segment_name(walk->number, number, stem);
     snprintf(name, sizeof name, "%s%s", stem, suffix);
-    (void)disk->ops->remove(disk, name);
+    rc = disk->ops->remove(disk, name);
+    assert(rc <= 0);
+    if (rc < 0 && rc != -LV_E_NOT_FOUND)
+        return lv_fail(diag, rc, "%s can't be removed: %s", name, lv_error_name(rc));
+    return 0;
 }
 
 static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *diag)
@@ -107,10 +114,12 @@ static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *d
     struct lv_disk *disk = walk->recovery->disk;
     struct lv_segment *segment;
     const struct lv_segment_run *runs;
+    char name[LV_DISK_NAME_SIZE];
     uint64_t messages = 0, size;
     size_t count;
     int rc = lv_segment_open(disk, walk->number, number, &segment, diag);
 
+    lv_segment_name(walk->number, number, name);
     if (rc < 0)
         return rc;
     runs = lv_segment_runs(segment, &count);
@@ -119,6 +128,11 @@ static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *d
         note_queue(walk, runs[i].queue_id);
         if (runs[i].count > runs[i].transient_count)
             rc = lv_broker_restore_run(walk->shard->broker, number, &runs[i]);
+        if (rc == -LV_E_CORRUPT)
+            (void)lv_fail(diag, rc,
+                          "%s: has messages %" PRIu64 " to %" PRIu64 " of queue %" PRIu64
+                          ", which don't follow those of the segments before it",
+                          name, runs[i].first_seq, runs[i].last_seq, runs[i].queue_id);
     }
     if (lv_segment_info(segment)->covers > walk->covers)
         walk->covers = lv_segment_info(segment)->covers;
@@ -127,7 +141,7 @@ static int restore_segment(struct walk *walk, uint64_t number, struct lv_diag *d
     if (rc == 0 && lv_broker_uses_segment(walk->shard->broker, number))
         lv_broker_restored_segment(walk->shard->broker, number, messages, size);
     else if (rc == 0)
-        remove_segment(walk, number, "");
+        rc = remove_segment(walk, number, "", diag);
     return rc;
 }
 
@@ -142,7 +156,9 @@ static int remove_merged(struct walk *walk, struct survey *survey, struct lv_dia
     for (size_t i = survey->count; i-- > 0;) {
         int rc;
         if (survey->numbers[i] >= first) {
-            remove_segment(walk, survey->numbers[i], "");
+            rc = remove_segment(walk, survey->numbers[i], "", diag);
+            if (rc < 0)
+                return rc;
             continue;
         }
         rc = lv_segment_first(disk, walk->number, survey->numbers[i], &first, diag);
@@ -158,14 +174,14 @@ static int remove_merged(struct walk *walk, struct survey *survey, struct lv_dia
 }
 
 /* What was being written when the broker ended. */
-static int remove_temporary(const struct walk *walk)
+static int remove_temporary(const struct walk *walk, struct lv_diag *diag)
 {
     struct survey survey = {.shard = walk->number, .suffix = ".tmp"};
     struct lv_disk *disk = walk->recovery->disk;
     int rc = disk->ops->list(disk, survey_name, &survey);
 
-    for (size_t i = 0; i < survey.count; i++)
-        remove_segment(walk, survey.numbers[i], ".tmp");
+    for (size_t i = 0; rc == 0 && i < survey.count; i++)
+        rc = remove_segment(walk, survey.numbers[i], ".tmp", diag);
     lv_free(survey.numbers);
     return rc;
 }
@@ -180,7 +196,7 @@ static int restore_segments(struct walk *walk, struct lv_diag *diag)
     if (survey.count > 0)
         qsort(survey.numbers, survey.count, sizeof *survey.numbers, compare);
     if (rc == 0)
-        rc = remove_temporary(walk);
+        rc = remove_temporary(walk, diag);
     if (rc == 0)
         rc = remove_merged(walk, &survey, diag);
     for (size_t i = 0; rc == 0 && i < survey.count; i++)

@@ -10,6 +10,8 @@
 #define AGAIN_NS (200 * LV_NS_PER_MS)
 /* So many files of earlier runs, with a few messages in them perhaps, a start may read. */
 #define OLD_FILES_MAX UINT64_C(4)
+/* What can't be read is asked for again so often. */
+#define READ_AGAIN_NS (5 * LV_NS_PER_S)
 /* Segments that the helper keeps open. */
 #define OPEN_MAX 64u
 
@@ -98,6 +100,7 @@ static const struct lv_segment_run *find_run(const struct lv_segment *segment, u
 struct load {
     struct lv_job job;
     struct lv_spiller *spiller; /* view */
+    struct load *waiting;       /* own   in lv_spiller.unread: the next one */
     uint64_t queue_id, segment, from_seq;
     bool one;
     int error;
@@ -238,7 +241,46 @@ static void load_from_memory(struct load *load)
     point(load);
 }
 
-/* What can't be read is said and left out: the rest goes on. */
+static void free_load(struct load *load)
+{
+    lv_free(load->entries);
+    lv_free(load->bytes);
+    lv_free(load);
+}
+
+/* The disk gives an error where a message is: it may be over, and nothing shows that the message is
+ * lost. Its queue waits, as what is behind it must not come first. */
+static void try_again(struct load *load)
+{
+    struct lv_spiller *spiller = load->spiller;
+    struct lv_shard *shard = spiller->durable->shard;
+
+    assert(load->count == 0);
+    if (spiller->unread == NULL)
+        lv_event(LV_ERROR, "store.unreadable", LV_U("queue_id", load->queue_id),
+                 LV_S("why", load->diag.text),
+                 LV_S("effect", "its queue waits; it is tried again every 5 seconds"));
+    load->waiting = spiller->unread;
+    spiller->unread = load;
+    if (!spiller->reread.armed)
+        lv_deadline_set(&shard->deadlines, &spiller->reread, shard->now + READ_AGAIN_NS);
+}
+
+static void on_reread(struct lv_deadline *deadline, uint64_t now)
+{
+    struct lv_spiller *spiller = lv_container(deadline, struct lv_spiller, reread);
+
+    (void)now;
+    while (spiller->unread != NULL) {
+        struct load *load = spiller->unread;
+
+        spiller->unread = load->waiting;
+        load->diag.text[0] = '\0';
+        lv_helper_run(&spiller->durable->helper, &load->job);
+    }
+}
+
+/* What is damaged is said and left out: the rest goes on. */
 static void load_done(struct lv_job *job)
 {
     struct load *load = lv_container(job, struct load, job);
@@ -252,15 +294,19 @@ static void load_done(struct lv_job *job)
         }
         load_from_memory(load);
     }
+    if (LV_UNLIKELY(load->error == -LV_E_IO && load->count == 0)) {
+        try_again(load);
+        return;
+    }
+    if (load->error == -LV_E_IO)
+        load->error = 0; /* what was read before it is there; the rest is asked for next */
     /* For what memory was missing, is asked again. */
     if ((load->error < 0 && load->error != -LV_E_NOMEM) || load->damaged_count > 0)
         lv_event(LV_ERROR, "store.damaged", LV_U("messages", load->damaged_count),
                  LV_S("why", load->diag.text));
     lv_broker_loaded(load->spiller->durable->shard->broker, load->queue_id, load->segment,
                      load->entries, load->count, load->next);
-    lv_free(load->entries);
-    lv_free(load->bytes);
-    lv_free(load);
+    free_load(load);
 }
 
 static int on_load(void *ctx, uint64_t queue_id, uint64_t segment, uint64_t from_seq, bool one)
@@ -288,6 +334,7 @@ struct removal {
     struct lv_job job;
     struct lv_spiller *spiller; /* view */
     uint64_t segment;
+    int error;
 };
 
 static int remove_segment(struct lv_spiller *spiller, uint64_t number)
@@ -312,29 +359,49 @@ void lv_spiller_close_segment(struct lv_spiller *spiller, uint64_t number)
     }
 }
 
-/* One that stays behind is removed at the next start. */
 static void run_removal(struct lv_job *job)
 {
     struct removal *removal = lv_container(job, struct removal, job);
     struct lv_spiller *spiller = removal->spiller;
 
     lv_spiller_close_segment(spiller, removal->segment);
-    (void)remove_segment(spiller, removal->segment);
+    removal->error = remove_segment(spiller, removal->segment);
+    if (removal->error == -LV_E_NOT_FOUND)
+        removal->error = 0; /* never written, as the disk was full */
+}
+
+/* Some file systems want room to remove a file. */
+static void removal_done(struct lv_job *job)
+{
+    struct removal *removal = lv_container(job, struct removal, job);
+    struct lv_durable *durable = removal->spiller->durable;
+    bool is_gone = removal->error == 0;
+
+    if (!is_gone)
+        removal->spiller->no_drop_before = durable->shard->now + AGAIN_NS;
+    if (!is_gone && removal->error != -LV_E_FULL)
+        lv_durable_fail(durable, removal->error, "a segment can't be removed");
+    lv_broker_dropped(durable->shard->broker, removal->segment, is_gone);
     lv_free(removal);
 }
 
-static void on_drop(void *ctx, uint64_t segment)
+static int on_drop(void *ctx, uint64_t segment)
 {
     struct lv_durable *durable = ctx;
-    struct removal *removal = lv_calloc(1, sizeof *removal);
+    struct removal *removal;
 
     assert(segment > 0);
+    if (durable->shard->now < durable->spiller.no_drop_before)
+        return -LV_E_FULL;
+    removal = lv_calloc(1, sizeof *removal);
     if (removal == NULL)
-        return; /* the file stays until the next start */
+        return -LV_E_NOMEM;
     removal->spiller = &durable->spiller;
     removal->segment = segment;
     removal->job.run = run_removal;
+    removal->job.done = removal_done;
     lv_helper_run(&durable->helper, &removal->job);
+    return 0;
 }
 
 const struct lv_cold_ops lv_spiller_ops = {.load = on_load, .drop = on_drop};
@@ -512,6 +579,7 @@ void lv_spiller_init(struct lv_spiller *spiller, struct lv_durable *durable)
     spiller->job.run = run_spill;
     spiller->job.done = spill_done;
     lv_deadline_init(&spiller->again, on_again);
+    lv_deadline_init(&spiller->reread, on_reread);
 }
 
 void lv_spiller_fini(struct lv_spiller *spiller)
@@ -521,7 +589,12 @@ void lv_spiller_fini(struct lv_spiller *spiller)
     while (spiller->waiting != NULL) {
         struct lv_job *job = lv_container(spiller->waiting, struct lv_job, letter);
         spiller->waiting = spiller->waiting->next;
-        lv_free(lv_container(job, struct load, job));
+        free_load(lv_container(job, struct load, job));
+    }
+    while (spiller->unread != NULL) {
+        struct load *load = spiller->unread;
+        spiller->unread = load->waiting;
+        free_load(load);
     }
     if (spiller->state != LV_SPILL_IDLE) {
         lv_free(spiller->spill.refs); /* the store they point into is gone with the shard */

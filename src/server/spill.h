@@ -29,6 +29,7 @@
 
 struct lv_durable;
 struct lv_open_segment;
+struct load;
 
 enum lv_spill_state {
     LV_SPILL_IDLE,
@@ -48,9 +49,12 @@ struct lv_spiller {
     struct lv_diag diag;   /*       its sentence */
     struct lv_deadline again;
     uint64_t next_look;           /* no queue was long: not before then */
+    uint64_t no_drop_before;      /* time: a segment could not be removed */
     uint64_t next_number;         /* of the next segment */
     struct lv_open_segment *open; /* own   the helper's: segments that it has open */
     struct lv_letter *waiting;    /* own   loads from the segment that could not be written yet */
+    struct load *unread;          /* own   loads that the disk gave an error for */
+    struct lv_deadline reread;    /*       of these */
 };
 
 /* Idle; its jobs will be those of the helper of `durable`, which outlives it. */

@@ -198,7 +198,7 @@ static void memory_that_is_missing_loses_nothing(void **state)
     assert_true(is_enough);
 }
 
-/* It is asked for again, and a file that stays is removed at the next start. */
+/* It is asked for again. */
 static void a_job_there_is_no_memory_for_is_not_begun(void **state)
 {
     struct lv_hand hand;
@@ -210,11 +210,109 @@ static void a_job_there_is_no_memory_for_is_not_begun(void **state)
     lv_alloc_fail_after(1, false);
     assert_int_equal(lv_spiller_ops.load(&hand.shard.durable, 1, 1, 0, false), -LV_E_NOMEM);
     lv_alloc_fail_after(1, false);
-    lv_spiller_ops.drop(&hand.shard.durable, 1);
+    assert_int_equal(lv_spiller_ops.drop(&hand.shard.durable, 1), -LV_E_NOMEM);
     lv_alloc_fail_after(0, false);
     assert_false(lv_hand_run_job(&hand));
     lv_hand_close(&hand, true);
     lv_hand_end(&hand);
+}
+
+/* What is settled while segments can't go must be gone at the next start, too, when the log's files
+ * that said so have gone long since. */
+static void a_segment_that_can_not_be_removed_brings_nothing_back(void **state)
+{
+    static const int errors[] = {-LV_E_FULL, -LV_E_NOMEM};
+
+    (void)state;
+    for (size_t i = 0; i < LV_COUNT(errors); i++) {
+        struct lv_hand hand;
+        unsigned segments;
+
+        lv_hand_begin(&hand);
+        lv_hand_fill(&hand, 0, 400, SIZE);
+        lv_hand_settle(&hand);
+        segments = lv_hand_count_files(&hand, "seg-");
+        assert_true(segments > 1);
+        if (errors[i] == -LV_E_FULL)
+            lv_image_disk_fail(hand.image, LV_IMAGE_REMOVE, 1, -LV_E_FULL, true);
+        else
+            hand.shard.durable.spiller.no_drop_before = LV_NEVER;
+        expect_numbers(&hand, "q", 0, 400, false);
+        for (unsigned round = 0; round < 5; round++) { /* the log's files pass */
+            lv_hand_fill(&hand, 400, 1400, SIZE);
+            lv_hand_settle(&hand);
+            expect_numbers(&hand, "q", 400, 1400, false);
+        }
+        assert_true(lv_hand_count_files(&hand, "seg-") >= segments);
+        assert_int_equal(hand.error, 0);
+        lv_image_disk_fail(hand.image, LV_IMAGE_REMOVE, 0, 0, false);
+        lv_hand_restart(&hand, false);
+        expect_numbers(&hand, "q", 0, 0, false);
+        assert_int_equal(lv_hand_count_files(&hand, "seg-"), 0);
+        lv_hand_close(&hand, true);
+        lv_hand_end(&hand);
+    }
+}
+
+static void a_segment_goes_when_it_can_be_removed_again(void **state)
+{
+    struct lv_hand hand;
+
+    (void)state;
+    lv_hand_begin(&hand);
+    lv_hand_fill(&hand, 0, 400, SIZE);
+    lv_hand_settle(&hand);
+    lv_image_disk_fail(hand.image, LV_IMAGE_REMOVE, 1, -LV_E_FULL, false);
+    expect_numbers(&hand, "q", 0, 400, false);
+    lv_hand_wait(&hand, LV_NS_PER_S);
+    lv_hand_settle(&hand);
+    assert_int_equal(lv_hand_count_files(&hand, "seg-"), 0);
+    lv_hand_fill(&hand, 0, 400, SIZE);
+    lv_hand_settle(&hand);
+    lv_image_disk_fail(hand.image, LV_IMAGE_REMOVE, 1, -LV_E_IO, true);
+    for (unsigned i = 0; i < 400 && hand.error == 0; i++) {
+        lv_sim_get(&hand.a, "q", "n");
+        lv_hand_settle(&hand);
+    }
+    assert_int_equal(hand.error, -LV_E_IO); /* any other error is the end */
+    lv_image_disk_fail(hand.image, LV_IMAGE_REMOVE, 0, 0, false);
+    lv_hand_restart(&hand, false);
+    lv_hand_close(&hand, true);
+    lv_hand_end(&hand);
+}
+
+/* Nothing is left out for an error that may be over: the queue waits. */
+static void what_can_not_be_read_is_tried_again(void **state)
+{
+    struct lv_hand hand;
+
+    (void)state;
+    for (uint64_t after = 1; after < 4; after++) { /* its head, its table, its messages */
+        lv_hand_begin(&hand);
+        lv_hand_fill(&hand, 0, 400, SIZE);
+        lv_hand_settle(&hand);
+        lv_hand_restart(&hand, false); /* no segment is open */
+        lv_hand_settle(&hand);
+        hand.is_held = true; /* nothing else reads */
+        lv_image_disk_fail(hand.image, LV_IMAGE_READ, after, -LV_E_IO, true);
+        lv_sim_get(&hand.a, "q", "n");
+        lv_hand_settle(&hand);
+        assert_non_null(hand.shard.durable.spiller.unread);
+        lv_hand_wait(&hand, 6 * LV_NS_PER_S);
+        lv_hand_settle(&hand);
+        assert_non_null(hand.shard.durable.spiller.unread);
+        lv_image_disk_fail(hand.image, LV_IMAGE_READ, 0, 0, false);
+        hand.is_held = false;
+        lv_hand_wait(&hand, 6 * LV_NS_PER_S);
+        lv_hand_settle(&hand);
+        assert_null(hand.shard.durable.spiller.unread);
+        assert_int_equal(hand.damaged_count, 0);
+        assert_int_equal(hand.error, 0);
+        assert_int_equal(strncmp(lv_sim_heard(&hand.a), "get-ok", 6), 0);
+        expect_numbers(&hand, "q", 1, 400, true);
+        lv_hand_close(&hand, true);
+        lv_hand_end(&hand);
+    }
 }
 
 static void publish_transient(struct lv_hand *hand, unsigned from, unsigned to)
@@ -317,6 +415,9 @@ int main(void)
         cmocka_unit_test(who_waits_for_what_was_not_written_gets_it_from_memory),
         cmocka_unit_test(memory_that_is_missing_loses_nothing),
         cmocka_unit_test(a_job_there_is_no_memory_for_is_not_begun),
+        cmocka_unit_test(a_segment_that_can_not_be_removed_brings_nothing_back),
+        cmocka_unit_test(a_segment_goes_when_it_can_be_removed_again),
+        cmocka_unit_test(what_can_not_be_read_is_tried_again),
         cmocka_unit_test(transient_messages_go_when_memory_is_short_and_are_gone_after_a_restart),
         cmocka_unit_test(that_no_queue_is_long_is_not_looked_for_in_every_turn),
         cmocka_unit_test(the_log_is_behind_when_its_window_can_not_move),

@@ -117,9 +117,9 @@ static void begin(struct run *run, struct lv_image_disk *image,
 /* Something will go wrong, at any kind of change. */
 static void make_trouble(struct run *run)
 {
-    static const enum lv_image_op ops[] = {LV_IMAGE_CREATE, LV_IMAGE_WRITE,
-                                           LV_IMAGE_SYNC,   LV_IMAGE_RENAME,
-                                           LV_IMAGE_CHANGE, LV_IMAGE_SYNC_DIRECTORY};
+    static const enum lv_image_op ops[] = {LV_IMAGE_CREATE,        LV_IMAGE_WRITE,  LV_IMAGE_SYNC,
+                                           LV_IMAGE_RENAME,        LV_IMAGE_CHANGE, LV_IMAGE_REMOVE,
+                                           LV_IMAGE_SYNC_DIRECTORY};
     enum lv_image_op op = ops[below(run, sizeof ops / sizeof *ops)];
     uint64_t after = 1 + below(run, op == LV_IMAGE_CHANGE || op == LV_IMAGE_WRITE ? 60 : 6);
 

@@ -128,12 +128,14 @@ static int on_load(void *ctx, uint64_t queue_id, uint64_t segment, uint64_t from
     return 0;
 }
 
-static void on_drop(void *ctx, uint64_t segment)
+static int on_drop(void *ctx, uint64_t segment)
 {
     const struct crash_shard *shard = ctx;
 
-    if (!shard->world->is_ending)
-        add_job(ctx, &(struct crash_job){.kind = CRASH_JOB_DROP, .segment = segment});
+    if (shard->world->is_ending || below(shard->world, 4) == 0)
+        return -LV_E_NOMEM;
+    add_job(ctx, &(struct crash_job){.kind = CRASH_JOB_DROP, .segment = segment});
+    return 0;
 }
 
 static const struct lv_cold_ops cold_ops = {.load = on_load, .drop = on_drop};
@@ -274,12 +276,19 @@ static void load(struct crash_shard *shard, const struct crash_job *job)
 
 static void drop(struct crash_shard *shard, uint64_t segment)
 {
+    struct lv_disk *disk = shard->world->disk;
     char name[LV_DISK_NAME_SIZE];
+    int rc;
 
     lv_segment_name(shard->number, segment, name);
-    crash_trace("shard %u: removes segment %llu", shard->number, (unsigned long long)segment);
+    rc = disk->ops->remove(disk, name);
+    crash_trace("shard %u: removes segment %llu: %d", shard->number, (unsigned long long)segment,
+                rc);
     assert(shard->next_segment > segment);
-    (void)shard->world->disk->ops->remove(shard->world->disk, name);
+    lv_broker_dropped(shard->world->sim.shards[shard->number].broker, segment,
+                      rc == 0 || rc == -LV_E_NOT_FOUND);
+    if (rc < 0 && rc != -LV_E_NOT_FOUND && rc != -LV_E_FULL)
+        stop_for(shard->world, rc);
 }
 
 static void end_merge(struct crash_shard *shard, enum lv_merge_result result)
@@ -359,6 +368,10 @@ static void remove_merged(struct crash_shard *shard)
         error = rc < 0 && rc != -LV_E_NOT_FOUND ? rc : error;
     }
     error = error < 0 ? error : disk->ops->sync_directory(disk);
+    if (error == -LV_E_FULL) {
+        shard->is_refused = true;
+        return;
+    }
     shard->merge_state = CRASH_MERGE_IDLE;
     if (error < 0)
         stop_for(shard->world, error);
@@ -581,8 +594,12 @@ static void merge_step(struct crash_shard *shard)
         shard->merge_state = CRASH_MERGE_REMOVING;
         add_job(shard, &(struct crash_job){.kind = CRASH_JOB_REMOVE});
         break;
-    case CRASH_MERGE_WRITING:
     case CRASH_MERGE_REMOVING:
+        if (shard->is_refused)
+            add_job(shard, &(struct crash_job){.kind = CRASH_JOB_REMOVE});
+        shard->is_refused = false;
+        break;
+    case CRASH_MERGE_WRITING:
         break; /* the helper's */
     }
 }

@@ -108,6 +108,7 @@ struct crash_shard {
     struct lv_segment_merging merging;
     uint64_t merged[LV_MERGE_SOURCES_MAX]; /* numbers: to be removed */
     uint32_t merged_count;
+    bool is_refused;          /* while they are removed: there was no room to do it */
     uint64_t topology_synced; /* as the broker was told */
 };
 
