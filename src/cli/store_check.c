@@ -397,6 +397,8 @@ static int check_metadata(struct check *check)
         rc = lv_metadata_lsn(metadata, &check->applied, &diag);
     if (rc == 0)
         rc = lv_metadata_load(metadata, count_row, counts, &diag);
+    if (rc == 0)
+        rc = lv_metadata_check(metadata, &diag);
     lv_metadata_close(metadata);
     assert(rc <= 0);
     if (rc == -LV_E_NOMEM)

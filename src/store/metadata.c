@@ -452,6 +452,26 @@ int lv_metadata_open_read_only(const char *directory, struct lv_metadata **ret_m
     return rc;
 }
 
+/* SQLite walks every page and compares what refers to what; the first thing that is wrong is enough.
+ */
+int lv_metadata_check(struct lv_metadata *metadata, struct lv_diag *diag)
+{
+    sqlite3_stmt *statement = NULL;
+    char what[200] = "SQLite can't check it";
+    int rc = sqlite3_prepare_v2(metadata->db, "PRAGMA integrity_check(1)", -1, &statement, NULL);
+
+    assert(metadata->db != NULL);
+    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        const unsigned char *text = sqlite3_column_text(statement, 0);
+        (void)snprintf(what, sizeof what, "%s", text == NULL ? "" : (const char *)text);
+    }
+    (void)sqlite3_finalize(statement);
+    for (char *p = what; *p != '\0'; p++)
+        if (*p == '\n')
+            *p = ' ';
+    return strcmp(what, "ok") == 0 ? 0 : lv_metadata_damaged(metadata, diag, what);
+}
+
 /* ---- settings ---- */
 
 /* Over the name too: no row can stand for another. */

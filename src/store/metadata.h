@@ -76,6 +76,9 @@ int lv_metadata_set(struct lv_metadata *metadata, const char *name, uint64_t val
 /* The plural that names its table. */
 const char *lv_row_table(enum lv_row_kind kind);
 
+/* Is the file whole as SQLite sees it? Slow: it reads all of it. -LV_E_CORRUPT: what is wrong. */
+int lv_metadata_check(struct lv_metadata *metadata, struct lv_diag *diag) LV_MUST_CHECK;
+
 /* Everything in the file as one moment had it, what others need before these: vhosts, users,
  * permissions, topic permissions, limits, exchanges, queues, bindings. Views are valid during the
  * call; not zero ends the walk with that result. -LV_E_CORRUPT: a row is not

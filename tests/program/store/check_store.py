@@ -265,6 +265,17 @@ def a_damaged_checkpoint_is_told():
 
 
 @check
+def what_sqlite_finds_in_the_metadata_is_told():
+    one = place.start()
+    place.publish(one, "x")
+    one.stop()
+    path = pathlib.Path(one.data_dir) / "metadata.sqlite"
+    place.write(path, 36, struct.pack(">I", 5))  # free pages that there are not: no row needs them
+    [found] = place.damages(path)
+    assert "metadata.sqlite" in found["problem"] and "reelist" in found["problem"], found
+
+
+@check
 def files_made_ready_are_no_damage():
     directory = place.filled("one")
     path = place.log(directory, 2)
