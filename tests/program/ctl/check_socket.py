@@ -198,7 +198,8 @@ def readers_that_go_in_the_middle_leave_nothing_behind():
         guest.close()
 
     def is_so():
-        return desk.status(one)["file_descriptors"]["total_used"] == files
+        # A spare log file that was being made at first is closed by now.
+        return desk.status(one)["file_descriptors"]["total_used"] <= files
 
     harness.eventually(is_so, "all descriptors are closed")
     one.stop()
