@@ -15,7 +15,7 @@
 
 /* RFC 5280 §4.1.2.2: at most 20 octets, and positive. */
 #define SERIAL_SIZE 16
-#define NAMES_SIZE  (LV_IDENTITY_HOSTS_MAX * 264u)
+#define NAMES_SIZE  ((size_t)LV_IDENTITY_HOSTS_MAX * 264)
 
 struct lv_identity {
     EVP_PKEY *key;     /* own */

@@ -17,7 +17,7 @@
  * record costs a microsecond, whatever is in it. */
 #define DIRECT_SIZE 4096u
 /* What is taken from the socket at a time, and how often for one read. */
-#define TAKE_SIZE (64u * 1024u)
+#define TAKE_SIZE ((size_t)64 * 1024)
 #define TAKES_MAX 32u
 /* A batch and the overhead of its records (RFC 5246 §6.2.3: at most 2048 bytes for each, in fact
  * 22 to 40), and room for what TLS itself has to say. */

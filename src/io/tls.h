@@ -20,9 +20,9 @@ struct lv_tls_room;
 
 /* How much more than the bytes that it takes from the socket a read may give: what was kept of a
  * record that had not come whole. Buffers for lv_tls_read() must be larger. */
-#define LV_TLS_SLACK_SIZE (18u * 1024u)
+#define LV_TLS_SLACK_SIZE ((size_t)18 * 1024)
 /* What one write takes at most, and so the most that is owed. */
-#define LV_TLS_BATCH_SIZE (256u * 1024u)
+#define LV_TLS_BATCH_SIZE ((size_t)256 * 1024)
 
 /* Buffers that all connections of one thread share. NULL: out of memory. */
 struct lv_tls_room *lv_tls_room_new(void) LV_MUST_CHECK;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Certificates that a peer may send: chains are short, and this is before anybody is known. */
-#define PEER_CHAIN_SIZE (64 * 1024)
+#define PEER_CHAIN_SIZE 65536L
 /* In which a client may resume instead of beginning anew; its certificate is not asked for again.
  */
 #define TICKET_S         3600
@@ -224,7 +224,7 @@ static int set_versions(SSL_CTX *ctx, const struct lv_tls_server_options *option
                         struct lv_diag *diag)
 {
     bool is_free = !options->tls12 && !options->tls13;
-    bool has12, has13, use12, use13;
+    bool has12 = false, has13 = false, use12, use13;
     int rc = set_ciphers(ctx, options, &has12, &has13, diag);
 
     if (rc < 0)

@@ -213,6 +213,7 @@ static int init_thread(struct lv_handshakers *handshakers, unsigned number)
 {
     struct lv_handshaker *handshaker = &handshakers->threads[number];
 
+    assert(handshakers->threads != NULL);
     assert(number < handshakers->thread_count);
     handshaker->handshakers = handshakers;
     handshaker->next_shard = number % handshakers->shared->shard_count;
@@ -239,7 +240,7 @@ int lv_handshakers_open(struct lv_shared *shared, struct lv_handshakers **ret_ha
     handshakers->threads =
         lv_calloc(wanted < THREADS_MAX ? wanted : THREADS_MAX, sizeof *handshakers->threads);
     rc = handshakers->threads == NULL ? lv_fail(diag, -LV_E_NOMEM, "out of memory") : 0;
-    if (rc == 0)
+    if (handshakers->threads != NULL)
         handshakers->thread_count = wanted < THREADS_MAX ? wanted : THREADS_MAX;
     for (unsigned i = 0; rc == 0 && i < handshakers->thread_count; i++) {
         if (init_thread(handshakers, i) < 0)
@@ -306,6 +307,7 @@ void lv_handshakers_free(struct lv_handshakers *handshakers)
     if (handshakers == NULL)
         return;
     assert(handshakers->started == 0);
+    assert(handshakers->threads != NULL || handshakers->thread_count == 0);
     for (unsigned i = 0; i < handshakers->thread_count; i++) {
         struct lv_handshaker *handshaker = &handshakers->threads[i];
 
