@@ -43,8 +43,8 @@ struct guest {
     size_t sent; /*       bytes of the slice's rows */
     size_t input_size;
     enum guest_state state;
-    bool is_away;    /*       somebody has the slice or the deed */
-    bool wants_end;  /*       the broker is to stop or drain once the answer is out */
+    bool is_away;   /*       somebody has the slice or the deed */
+    bool wants_end; /*       the broker is to stop or drain once the answer is out */
     uint8_t input[LV_CONTROL_REQUEST_MAX];
 };
 

@@ -16,7 +16,9 @@
 /* Memory for one object's tables on their way from JSON to the list. */
 #define SCRATCH_SIZE ((size_t)64 << 20)
 /* A byte of JSON becomes at most so many in the list. */
-#define GROWTH 48u
+#define GROWTH ((size_t)48)
+/* What notes may take besides. */
+#define NOTES_SIZE (sizeof(struct lv_diag) * LV_DEFINITIONS_NOTES_MAX)
 
 /* Where the reader is. */
 struct reader {
@@ -178,17 +180,16 @@ static void take_scalar(const json_t *json, struct lv_value *ret_value)
 
 /* The members of an object or a list, one after the other. */
 struct members {
-    const json_t *json; /* view */
-    void *next;         /* view  of an object */
+    json_t *json; /* view */
+    void *next;   /* view  of an object */
     size_t index;
 };
 
 /* The next one; its name, or its number, is entered into the path and left by the caller. */
-static const json_t *next_member(struct reader *reader, struct members *members,
-                                 struct lv_bytes *ret_name)
+static json_t *next_member(struct reader *reader, struct members *members,
+                           struct lv_bytes *ret_name)
 {
-    json_t *object = (json_t *)(uintptr_t)members->json;
-    const json_t *value;
+    json_t *object = members->json, *value;
 
     *ret_name = (struct lv_bytes){.size = 0};
     if (!json_is_object(object)) {
@@ -218,7 +219,7 @@ static struct lv_table *new_table(struct reader *reader, size_t room)
 }
 
 /* A list becomes a table without names. */
-static int take_table(struct reader *reader, const json_t *json, unsigned depth,
+static int take_table(struct reader *reader, json_t *json, unsigned depth,
                       const struct lv_table **ret_table)
 {
     size_t count = json_is_object(json) ? json_object_size(json) : json_array_size(json);
@@ -232,7 +233,7 @@ static int take_table(struct reader *reader, const json_t *json, unsigned depth,
     while (table->count < count) {
         struct lv_field *field = &table->fields[table->count++];
         size_t before = reader->path_size;
-        const json_t *value = next_member(reader, &members, &field->name);
+        json_t *value = next_member(reader, &members, &field->name);
         int rc = 0;
 
         if (field->name.size > NAME_MAX_SIZE)
@@ -256,7 +257,7 @@ static int take_table(struct reader *reader, const json_t *json, unsigned depth,
 static int take_arguments(struct reader *reader, const json_t *object,
                           const struct lv_table **ret_arguments)
 {
-    const json_t *json = json_object_get(object, "arguments");
+    json_t *json = json_object_get(object, "arguments");
     size_t before = enter(reader, ".arguments");
     int rc = 0;
 
@@ -308,7 +309,7 @@ static int take_limit(struct reader *reader, const struct lv_change *change, str
 }
 
 /* RabbitMQ writes [["max-queues", 5], …] in vhosts, and {"max-queues": 5, …} elsewhere. */
-static int take_limits(struct reader *reader, const json_t *json, struct lv_change *change)
+static int take_limits(struct reader *reader, json_t *json, struct lv_change *change)
 {
     size_t count = json_is_object(json) ? json_object_size(json) : json_array_size(json);
     struct lv_table *limits = new_table(reader, 2);
@@ -345,7 +346,7 @@ static int take_limits(struct reader *reader, const json_t *json, struct lv_chan
 static int take_limits_of(struct reader *reader, const json_t *object, struct lv_bytes vhost,
                           struct lv_bytes user)
 {
-    const json_t *json = json_object_get(object, "limits");
+    json_t *json = json_object_get(object, "limits");
     struct lv_change change = {.kind = LV_CHANGE_LIMITS_PUT, .vhost = vhost, .name = user};
     size_t before;
     int rc;
@@ -600,7 +601,7 @@ static int take_parameter(struct reader *reader, const json_t *object)
 {
     struct lv_change change = {.kind = LV_CHANGE_LIMITS_PUT};
     struct lv_bytes component = {.size = 0};
-    const json_t *value = json_object_get(object, "value");
+    json_t *value = json_object_get(object, "value");
     int rc = take_name(reader, object, "component", &component);
 
     if (rc < 0 || !lv_bytes_equal(component, lv_text("vhost-limits")))
@@ -762,13 +763,11 @@ static bool is_among(const char *words, const char *word)
     return false;
 }
 
-static void note_unknown(struct reader *reader, const json_t *object, const char *keys)
+static void note_unknown(struct reader *reader, json_t *object, const char *keys)
 {
-    json_t *members = (json_t *)(uintptr_t)object;
-
     assert(keys != NULL);
-    for (void *next = json_object_iter(members); next != NULL;
-         next = json_object_iter_next(members, next)) {
+    for (void *next = json_object_iter(object); next != NULL;
+         next = json_object_iter_next(object, next)) {
         const char *key = json_object_iter_key(next);
 
         if (!is_among(keys, key))
@@ -786,7 +785,7 @@ static int take_section(struct reader *reader, const struct section *section, co
     if (!json_is_array(list))
         return wrong_type(reader, list, "a list");
     for (size_t i = 0; i < count; i++) {
-        const json_t *object = json_array_get(list, i);
+        json_t *object = json_array_get(list, i);
         int rc;
 
         leave(reader, 0);
@@ -806,13 +805,11 @@ static int take_section(struct reader *reader, const struct section *section, co
 }
 
 /* A word that is nearly right would leave out all that is in it. */
-static int check_sections(struct reader *reader, const json_t *root)
+static int check_sections(struct reader *reader, json_t *root)
 {
-    json_t *object = (json_t *)(uintptr_t)root;
-
     assert(json_is_object(root));
-    for (void *next = json_object_iter(object); next != NULL;
-         next = json_object_iter_next(object, next)) {
+    for (void *next = json_object_iter(root); next != NULL;
+         next = json_object_iter_next(root, next)) {
         const char *key = json_object_iter_key(next);
         struct lv_nearest nearest = {.name = key};
         bool is_known = is_among(about, key);
@@ -829,7 +826,7 @@ static int check_sections(struct reader *reader, const json_t *root)
     return 0;
 }
 
-static int take_root(struct reader *reader, const json_t *root)
+static int take_root(struct reader *reader, json_t *root)
 {
     int rc;
 
@@ -889,7 +886,7 @@ int lv_definitions_read(struct lv_bytes text, struct lv_definitions *list, struc
     if (root == NULL)
         return lv_fail(diag, -LV_E_SYNTAX, "line %d, column %d: this is no JSON: %s", error.line,
                        error.column, error.text);
-    lv_definitions_init(list, GROWTH * text.size + GROWTH * LV_DEFINITIONS_NOTES_MAX);
+    lv_definitions_init(list, GROWTH * text.size + NOTES_SIZE);
     lv_arena_init(&reader.scratch, SCRATCH_SIZE);
     rc = take_root(&reader, root);
     lv_arena_fini(&reader.scratch);

@@ -46,7 +46,7 @@ static struct lv_bytes text_at(const struct lv_table *table, const char *name)
     const struct lv_value *value = lv_table_get(table, name);
 
     assert(value == NULL || value->type == LV_TYPE_STRING);
-    return value == NULL ? (struct lv_bytes){.size = 0} : value->bytes;
+    return value == NULL ? lv_bytes(NULL, 0) : value->bytes;
 }
 
 /* Words with commas between become a list. */

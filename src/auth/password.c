@@ -147,8 +147,7 @@ int lv_password_hash_portable(struct lv_bytes password, char hash[LV_PASSWORD_HA
         return lv_fail(diag, -LV_E_NOMEM, "the password can't be hashed");
     memcpy(hash, algorithm->name, name_size);
     hash[name_size] = ':';
-    EVP_EncodeBlock((unsigned char *)hash + name_size + 1, raw,
-                    (int)(SALT_SIZE + algorithm->size));
+    EVP_EncodeBlock((unsigned char *)hash + name_size + 1, raw, (int)(SALT_SIZE + algorithm->size));
     return 0;
 }
 

@@ -64,7 +64,7 @@ static int save(struct lv_ctl_session *session, size_t size)
     const struct lv_ctl_words *words = session->words;
     struct lv_diag diag = {""};
     char *text = lv_alloc(size);
-    json_t *line;
+    json_t *line = NULL;
     int status, rc = text == NULL ? lv_fail(&diag, -LV_E_NOMEM, "out of memory") : 0;
 
     assert(size > 0);
@@ -238,7 +238,8 @@ static int import(struct lv_ctl_session *session)
                           &diag);
     if (rc == 0 && size > 0)
         rc = lv_ctl_wire_write(&session->wire, text, size, &diag);
-    explicit_bzero(text, size);
+    if (size > 0)
+        explicit_bzero(text, size);
     lv_free(text);
     assert(rc <= 0);
     return rc < 0 ? lv_ctl_fail(session, rc, &diag) : follow_import(session);

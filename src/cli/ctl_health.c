@@ -242,18 +242,16 @@ static int check_ports(const struct lv_ctl_session *session, const json_t *statu
 
 /* ---- the others ---- */
 
-static int show_environment(const struct lv_ctl_session *session, const json_t *settings)
+static int show_environment(const struct lv_ctl_session *session, json_t *settings)
 {
-    json_t *object = (json_t *)(uintptr_t)settings;
-
     assert(json_is_object(settings));
     if (session->words->form == LV_CTL_JSON) {
         json_dumpf(settings, stdout, JSON_COMPACT);
         fputc('\n', stdout);
         return LV_CTL_OK;
     }
-    for (void *next = json_object_iter(object); next != NULL;
-         next = json_object_iter_next(object, next))
+    for (void *next = json_object_iter(settings); next != NULL;
+         next = json_object_iter_next(settings, next))
         printf("%s = %s\n", json_object_iter_key(next),
                json_string_value(json_object_iter_value(next)));
     return LV_CTL_OK;
@@ -282,7 +280,7 @@ static int show_vhosts(const struct lv_ctl_session *session)
     return LV_CTL_OK;
 }
 
-static int show(const struct lv_ctl_session *session, const json_t *answer)
+static int show(const struct lv_ctl_session *session, json_t *answer)
 {
     switch (session->words->verb) {
     case LV_CTL_PING:

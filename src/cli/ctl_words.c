@@ -80,7 +80,7 @@ static const struct command commands[LV_CTL_VERB_COUNT] = {
 };
 
 /* What is written where an option's value goes, and which commands know the option. */
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
+enum option_kind { OPTION_FLAG, OPTION_UNFLAG, OPTION_TEXT, OPTION_NUMBER };
 enum option_place {
     PLACE_ALL,
     PLACE_LIST,
@@ -98,81 +98,52 @@ enum option_place {
     PLACE_PLUGINS_LIST
 };
 
-enum option_id {
-    OPTION_NODE,
-    OPTION_DATA_DIR,
-    OPTION_LONGNAMES,
-    OPTION_TIMEOUT,
-    OPTION_QUIET,
-    OPTION_SILENT,
-    OPTION_VHOST,
-    OPTION_FORMATTER,
-    OPTION_HELP,
-    OPTION_NO_HEADERS,
-    OPTION_HEADERS,
-    OPTION_ONLINE,
-    OPTION_OFFLINE,
-    OPTION_LOCAL,
-    OPTION_UNIT,
-    OPTION_IDEMPOTENT,
-    OPTION_DESCRIPTION,
-    OPTION_TAGS,
-    OPTION_QUEUE_TYPE,
-    OPTION_LIMIT,
-    OPTION_GLOBAL,
-    OPTION_USER,
-    OPTION_IF_EMPTY,
-    OPTION_IF_UNUSED,
-    OPTION_PLAN,
-    OPTION_ADDRESS,
-    OPTION_VERBOSE,
-    OPTION_MINIMAL,
-    OPTION_ENABLED,
-    OPTION_NOTHING
-};
+/* Options that are taken and not looked at. */
+#define NOWHERE   SIZE_MAX
+#define TO(field) offsetof(struct lv_ctl_words, field)
 
 static const struct option {
     const char *name;
     char letter; /* 0: none */
     enum option_kind kind;
     enum option_place place;
-    enum option_id id;
+    size_t offset; /* of its value in struct lv_ctl_words */
 } options[] = {
-    {"node", 'n', OPTION_TEXT, PLACE_ALL, OPTION_NODE},
-    {"data-dir", 'd', OPTION_TEXT, PLACE_ALL, OPTION_DATA_DIR},
-    {"longnames", 'l', OPTION_FLAG, PLACE_ALL, OPTION_LONGNAMES},
-    {"timeout", 't', OPTION_NUMBER, PLACE_ALL, OPTION_TIMEOUT},
-    {"quiet", 'q', OPTION_FLAG, PLACE_ALL, OPTION_QUIET},
-    {"silent", 's', OPTION_FLAG, PLACE_ALL, OPTION_SILENT},
-    {"vhost", 'p', OPTION_TEXT, PLACE_ALL, OPTION_VHOST},
-    {"formatter", 0, OPTION_TEXT, PLACE_ALL, OPTION_FORMATTER},
-    {"help", '?', OPTION_FLAG, PLACE_ALL, OPTION_HELP},
-    {"no-table-headers", 0, OPTION_FLAG, PLACE_LIST, OPTION_NO_HEADERS},
-    {"table-headers", 0, OPTION_FLAG, PLACE_LIST, OPTION_HEADERS},
-    {"online", 0, OPTION_FLAG, PLACE_QUEUES, OPTION_ONLINE},
-    {"offline", 0, OPTION_FLAG, PLACE_QUEUES, OPTION_OFFLINE},
-    {"local", 0, OPTION_FLAG, PLACE_QUEUES, OPTION_LOCAL},
-    {"unit", 0, OPTION_TEXT, PLACE_STATUS, OPTION_UNIT},
-    {"idempotent", 0, OPTION_FLAG, PLACE_STOP, OPTION_IDEMPOTENT},
-    {"description", 0, OPTION_TEXT, PLACE_ADD_VHOST, OPTION_DESCRIPTION},
-    {"tags", 0, OPTION_TEXT, PLACE_ADD_VHOST, OPTION_TAGS},
-    {"default-queue-type", 0, OPTION_TEXT, PLACE_ADD_VHOST, OPTION_QUEUE_TYPE},
-    {"limit", 0, OPTION_NUMBER, PLACE_CLOSE_ALL, OPTION_LIMIT},
-    {"per-connection-delay", 0, OPTION_TEXT, PLACE_CLOSE_ALL, OPTION_NOTHING},
-    {"global", 0, OPTION_FLAG, PLACE_GLOBAL, OPTION_GLOBAL},
-    {"user", 0, OPTION_TEXT, PLACE_USER_LIMITS, OPTION_USER},
-    {"if-empty", 'e', OPTION_FLAG, PLACE_DELETE_QUEUE, OPTION_IF_EMPTY},
-    {"if-unused", 'u', OPTION_FLAG, PLACE_DELETE_QUEUE, OPTION_IF_UNUSED},
-    {"plan", 0, OPTION_FLAG, PLACE_IMPORT, OPTION_PLAN},
-    {"skip-if-unchanged", 0, OPTION_FLAG, PLACE_IMPORT, OPTION_NOTHING},
-    {"address", 0, OPTION_TEXT, PLACE_PORTS, OPTION_ADDRESS},
-    {"offline", 0, OPTION_FLAG, PLACE_PLUGINS, OPTION_NOTHING},
-    {"online", 0, OPTION_FLAG, PLACE_PLUGINS, OPTION_NOTHING},
-    {"all", 0, OPTION_FLAG, PLACE_PLUGINS, OPTION_GLOBAL},
-    {"verbose", 'v', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_VERBOSE},
-    {"minimal", 'm', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_MINIMAL},
-    {"enabled", 'E', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_ENABLED},
-    {"implicitly-enabled", 'e', OPTION_FLAG, PLACE_PLUGINS_LIST, OPTION_ENABLED},
+    {"node", 'n', OPTION_TEXT, PLACE_ALL, NOWHERE},
+    {"data-dir", 'd', OPTION_TEXT, PLACE_ALL, TO(data_dir)},
+    {"longnames", 'l', OPTION_FLAG, PLACE_ALL, NOWHERE},
+    {"timeout", 't', OPTION_NUMBER, PLACE_ALL, TO(timeout_s)},
+    {"quiet", 'q', OPTION_FLAG, PLACE_ALL, TO(is_quiet)},
+    {"silent", 's', OPTION_FLAG, PLACE_ALL, TO(is_silent)},
+    {"vhost", 'p', OPTION_TEXT, PLACE_ALL, TO(vhost)},
+    {"formatter", 0, OPTION_TEXT, PLACE_ALL, TO(formatter)},
+    {"help", '?', OPTION_FLAG, PLACE_ALL, TO(wants_help)},
+    {"no-table-headers", 0, OPTION_FLAG, PLACE_LIST, TO(has_no_headers)},
+    {"table-headers", 0, OPTION_UNFLAG, PLACE_LIST, TO(has_no_headers)},
+    {"online", 0, OPTION_FLAG, PLACE_QUEUES, NOWHERE},
+    {"offline", 0, OPTION_FLAG, PLACE_QUEUES, TO(is_offline)},
+    {"local", 0, OPTION_FLAG, PLACE_QUEUES, NOWHERE},
+    {"unit", 0, OPTION_TEXT, PLACE_STATUS, TO(unit)},
+    {"idempotent", 0, OPTION_FLAG, PLACE_STOP, TO(is_idempotent)},
+    {"description", 0, OPTION_TEXT, PLACE_ADD_VHOST, TO(description)},
+    {"tags", 0, OPTION_TEXT, PLACE_ADD_VHOST, TO(tags)},
+    {"default-queue-type", 0, OPTION_TEXT, PLACE_ADD_VHOST, TO(queue_type)},
+    {"limit", 0, OPTION_NUMBER, PLACE_CLOSE_ALL, TO(limit)},
+    {"per-connection-delay", 0, OPTION_TEXT, PLACE_CLOSE_ALL, NOWHERE},
+    {"global", 0, OPTION_FLAG, PLACE_GLOBAL, TO(is_global)},
+    {"user", 0, OPTION_TEXT, PLACE_USER_LIMITS, TO(user)},
+    {"if-empty", 'e', OPTION_FLAG, PLACE_DELETE_QUEUE, TO(if_empty)},
+    {"if-unused", 'u', OPTION_FLAG, PLACE_DELETE_QUEUE, TO(if_unused)},
+    {"plan", 0, OPTION_FLAG, PLACE_IMPORT, TO(is_plan)},
+    {"skip-if-unchanged", 0, OPTION_FLAG, PLACE_IMPORT, NOWHERE},
+    {"address", 0, OPTION_TEXT, PLACE_PORTS, TO(address)},
+    {"offline", 0, OPTION_FLAG, PLACE_PLUGINS, NOWHERE},
+    {"online", 0, OPTION_FLAG, PLACE_PLUGINS, NOWHERE},
+    {"all", 0, OPTION_FLAG, PLACE_PLUGINS, TO(is_global)},
+    {"verbose", 'v', OPTION_FLAG, PLACE_PLUGINS_LIST, TO(is_verbose)},
+    {"minimal", 'm', OPTION_FLAG, PLACE_PLUGINS_LIST, TO(is_minimal)},
+    {"enabled", 'E', OPTION_FLAG, PLACE_PLUGINS_LIST, TO(is_enabled)},
+    {"implicitly-enabled", 'e', OPTION_FLAG, PLACE_PLUGINS_LIST, TO(is_enabled)},
 };
 
 /* Where the parser is, and what it could not make sense of. */
@@ -184,8 +155,6 @@ struct parser {
         const char *value; /* view  "" when there is none */
     } invalid[INVALID_MAX];
     unsigned invalid_count;
-    const char *formatter; /* view */
-    bool wants_help;
 };
 
 bool lv_ctl_is_bold(void)
@@ -311,99 +280,32 @@ static void mark_invalid(struct parser *parser, const char *option, size_t size,
     parser->invalid_count++;
 }
 
-/* A flat table of options. */
-static void apply(struct parser *parser, enum option_id id, const char *value)
+static bool takes_value(const struct option *option)
 {
-    struct lv_ctl_words *words = parser->words;
-
-    switch (id) {
-    case OPTION_NODE: /* the data directory says which broker is meant */
-    case OPTION_LONGNAMES:
-    case OPTION_ONLINE: /* every queue is */
-    case OPTION_LOCAL:
-        break;
-    case OPTION_DATA_DIR:
-        words->data_dir = value;
-        break;
-    case OPTION_TIMEOUT:
-        words->has_timeout = true;
-        break;
-    case OPTION_QUIET:
-        words->is_quiet = true;
-        break;
-    case OPTION_SILENT:
-        words->is_silent = true;
-        break;
-    case OPTION_VHOST:
-        words->vhost = value;
-        break;
-    case OPTION_FORMATTER:
-        parser->formatter = value;
-        break;
-    case OPTION_HELP:
-        parser->wants_help = true;
-        break;
-    case OPTION_NO_HEADERS:
-        words->has_no_headers = true;
-        break;
-    case OPTION_HEADERS:
-        words->has_no_headers = false;
-        break;
-    case OPTION_OFFLINE:
-        words->is_offline = true;
-        break;
-    case OPTION_UNIT:
-        words->unit = value;
-        break;
-    case OPTION_IDEMPOTENT:
-        words->is_idempotent = true;
-        break;
-    case OPTION_DESCRIPTION:
-        words->description = value;
-        break;
-    case OPTION_TAGS:
-        words->tags = value;
-        break;
-    case OPTION_QUEUE_TYPE:
-        words->queue_type = value;
-        break;
-    case OPTION_GLOBAL:
-        words->is_global = true;
-        break;
-    case OPTION_USER:
-        words->user = value;
-        break;
-    case OPTION_IF_EMPTY:
-        words->if_empty = true;
-        break;
-    case OPTION_IF_UNUSED:
-        words->if_unused = true;
-        break;
-    case OPTION_PLAN:
-        words->is_plan = true;
-        break;
-    case OPTION_ADDRESS:
-        words->address = value;
-        break;
-    case OPTION_VERBOSE:
-        words->is_verbose = true;
-        break;
-    case OPTION_MINIMAL:
-        words->is_minimal = true;
-        break;
-    case OPTION_ENABLED:
-        words->is_enabled = true;
-        break;
-    case OPTION_LIMIT:
-    case OPTION_NOTHING:
-        break;
-    }
+    assert(option->name != NULL);
+    return option->kind == OPTION_TEXT || option->kind == OPTION_NUMBER;
 }
 
-static uint64_t *number_of(const struct parser *parser, const struct option *option)
+/* False: the value is no number. */
+static bool apply(struct lv_ctl_words *words, const struct option *option, const char *value)
 {
-    assert(option->kind == OPTION_NUMBER);
-    return option->id == OPTION_TIMEOUT ? &parser->words->timeout_s : &parser->words->limit;
+    void *to = option->offset == NOWHERE ? NULL : (char *)words + option->offset;
+    uint64_t number;
+
+    assert(takes_value(option) == (value != NULL));
+    if (option->kind == OPTION_NUMBER && lv_text_number(value, &number) < 0)
+        return false;
+    if (to == NULL)
+        return true;
+    if (option->kind == OPTION_TEXT)
+        *(const char **)to = value;
+    else if (option->kind == OPTION_NUMBER)
+        *(uint64_t *)to = number;
+    else
+        *(bool *)to = option->kind == OPTION_FLAG;
+    if (to == &words->timeout_s)
+        words->has_timeout = true;
+    return true;
 }
 
 /* `--name value`, `--name=value` and `-n value`. Returns how many words it took. */
@@ -416,21 +318,19 @@ static int take_option(struct parser *parser, const char *word, const char *next
     bool takes_next;
 
     assert(word[0] == '-');
-    if (option == NULL || (option->kind == OPTION_FLAG && value != NULL)) {
+    if (option == NULL || (!takes_value(option) && value != NULL)) {
         mark_invalid(parser, word, size, value);
         return 1;
     }
-    takes_next = option->kind != OPTION_FLAG && value == NULL;
+    takes_next = takes_value(option) && value == NULL;
     if (takes_next)
         value = next;
-    if (option->kind != OPTION_FLAG && value == NULL) {
+    if (takes_value(option) && value == NULL) {
         mark_invalid(parser, word, size, NULL);
         return 1;
     }
-    if (option->kind == OPTION_NUMBER && lv_text_number(value, number_of(parser, option)) < 0)
+    if (!apply(parser->words, option, value))
         mark_invalid(parser, word, size, value);
-    else
-        apply(parser, option->id, value);
     return takes_next ? 2 : 1;
 }
 
@@ -620,7 +520,7 @@ static const char *find_word(int argc, char **argv)
         if (argv[i][0] != '-' || argv[i][1] == '\0')
             return argv[i];
         option = find_option(argv[i], strlen(argv[i]), LV_CTL_VERB_COUNT);
-        if (option != NULL && option->kind != OPTION_FLAG)
+        if (option != NULL && takes_value(option))
             i++;
     }
     return NULL;
@@ -669,14 +569,14 @@ static int check(struct parser *parser)
 
     if (parser->invalid_count > 0)
         return refuse_options(parser);
-    if (parser->formatter != NULL) {
-        words->form = lv_ctl_form_find(parser->formatter);
+    if (words->formatter != NULL) {
+        words->form = lv_ctl_form_find(words->formatter);
         if (words->form == LV_CTL_FORM_COUNT)
             return lv_ctl_words_refuse(
                 words,
                 "Formatter '%s' is not supported; it is one of table, json, csv and "
                 "pretty_table",
-                parser->formatter);
+                words->formatter);
     }
     if (words->verb <= LV_CTL_LIST_LAST && command->most == ARGUMENTS_ANY)
         return take_columns(words);
@@ -758,7 +658,7 @@ bool lv_ctl_words_parse(int argc, char **argv, struct lv_ctl_words *ret_words, i
         return false;
     }
     take_words(&parser, argc, argv);
-    if (words->verb == LV_CTL_HELP || (parser.wants_help && parser.invalid_count == 0))
+    if (words->verb == LV_CTL_HELP || (words->wants_help && parser.invalid_count == 0))
         return help(words, ret_exit);
     *ret_exit = check(&parser);
     return *ret_exit == LV_CTL_OK;
@@ -783,6 +683,6 @@ const char *lv_ctl_words_option(unsigned place, char *ret_letter, bool *ret_has_
         return NULL;
     assert(options[place].name != NULL);
     *ret_letter = options[place].letter;
-    *ret_has_value = options[place].kind != OPTION_FLAG;
+    *ret_has_value = takes_value(&options[place]);
     return options[place].name;
 }

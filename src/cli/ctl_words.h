@@ -67,12 +67,14 @@ struct lv_ctl_words {
     const char *user;                            /* of limits; NULL: none was given */
     const char *description, *tags, *queue_type; /* of a new vhost; NULL: none were given */
     const char *address;                         /* to connect to; NULL: where it listens */
-    enum lv_ctl_form form;
-    uint64_t timeout_s; /* 0: none was given */
-    uint64_t limit;     /* of connections; 0: all */
+    const char *formatter;                       /* NULL: none was named */
+    enum lv_ctl_form form;                       /* the one that it names */
+    uint64_t timeout_s;                          /* 0: none was given */
+    uint64_t limit;                              /* of connections; 0: all */
     bool has_timeout;
     bool is_quiet, is_silent, has_no_headers, is_offline, is_idempotent;
     bool is_global, if_empty, if_unused, is_plan, is_minimal, is_verbose, is_enabled;
+    bool wants_help;
     uint8_t columns[LV_COLUMNS_MAX]; /* of a list, by their places in its table */
     unsigned column_count;
     int given_count; /* the command line as it was, for what is said of mistakes */

@@ -94,8 +94,7 @@
     X("memory_monitor_interval", IGNORED, "", "memory is looked at all the time")                  \
     X("total_memory_available_override_value", REFUSED, "",                                        \
       "set vm_memory_high_watermark.absolute, which needs no total")                               \
-    X("load_definitions", REFUSED, "none", "there are no definitions yet")                         \
-    X("definitions.*", REFUSED, "", "there are no definitions yet")                                \
+    X("definitions.*", REFUSED, "", "load_definitions names the file")                             \
     X("vhost_restart_strategy", IGNORED, "", "virtual hosts do not fail one by one")               \
     /* Several brokers. */                                                                         \
     X("cluster_formation.*", REFUSED, "", "each broker is by itself: there are no clusters")       \
@@ -116,7 +115,7 @@
     X("raft.*", IGNORED, "", "this is about how RabbitMQ stores its metadata")                     \
     X("prevent_startup_if_node_was_reset", IGNORED, "", "each broker is by itself")                \
     /* Other protocols. */                                                                         \
-    X("management.load_definitions", REFUSED, "", "there are no definitions yet")                  \
+    X("management.load_definitions", REFUSED, "", "load_definitions names the file")               \
     X("management.*", REFUSED, "", "there is no HTTP API yet")                                     \
     X("management_agent.*", IGNORED, "", "there is no HTTP API yet")                               \
     X("http_dispatch.*", REFUSED, "", "there is no HTTP API yet")                                  \

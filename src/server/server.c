@@ -13,6 +13,7 @@
 #include "server/disk.h"
 #include "server/handshaker.h"
 #include "server/listener.h"
+#include "server/load.h"
 #include "server/service.h"
 #include "server/shard.h"
 #include "session/amqp091/limits.h"
@@ -381,21 +382,25 @@ static int make_user(struct lv_shared *shared, struct lv_diag *diag)
     first.hash = lv_text(hash);
     for (uint32_t i = 0; rc == 0 && i < shared->shard_count; i++)
         rc = lv_broker_begin(shared->shards[i]->broker, &first, diag);
-    lv_log_seal(shared->shards[0]->durable.log); /* written as soon as there is a thread to */
     return rc;
 }
 
-/* Only when nobody has ever made any. */
+/* A user only when nobody has ever made any, and none when definitions say who there is. */
 static int begin(struct server *server, struct lv_diag *diag)
 {
     struct lv_shared *shared = &server->shared;
+    const char *path = shared->settings->load_definitions;
+    bool loads = path[0] != '\0' && strcmp(path, "none") != 0;
     struct lv_user_view user;
     int rc = 0;
 
     assert(server->started == 0);
-    server->has_made_user = lv_broker_is_new(shared->shards[0]->broker);
+    server->has_made_user = !loads && lv_broker_is_new(shared->shards[0]->broker);
     if (server->has_made_user)
         rc = make_user(shared, diag);
+    if (loads)
+        rc = lv_load_definitions(shared, path, diag);
+    lv_log_seal(shared->shards[0]->durable.log); /* written as soon as there is a thread to */
     server->has_user =
         lv_broker_user(shared->shards[0]->broker, lv_text(shared->settings->default_user), &user);
     return rc;

@@ -79,6 +79,9 @@
       "where that user may publish and bind to")                                                   \
     X(default_read, "default_permissions.read", TEXT, ".*", 0, 0, "pattern",                       \
       "what that user may consume and bind from")                                                  \
+    X(load_definitions, "load_definitions", TEXT, "none", 0, 0, "file",                            \
+      "definitions that every start imports before clients come in, all of them or none; then "    \
+      "the first start makes no virtual host and no user of its own; none: there are no such")     \
     X(loopback_users, "loopback_users", USERS, "guest", 0, 0, "names",                             \
       "users who may log in only from this machine itself; none: everybody from everywhere; "      \
       "loopback_users.NAME = true or false adds or removes one")                                   \

@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import pathlib
+import socket
 import subprocess
 
 SECONDS = 60
@@ -28,20 +29,29 @@ def _leveret():
     return f"{process}/exe", {"STATE_DIRECTORY": directory}
 
 
-def _rabbitmq():
+def _rabbitmq(program):
     wanted = ("HOME", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS", "RABBITMQ_NODENAME",
-              "RABBITMQ_CONF_ENV_FILE")  # fmt: skip
+              "RABBITMQ_CONF_ENV_FILE", "RABBITMQ_ENABLED_PLUGINS_FILE")  # fmt: skip
     pairs = (word.split("=", 1) for word in _words("environ") if "=" in word)
-    programs = glob.glob("/usr/lib/rabbitmq/lib/*/sbin/rabbitmqctl")
+    programs = glob.glob(f"/usr/lib/rabbitmq/lib/*/sbin/{program}")
     return programs[0], {name: value for name, value in pairs if name in wanted}
 
 
-def run(*arguments):
+def _node():
+    if IS_LEVERET:
+        return f"leveret@{socket.gethostname()}"
+    return _rabbitmq("rabbitmqctl")[1]["RABBITMQ_NODENAME"]
+
+
+NODE = _node()
+
+
+def run(*arguments, program="rabbitmqctl", said_to=""):
     """Exit status, standard output, standard error. Bold is left out."""
-    program, names = _leveret() if IS_LEVERET else _rabbitmq()
+    executable, names = _leveret() if IS_LEVERET else _rabbitmq(program)
     done = subprocess.run(
-        ["rabbitmqctl", *arguments], executable=program, env={**os.environ, **names}, stdin=subprocess.DEVNULL, check=False,
-        capture_output=True, timeout=SECONDS,
+        [program, *arguments], executable=executable, env={**os.environ, **names}, check=False,
+        input=said_to.encode(), capture_output=True, timeout=SECONDS,
     )  # fmt: skip
     texts = [
         text.decode().replace("\033[1m", "").replace("\033[0m", "")
