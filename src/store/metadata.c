@@ -452,8 +452,7 @@ int lv_metadata_open_read_only(const char *directory, struct lv_metadata **ret_m
     return rc;
 }
 
-/* SQLite walks every page and compares what refers to what; the first thing that is wrong is enough.
- */
+/* SQLite walks every page and compares what refers to what; the first fault is enough. */
 int lv_metadata_check(struct lv_metadata *metadata, struct lv_diag *diag)
 {
     sqlite3_stmt *statement = NULL;
