@@ -4,34 +4,33 @@
 #include "base/utf8.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define LINE_SIZE_MAX  8192u
 #define VALUE_SIZE_MAX 1024u /* of a value, escaped */
 #define NAME_SIZE_MAX  64u   /* of an event's or a field's name; our own code chooses them */
-#define ESCAPE_SIZE    4u    /* no character takes more, escaped or not */
+#define ESCAPE_SIZE    6u    /* no character takes more, escaped or not */
 
-/* What a field may take: " name=", the value in quotes, the mark that it was cut. */
-#define FIELD_SIZE_MAX (NAME_SIZE_MAX + VALUE_SIZE_MAX + 8u)
+/* What a field may take: ` name=` or `,"name":`, the value in quotes, the mark that it was cut. */
+#define FIELD_SIZE_MAX (NAME_SIZE_MAX + VALUE_SIZE_MAX + 12u)
 
 /* Set once, before any thread starts; read by all. */
-static struct {
-    lv_event_sink_fn *write; /* NULL: events are dropped */
-    void *ctx;               /* view */
-    enum lv_level lowest;
-} sink;
+static struct lv_event_sink heard_by[LV_EVENT_SINKS_MAX];
+static unsigned sink_count;
 
 /* A line that is being built, on the stack of whoever says something. */
 struct line {
     char text[LINE_SIZE_MAX];
     size_t used;
+    bool is_json;
 };
 
-/* As people filter for it. */
+/* As people filter for it, and as the settings have it. */
 static const char *level_name(enum lv_level level)
 {
     static const char *const names[] = {
-        [LV_DEBUG] = "debug", [LV_INFO] = "info", [LV_WARN] = "warn", [LV_ERROR] = "error"};
+        [LV_DEBUG] = "debug", [LV_INFO] = "info", [LV_WARN] = "warning", [LV_ERROR] = "error"};
 
     assert(level <= LV_ERROR);
     return names[level];
@@ -52,32 +51,35 @@ static void add_text(struct line *line, const char *text)
     add(line, lv_text(text));
 }
 
-/* The byte in a form that is harmless everywhere. */
+/* The byte in a form that is harmless everywhere. JSON has no bytes: what is not ASCII is the mark
+ * for what can't be shown. */
 static void add_escape(struct line *line, uint8_t byte)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    char escape[ESCAPE_SIZE + 1] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    char escape[ESCAPE_SIZE + 1];
 
     assert(LINE_SIZE_MAX - line->used >= ESCAPE_SIZE);
     switch (byte) {
     case '\n':
         add_text(line, "\\n");
-        break;
+        return;
     case '\r':
         add_text(line, "\\r");
-        break;
+        return;
     case '\t':
         add_text(line, "\\t");
-        break;
+        return;
     case '"':
         add_text(line, "\\\"");
-        break;
+        return;
     case '\\':
         add_text(line, "\\\\");
-        break;
-    default:
-        add_text(line, escape);
+        return;
     }
+    if (!line->is_json)
+        (void)snprintf(escape, sizeof escape, "\\x%02X", byte);
+    else
+        (void)snprintf(escape, sizeof escape, "\\u%04x", byte < 0x80 ? byte : 0xfffd);
+    add_text(line, escape);
 }
 
 /* A character that may stand in a line as it is. U+0080 to U+009F are control characters as much as
@@ -115,8 +117,11 @@ static void add_quoted(struct line *line, struct lv_bytes value)
     add_text(line, "\"");
     while (at < value.size && line->used + ESCAPE_SIZE <= limit)
         at += add_character(line, lv_bytes(value.data + at, value.size - at));
-    add_text(line, at < value.size ? "\"..." : "\"");
     assert(at <= value.size);
+    if (at == value.size)
+        add_text(line, "\"");
+    else
+        add_text(line, line->is_json ? "...\"" : "\"...");
 }
 
 /* Numbers need no quotes, so what reads them need not look for any. */
@@ -127,7 +132,7 @@ static void add_value(struct line *line, const struct lv_event_field *field)
     switch (field->kind) {
     case LV_EVENT_TEXT:
         if (field->text == NULL)
-            add_text(line, "none");
+            add_text(line, line->is_json ? "null" : "none");
         else
             add_quoted(line, lv_text(field->text));
         return;
@@ -150,44 +155,76 @@ static void add_value(struct line *line, const struct lv_event_field *field)
 static void add_field(struct line *line, const struct lv_event_field *field)
 {
     assert(strlen(field->name) + 2 <= NAME_SIZE_MAX);
-    add_text(line, " ");
+    add_text(line, line->is_json ? ",\"" : " ");
     add_text(line, field->name);
-    add_text(line, "=");
+    add_text(line, line->is_json ? "\":" : "=");
     add_value(line, field);
 }
 
-/* Levels below the lowest cost a compare and no formatting. */
-void lv_event_sink(lv_event_sink_fn *write, void *ctx, enum lv_level lowest)
+/* All of the line that the sink does not add. */
+static void build(struct line *line, enum lv_level level, const struct lv_event_line *event)
 {
-    assert(lowest <= LV_ERROR);
-    sink.write = write;
-    sink.ctx = ctx;
-    sink.lowest = lowest;
+    const size_t limit = LINE_SIZE_MAX - FIELD_SIZE_MAX - sizeof ",\"cut\":true}";
+
+    line->used = 0;
+    add_text(line, line->is_json ? "\"level\":\"" : "level=");
+    add_text(line, level_name(level));
+    add_text(line, line->is_json ? "\",\"event\":\"" : " event=");
+    add_text(line, event->name);
+    if (line->is_json)
+        add_text(line, "\"");
+    for (const struct lv_event_field *field = event->fields; field->name != NULL; field++) {
+        if (line->used > limit) {
+            add_text(line, line->is_json ? ",\"cut\":true" : " ...");
+            break;
+        }
+        add_field(line, field);
+    }
+    add_text(line, line->is_json ? "}\n" : "\n");
+    assert(line->used <= sizeof line->text);
 }
 
-/* On the speaker's stack and in one call of the sink: lines of several threads cannot mix. */
+void lv_event_sinks(const struct lv_event_sink *sinks, unsigned count)
+{
+    assert(count <= LV_EVENT_SINKS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        assert(sinks[i].write != NULL);
+        heard_by[i] = sinks[i];
+    }
+    sink_count = count;
+}
+
+void lv_event_sink(lv_event_sink_fn *write, void *ctx, enum lv_level lowest)
+{
+    const struct lv_event_sink one = {.write = write, .ctx = ctx, .lowest = lowest};
+
+    assert(lowest <= LV_ERROR);
+    lv_event_sinks(&one, write != NULL);
+}
+
+bool lv_event_is_heard(enum lv_level level)
+{
+    assert(level <= LV_ERROR);
+    for (unsigned i = 0; i < sink_count; i++) {
+        if (level >= heard_by[i].lowest)
+            return true;
+    }
+    return false;
+}
+
+/* On the speaker's stack and in one call of each sink: lines of several threads cannot mix. Levels
+ * below the lowest cost a compare and no formatting. */
 void lv_event_write(enum lv_level level, struct lv_event_line event)
 {
-    static const char mark[] = " ...";
-    const size_t limit = LINE_SIZE_MAX - FIELD_SIZE_MAX - sizeof mark;
     struct line line;
 
     assert(event.name != NULL);
     assert(strlen(event.name) <= NAME_SIZE_MAX);
-    if (sink.write == NULL || level < sink.lowest)
-        return;
-    line.used = 0;
-    add_text(&line, "level=");
-    add_text(&line, level_name(level));
-    add_text(&line, " event=");
-    add_text(&line, event.name);
-    for (const struct lv_event_field *field = event.fields; field->name != NULL; field++) {
-        if (line.used > limit) {
-            add_text(&line, mark);
-            break;
-        }
-        add_field(&line, field);
+    for (unsigned i = 0; i < sink_count; i++) {
+        if (level < heard_by[i].lowest)
+            continue;
+        line.is_json = heard_by[i].form == LV_EVENT_JSON;
+        build(&line, level, &event);
+        heard_by[i].write(heard_by[i].ctx, level, lv_bytes(line.text, line.used));
     }
-    add_text(&line, "\n");
-    sink.write(sink.ctx, level, lv_bytes(line.text, line.used));
 }

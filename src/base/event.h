@@ -3,11 +3,12 @@
  *
  *   lv_event(LV_WARN, "connection.refused", LV_S("peer", peer), LV_U("limit", limit));
  *
- * becomes `level=warn event=connection.refused peer="127.0.0.1:5000" limit=5`. One line per event
- * that matters, never one per message. Text is always quoted and escaped, so a peer cannot forge a
- * line: control characters, quotes, backslashes and what isn't UTF-8. A long value is cut and "..."
- * follows its quote; a line with too many fields ends with " ...". Any thread; one line is one
- * write.
+ * becomes `level=warning event=connection.refused peer="127.0.0.1:5000" limit=5`, or in JSON
+ * `"level":"warning","event":"connection.refused","peer":"127.0.0.1:5000","limit":5}`, behind
+ * whatever a sink puts before it. One line per event that matters, never one per message. Text is
+ * always quoted and escaped, so a peer cannot forge a line: control characters, quotes, backslashes
+ * and what isn't UTF-8. A long value is cut and gets "..." at its end; a line with too many fields
+ * ends with " ...", in JSON with `"cut":true`. Any thread; one line is one write.
  */
 #pragma once
 
@@ -57,7 +58,23 @@ struct lv_event_line {
 /* Where lines go: one call per line, the line ends with '\n'. The sink adds the time. */
 typedef void lv_event_sink_fn(void *ctx, enum lv_level level, struct lv_bytes line);
 
-/* Before any thread starts. Without a sink events are dropped. */
+/* The names of an object in JSON: the sink's `time`, then `level`, `event`, and the fields'. */
+enum lv_event_form { LV_EVENT_PLAIN, LV_EVENT_JSON };
+
+#define LV_EVENT_SINKS_MAX 2u
+
+struct lv_event_sink {
+    lv_event_sink_fn *write;
+    void *ctx; /* view */
+    enum lv_level lowest;
+    enum lv_event_form form;
+};
+
+/* Before any thread starts, or when there are none any more. Without a sink events are dropped. */
+void lv_event_sinks(const struct lv_event_sink *sinks, unsigned count);
+/* One sink, for people; NULL: none. */
 void lv_event_sink(lv_event_sink_fn *sink, void *ctx, enum lv_level lowest);
+/* Whether a line of this level goes anywhere: for what is costly to put together. */
+bool lv_event_is_heard(enum lv_level level);
 /* What lv_event() calls. */
 void lv_event_write(enum lv_level level, struct lv_event_line line);

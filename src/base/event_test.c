@@ -46,7 +46,7 @@ static void a_line_has_level_name_and_fields(void **state)
     (void)state;
     lv_event(LV_WARN, "connection.refused", LV_S("peer", "127.0.0.1:5000"), LV_U("limit", 5));
     assert_string_equal(heard.line,
-                        "level=warn event=connection.refused peer=\"127.0.0.1:5000\" limit=5\n");
+                        "level=warning event=connection.refused peer=\"127.0.0.1:5000\" limit=5\n");
     assert_int_equal(heard.level, LV_WARN);
     assert_int_equal(heard.count, 1);
 }
@@ -135,6 +135,81 @@ static void what_is_below_the_level_is_dropped(void **state)
     assert_int_equal(heard.count, 1);
 }
 
+/* ---- as JSON ---- */
+
+static void hear_json(enum lv_level lowest)
+{
+    const struct lv_event_sink sink = {
+        .write = hear, .ctx = &heard, .lowest = lowest, .form = LV_EVENT_JSON};
+
+    heard.count = 0;
+    lv_event_sinks(&sink, 1);
+}
+
+static void in_json_a_line_is_an_object_without_its_beginning(void **state)
+{
+    (void)state;
+    hear_json(LV_DEBUG);
+    lv_event(LV_WARN, "connection.refused", LV_S("peer", "127.0.0.1:5000"), LV_U("limit", 5),
+             LV_I("left", -1), LV_S("why", NULL), LV_B("bytes", lv_bytes(NULL, 0)));
+    assert_string_equal(heard.line, "\"level\":\"warning\",\"event\":\"connection.refused\","
+                                    "\"peer\":\"127.0.0.1:5000\",\"limit\":5,\"left\":-1,"
+                                    "\"why\":null,\"bytes\":\"\"}\n");
+    lv_event(LV_INFO, "x");
+    assert_string_equal(heard.line, "\"level\":\"info\",\"event\":\"x\"}\n");
+}
+
+static void in_json_nothing_in_a_value_can_end_it(void **state)
+{
+    (void)state;
+    hear_json(LV_DEBUG);
+    lv_event(LV_INFO, "x", LV_S("a", "say \"hi\\\" =\n\r\t\x1b[2J\x7f"),
+             LV_S("bad", "a\xff\xc3 \xc2\x9b"), LV_S("good", "Zürich 🐇"));
+    assert_string_equal(heard.line, "\"level\":\"info\",\"event\":\"x\","
+                                    "\"a\":\"say \\\"hi\\\\\\\" =\\n\\r\\t\\u001b[2J\\u007f\","
+                                    "\"bad\":\"a\\ufffd\\ufffd \\ufffd\\ufffd\","
+                                    "\"good\":\"Zürich 🐇\"}\n");
+}
+
+static void in_json_what_is_cut_is_still_an_object(void **state)
+{
+    static const char end[] = "\\u0001...\",\"cut\":true}\n";
+    char text[5000];
+    struct lv_event_field fields[101] = {{.name = NULL}};
+
+    (void)state;
+    hear_json(LV_DEBUG);
+    memset(text, '\x01', sizeof text);
+    for (size_t i = 0; i < 100; i++)
+        fields[i] = LV_B("field", lv_bytes(text, sizeof text));
+    lv_event_write(LV_INFO, (struct lv_event_line){.name = "x", .fields = fields});
+    assert_true(heard.size <= 8192);
+    assert_string_equal(heard.line + heard.size - strlen(end), end);
+    assert_int_equal(strcspn(heard.line, "\n"), heard.size - 1);
+}
+
+static void each_sink_has_a_level_and_a_form(void **state)
+{
+    struct heard other = {.count = 0};
+    const struct lv_event_sink sinks[] = {
+        {.write = hear, .ctx = &heard, .lowest = LV_WARN},
+        {.write = hear, .ctx = &other, .lowest = LV_INFO, .form = LV_EVENT_JSON},
+    };
+
+    (void)state;
+    lv_event_sinks(sinks, 2);
+    assert_false(lv_event_is_heard(LV_DEBUG));
+    assert_true(lv_event_is_heard(LV_INFO));
+    lv_event(LV_INFO, "x");
+    assert_int_equal(heard.count, 0);
+    assert_int_equal(other.count, 1);
+    lv_event(LV_ERROR, "y");
+    assert_string_equal(heard.line, "level=error event=y\n");
+    assert_string_equal(other.line, "\"level\":\"error\",\"event\":\"y\"}\n");
+    lv_event_sinks(NULL, 0);
+    assert_false(lv_event_is_heard(LV_ERROR));
+}
+
 static void without_a_sink_nothing_happens(void **state)
 {
     (void)state;
@@ -194,6 +269,10 @@ int main(void)
         cmocka_unit_test_setup(a_long_value_is_cut_with_a_mark, listen_to_all),
         cmocka_unit_test_setup(too_many_fields_end_with_a_mark, listen_to_all),
         cmocka_unit_test_setup(what_is_below_the_level_is_dropped, listen_to_all),
+        cmocka_unit_test_setup(in_json_a_line_is_an_object_without_its_beginning, listen_to_all),
+        cmocka_unit_test_setup(in_json_nothing_in_a_value_can_end_it, listen_to_all),
+        cmocka_unit_test_setup(in_json_what_is_cut_is_still_an_object, listen_to_all),
+        cmocka_unit_test_setup(each_sink_has_a_level_and_a_form, listen_to_all),
         cmocka_unit_test_setup(without_a_sink_nothing_happens, listen_to_all),
         cmocka_unit_test(threads_do_not_mix_their_lines),
     };

@@ -58,7 +58,7 @@ static void a_flood_is_cut_and_counted(void **state)
     assert_true(lv_deadlines_next(&deadlines) == 1 + LV_CHATTER_WINDOW_NS);
     lv_deadlines_run(&deadlines, 1 + LV_CHATTER_WINDOW_NS);
     assert_string_equal(heard.line,
-                        "level=warn event=log.suppressed like=\"channel.error\" lines=950\n");
+                        "level=warning event=log.suppressed like=\"channel.error\" lines=950\n");
     assert_true(lv_deadlines_next(&deadlines) == LV_NEVER);
 }
 

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "io/file.h"
 #include "server/config_file.h"
+#include "server/eventlog.h"
 #include "server/foreign.h"
 
 #include <glob.h>
@@ -419,10 +420,15 @@ static void apply_layer(struct lv_config *config, enum lv_config_layer layer)
 
 int lv_config_apply(struct lv_config *config)
 {
+    char path[LV_EVENTLOG_PATH_SIZE];
+    struct lv_diag diag;
+
     assert(config->count <= LV_CONFIG_VALUES_MAX);
     apply_layer(config, LV_CONFIG_FILES);
     apply_layer(config, LV_CONFIG_ENVIRONMENT);
     apply_layer(config, LV_CONFIG_OPTIONS);
+    if (lv_eventlog_path(&config->settings, path, &diag) < 0)
+        say(config, &config->errors, "%s", diag.text);
     if (config->is_out_of_memory)
         return -LV_E_NOMEM;
     return config->errors.count > 0 ? -LV_E_USAGE : 0;

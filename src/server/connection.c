@@ -27,8 +27,7 @@ static void say(const struct lv_connection *connection, enum lv_level level, con
     char peer[LV_ADDRESS_TEXT_SIZE];
 
     assert(why != NULL);
-    if (level < shard->shared->settings->log_level ||
-        !lv_chatter_may_say(&shard->chatter, level, name, shard->now))
+    if (!lv_event_is_heard(level) || !lv_chatter_may_say(&shard->chatter, level, name, shard->now))
         return;
     lv_address_text(&connection->peer, peer);
     lv_event(level, name, LV_S("peer", peer), LV_S("why", why));

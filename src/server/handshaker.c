@@ -52,7 +52,7 @@ static void say(struct lv_handshaker *handshaker, enum lv_level level,
     char peer[LV_ADDRESS_TEXT_SIZE];
 
     assert(why != NULL);
-    if (level < handshaker->handshakers->shared->settings->log_level ||
+    if (!lv_event_is_heard(level) ||
         !lv_chatter_may_say(&handshaker->chatter, level, "tls.refused", handshaker->now))
         return;
     lv_address_text(address, peer);

@@ -11,6 +11,7 @@
 #include "server/data_dir.h"
 #include "server/desk.h"
 #include "server/disk.h"
+#include "server/eventlog.h"
 #include "server/handshaker.h"
 #include "server/listener.h"
 #include "server/load.h"
@@ -50,17 +51,6 @@ struct server {
     bool has_made_user; /*  of the settings, in this start */
     bool has_user;      /*  of this name, whoever made him */
 };
-
-/* One line is one write; stderr is not buffered. */
-static void write_event(void *ctx, enum lv_level level, struct lv_bytes line)
-{
-    char time[LV_CLOCK_TEXT_SIZE];
-
-    assert(line.size > 0);
-    (void)ctx;
-    (void)level;
-    fprintf(stderr, "%s %.*s", lv_clock_text(time), LV_FMT(line));
-}
 
 /* With two processors the clients on the same machine want one; with many the kernel's network work
  * and the helpers want two. */
@@ -180,6 +170,7 @@ static void reload(struct server *server)
     assert(server->reactor != NULL);
     lv_service_tell(&server->service, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
                     lv_clock_now() / 1000);
+    lv_eventlog_reopen();
     if (server->shared.handshakers != NULL)
         reload_tls(&server->shared);
     lv_event(LV_INFO, "server.reloaded");
@@ -534,6 +525,9 @@ static void tell_ready(struct server *server)
         size += (size_t)snprintf(addresses + size, sizeof addresses - size, " %s",
                                  lv_address_text(&server->shared.listeners[i].address, address));
     assert(server->started == server->shared.shard_count);
+    lv_event(LV_INFO, "server.ready", LV_S("version", LV_VERSION), LV_U("pid", (uint64_t)getpid()),
+             LV_U("shards", server->started), LV_S("data_dir", server->dir.path),
+             LV_S("addresses", addresses + (size > 0)));
     lv_service_tell(&server->service, "READY=1\nMAINPID=%d\nSTATUS=accepts connections on%s",
                     getpid(), addresses);
 }
@@ -702,26 +696,12 @@ static int disk_verdict(struct lv_shared *shared, struct lv_diag *diag)
                    "and the next start goes on from there");
 }
 
-/* The main thread waits for a signal, serves operators and watches the disk meanwhile. */
-int lv_server_run(const struct lv_config *config, struct lv_diag *diag)
+/* From the first file to the last thread. */
+static int run(struct server *server, struct lv_diag *diag)
 {
-    const struct lv_settings *settings = &config->settings;
-    struct server *server = lv_calloc(1, sizeof *server);
-    int rc;
+    int rc = make(server, diag);
 
-    assert(settings != NULL);
-    if (server == NULL)
-        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
-    lv_event_sink(write_event, NULL, (enum lv_level)settings->log_level);
-    for (unsigned i = 0; i < config->notes.count; i++)
-        lv_event(LV_WARN, "config.note", LV_S("what", config->notes.items[i]));
-    init(server, settings);
-    server->shared.connections_max =
-        bound_connections(server->shared.shard_count, lv_machine_raise_files());
-    server->dir.lock = -1;
-    server->service.notify.fd = -1;
-    server->drain_end = LV_NEVER;
-    rc = make(server, diag);
+    assert(diag != NULL);
     if (rc == 0) {
         tell_ready(server);
         serve(server);
@@ -730,6 +710,33 @@ int lv_server_run(const struct lv_config *config, struct lv_diag *diag)
     }
     if (server->dir.lock >= 0)
         unmake(server);
+    return rc;
+}
+
+/* The main thread waits for a signal, serves operators and watches the disk meanwhile. */
+int lv_server_run(const struct lv_config *config, struct lv_diag *diag)
+{
+    struct server *server = lv_calloc(1, sizeof *server);
+    int rc;
+
+    assert(config->errors.count == 0);
+    if (server == NULL)
+        return lv_fail(diag, -LV_E_NOMEM, "out of memory");
+    rc = lv_eventlog_open(&config->settings, diag);
+    if (rc < 0) {
+        lv_free(server);
+        return rc;
+    }
+    for (unsigned i = 0; i < config->notes.count; i++)
+        lv_event(LV_WARN, "config.note", LV_S("what", config->notes.items[i]));
+    init(server, &config->settings);
+    server->shared.connections_max =
+        bound_connections(server->shared.shard_count, lv_machine_raise_files());
+    server->dir.lock = -1;
+    server->service.notify.fd = -1;
+    server->drain_end = LV_NEVER;
+    rc = run(server, diag);
+    lv_eventlog_close(rc < 0 ? diag->text : NULL);
     lv_free(server);
     return rc;
 }

@@ -109,10 +109,31 @@
       "(vm_memory_high_watermark.absolute)")                                                       \
     X(product_version, "product_version", VERSION, "4.1.0", 0, 0, "X.Y.Z",                         \
       "version of RabbitMQ that clients are told, since libraries choose features by it")          \
-    X(log_level, "log.level", CHOICE, "info", 0, 0, "debug, info, warning or error",               \
-      "least level that is logged to standard error")
+    X(log_level, "log.level", CHOICE, "info", 0, 0, LV_LOG_LEVEL_WORDS,                            \
+      "least level that is logged; notice counts as warning, what is worse than error as error")   \
+    X(log_console, "log.console", CHOICE, "true", 0, 0, "true or false",                           \
+      "whether events are logged to the console")                                                  \
+    X(log_console_stdio, "log.console.stdio", CHOICE, "stderr", 0, 0, "stderr or stdout",          \
+      "what of the console")                                                                       \
+    X(log_console_level, "log.console.level", CHOICE, "default", 0, 0,                             \
+      "default, " LV_LOG_LEVEL_WORDS, "least level for the console; default: that of log.level")   \
+    X(log_console_formatter, "log.console.formatter", CHOICE, "plaintext", 0, 0,                   \
+      "plaintext or json", "lines for people, or an object of JSON in each")                       \
+    X(log_dir, "log.dir", TEXT, "", 0, 0, "directory",                                             \
+      "where the log's file is, made if it is missing")                                            \
+    X(log_file, "log.file", TEXT, "", 0, 0, "file or false",                                       \
+      "the file that events are logged to, in log.dir unless it begins with /; empty: "            \
+      "leveret.log if log.dir is set, else none")                                                  \
+    X(log_file_level, "log.file.level", CHOICE, "default", 0, 0, "default, " LV_LOG_LEVEL_WORDS,   \
+      "least level for the file; default: that of log.level")                                      \
+    X(log_file_formatter, "log.file.formatter", CHOICE, "plaintext", 0, 0, "plaintext or json",    \
+      "as log.console.formatter, for the file")
 
-#define LV_NAMES_MAX 32u
+/* RabbitMQ's; `none` is LV_LOG_LEVEL_NONE. */
+#define LV_LOG_LEVEL_WORDS "debug, info, notice, warning, error, critical, alert, emergency or none"
+#define LV_LOG_LEVEL_NONE  8u
+
+#define LV_NAMES_MAX       32u
 
 /* A list from settings. */
 struct lv_names {

@@ -1,7 +1,6 @@
 #include "server/settings.h"
 
 #include "base/bytes.h"
-#include "base/event.h"
 #include "server/settings_text.h"
 #include "session/amqp091/limits.h"
 
@@ -61,7 +60,8 @@ static void by_default_it_listens_on_loopback_for_a_local_guest(void **state)
     assert_string_equal(settings.listeners.items[0], "127.0.0.1:5672");
     assert_string_equal(settings.default_user, "guest");
     assert_true(lv_names_have(&settings.loopback_users, "guest", 5));
-    assert_int_equal(settings.log_level, LV_INFO);
+    assert_int_equal(settings.log_level, 1);   /* info */
+    assert_int_equal(settings.log_console, 0); /* true */
 }
 
 static void numbers_have_a_range(void **state)
@@ -198,14 +198,18 @@ static void versions_are_three_numbers(void **state)
     assert_refused("product_version", "four.1.0", "like 4.1.0");
 }
 
-static void levels_have_names(void **state)
+static void levels_have_rabbitmqs_names(void **state)
 {
     (void)state;
     assert_int_equal(set("log.level", "debug"), 0);
-    assert_int_equal(settings.log_level, LV_DEBUG);
-    assert_int_equal(set("log.level", "error"), 0);
-    assert_int_equal(settings.log_level, LV_ERROR);
-    assert_refused("log.level", "loud", "debug, info, warning or error");
+    assert_int_equal(settings.log_level, 0);
+    assert_int_equal(set("log.level", "none"), 0);
+    assert_int_equal(settings.log_level, LV_LOG_LEVEL_NONE);
+    assert_int_equal(settings.log_file_level, 0);
+    assert_int_equal(set("log.file.level", "none"), 0);
+    assert_int_equal(settings.log_file_level, LV_LOG_LEVEL_NONE + 1);
+    assert_refused("log.level", "loud", "debug, info, notice, warning, error");
+    assert_refused("log.level", "default", "emergency or none");
 }
 
 static void durability_is_one_of_two_words(void **state)
@@ -282,7 +286,7 @@ int main(void)
         SETTINGS_TEST(plain_listeners_may_be_none),
         SETTINGS_TEST(loopback_users_follow_rabbitmqs_two_forms),
         SETTINGS_TEST(versions_are_three_numbers),
-        SETTINGS_TEST(levels_have_names),
+        SETTINGS_TEST(levels_have_rabbitmqs_names),
         SETTINGS_TEST(durability_is_one_of_two_words),
         SETTINGS_TEST(room_on_the_disk_may_be_more_than_the_memory),
         SETTINGS_TEST(an_unknown_name_gets_the_nearest_one),

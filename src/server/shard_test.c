@@ -52,7 +52,6 @@ static struct world *start(uint32_t shard_count, uint64_t memory, uint32_t hands
     struct lv_shared *shared = &world->shared;
 
     assert_int_equal(lv_settings_init(&world->settings), 0);
-    world->settings.log_level = LV_ERROR;
     shared->settings = &world->settings;
     shared->shard_count = shard_count;
     shared->limits = (struct lv_session_limits){

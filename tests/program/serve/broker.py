@@ -1,5 +1,6 @@
 """A broker under test: a process of the program, what it says, and how it ends."""
 
+import glob
 import os
 import re
 import shutil
@@ -49,6 +50,7 @@ class Broker:
                 self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, text=True, **self.options,
             )  # fmt: skip
+        self.pid = self.process.pid
         self.lines = []
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
@@ -61,15 +63,28 @@ class Broker:
         self.tls_ports = [int(port) for port in re.findall(r"amqps://\S+:(\d+)", self.lines[-1])]
         self.port = (self.ports + self.tls_ports)[0]
         self.tls_port = self.tls_ports[0] if self.tls_ports else None
-        self.pid = self.process.pid
 
     @property
     def data_dir(self):
         return os.path.join(self.directory, "data")
 
     def log(self):
+        """What it has said until now, which a thread of its own writes: it has when it sleeps."""
+        while any(state not in ("S", "Z") for state in self.log_states()):
+            time.sleep(0.001)
         with open(self.log_path, encoding="utf-8") as file:
             return file.read()
+
+    def log_states(self):
+        """What its threads that write the log do: S is asleep."""
+        for path in glob.glob(f"/proc/{self.pid}/task/*/stat"):
+            try:
+                with open(path, encoding="utf-8") as file:
+                    name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+            except OSError:  # it has ended meanwhile
+                continue
+            if name.startswith("log "):
+                yield rest.split()[0]
 
     def resident_kib(self):
         with open(f"/proc/{self.pid}/status", encoding="utf-8") as file:
