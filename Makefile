@@ -10,11 +10,14 @@ MAKEFLAGS += --no-print-directory --silent
 BUILD ?= build
 # Optimised over all files at once: a sixth less processor time per message.
 SETUP ?= -Db_lto=true
+# Tests are built beside the program and without that, which would take longer than running them.
+TESTS = $(if $(findstring b_lto,$(SETUP)),$(BUILD)-test,$(BUILD))
+TESTS_SETUP = $(filter-out -Db_lto=true,$(SETUP))
 T ?= 10m
 RUNTEST := /usr/bin/python3 tools/test.py
 WERROR := -Dwerror=true
 
-.PHONY: run build test test-peers test-long crash all asan tsan msan install uninstall fuzz tidy check \
+.PHONY: run build tests test test-peers test-long crash all asan tsan msan install uninstall fuzz tidy check \
 	cover bench fmt hooks clean
 
 run:
@@ -29,36 +32,36 @@ $(BUILD)/build.ninja:
 	meson setup $(BUILD) $(SETUP)
 
 # A tree that was set up before cmocka was installed has no tests in it yet.
-$(BUILD)/with-tests:
-	if [ -f $(BUILD)/build.ninja ]; then again=--reconfigure; fi; \
-		meson setup $$again $(BUILD) -Dtests=enabled $(SETUP)
+$(TESTS)/with-tests:
+	if [ -f $(TESTS)/build.ninja ]; then again=--reconfigure; fi; \
+		meson setup $$again $(TESTS) -Dtests=enabled $(TESTS_SETUP)
 	touch $@
+
+tests: build $(TESTS)/with-tests
+	ninja -C $(TESTS)
 
 test:
 	tools/install.sh build test
-	$(MAKE) $(BUILD)/with-tests
-	ninja -C $(BUILD)
-	$(RUNTEST) --build $(BUILD)
+	$(MAKE) tests
+	$(RUNTEST) --build $(TESTS) --program $(BUILD)/leveret
 
 test-peers:
 	tools/install.sh build test peers
-	$(MAKE) $(BUILD)/with-tests
-	ninja -C $(BUILD)
-	$(RUNTEST) --build $(BUILD) --peer rabbitmq
+	$(MAKE) tests
+	$(RUNTEST) --build $(TESTS) --program $(BUILD)/leveret --peer rabbitmq
 
 # The sizes that take hours: the same tests, which read LEVERET_TEST_SIZE.
 test-long:
 	tools/install.sh build test
-	$(MAKE) $(BUILD)/with-tests
-	ninja -C $(BUILD)
-	$(RUNTEST) --build $(BUILD) --long
+	$(MAKE) tests
+	$(RUNTEST) --build $(TESTS) --program $(BUILD)/leveret --long
 
 # Crashes by seed: `make crash SEED=7` repeats one, `make crash COUNT=100000` looks for new ones.
 crash:
 	tools/install.sh build test
-	$(MAKE) $(BUILD)/with-tests
-	ninja -C $(BUILD) tests/crash/crash_test
-	$(BUILD)/tests/crash/crash_test $(or $(SEED),$$(date +%s)) $(or $(COUNT),$(if $(SEED),1,1000))
+	$(MAKE) $(TESTS)/with-tests
+	ninja -C $(TESTS) tests/crash/crash_test
+	$(TESTS)/tests/crash/crash_test $(or $(SEED),$$(date +%s)) $(or $(COUNT),$(if $(SEED),1,1000))
 
 all:
 	tools/install.sh build test clang

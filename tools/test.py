@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every test and ends with one line: N passed, M failed.
 
-  tools/test.py --build DIR [--only KIND,...] [--peer rabbitmq] [--long] [SUITE...]
+  tools/test.py --build DIR [--program FILE] [--only KIND,...] [--peer rabbitmq] [--long] [SUITE...]
 
 Kinds, in the order in which they run:
   unit, sim, crash, corpus
@@ -157,7 +157,7 @@ def free_port():
 class Leveret:
     """A broker of ours, in a directory of its own, on a port that was free a moment ago."""
 
-    def __init__(self, build, shards):
+    def __init__(self, program, shards):
         self.name = f'shards={shards}'
         self.directory = tempfile.mkdtemp(prefix='leveret-test-')
         self.port = free_port()
@@ -165,7 +165,7 @@ class Leveret:
         self.ready = threading.Event()
         self.errors = open(self.log, 'ab')
         self.process = subprocess.Popen(
-            [build / 'leveret', 'serve', '--data-dir', os.path.join(self.directory, 'data'),
+            [program, 'serve', '--data-dir', os.path.join(self.directory, 'data'),
              '--listen', f'127.0.0.1:{self.port}', '--shards', str(shards)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors)
         self.pid = self.process.pid
@@ -298,10 +298,10 @@ def run_clients(results, script, make_broker, env, logs, timeout):
     broker.forget()
 
 
-def broker_makers(peer, build):
+def broker_makers(peer, program):
     """What each client suite runs against, one after another."""
     if not peer:
-        return [lambda count=count: Leveret(build, count) for count in SHARDS]
+        return [lambda count=count: Leveret(program, count) for count in SHARDS]
     trees = [''] + [tree for tree in [os.environ.get('LEVERET_TRIXIE')] if tree]
     return [lambda tree=tree: Rabbit(tree) for tree in trees]
 
@@ -314,12 +314,14 @@ def suite_scripts(kind, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', type=pathlib.Path, default=ROOT / 'build')
+    parser.add_argument('--program', type=pathlib.Path, help='what is tested [DIR/leveret]')
     parser.add_argument('--only', help='kinds, separated by commas: ' + ' '.join(KINDS))
     parser.add_argument('--peer', choices=['rabbitmq'], help='test the client suites on a peer')
     parser.add_argument('--long', action='store_true', help='the sizes that take hours')
     parser.add_argument('suite', nargs='*', help='only these suites that are a `run`')
     args = parser.parse_args()
     build = args.build.resolve()
+    program = args.program.resolve() if args.program else build / 'leveret'
     logs = build / 'test-logs'
     logs.mkdir(parents=True, exist_ok=True)
     kinds = args.only.split(',') if args.only else ('clients',) if args.peer else KINDS
@@ -329,7 +331,7 @@ def main():
     os.environ.pop('PYTHONUNBUFFERED', None)
     # Debian's Python packages belong to Debian's interpreter; a version manager may hide it.
     env = dict(os.environ, PATH='/usr/bin:/bin:' + os.environ.get('PATH', ''),
-               LEVERET_BIN=str(build / 'leveret'), LEVERET_BUILD=str(build),
+               LEVERET_BIN=str(program), LEVERET_BUILD=str(build),
                LEVERET_BROKER=args.peer or 'leveret',
                LEVERET_TEST_SIZE='long' if args.long else 'short', PYTHONDONTWRITEBYTECODE='1',
                ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', 'abort_on_error=0:detect_leaks=1'),
@@ -346,7 +348,7 @@ def main():
                 run_suite(results, f'{kind}/{script.parent.name}', script, env, logs, timeout)
         elif kind == 'clients':
             for script in suite_scripts(kind, args.suite):
-                for make_broker in broker_makers(args.peer, build):
+                for make_broker in broker_makers(args.peer, program):
                     run_clients(results, script, make_broker, env, logs, timeout)
         else:
             parser.error(f'no kind {kind} (there are {" ".join(KINDS)})')
