@@ -138,7 +138,8 @@ static struct lv_user *user_new(const struct lv_access *access, struct lv_bytes 
 {
     struct lv_user *user = lv_calloc(1, sizeof *user + name.size);
 
-    assert(name.size > 0 && name.size <= UINT8_MAX);
+    assert(name.size > 0);
+    assert(name.size <= UINT8_MAX);
     if (user == NULL)
         return NULL;
     lv_map_init(&user->grants, access->users.key);

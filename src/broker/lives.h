@@ -37,7 +37,7 @@ struct lv_lives {
     struct lv_lives_change *changes; /* own */
     uint32_t block_count, change_count;
     struct lv_lives_segment segments[LV_LIVES_SEGMENTS]; /* by number */
-    uint64_t dropped[LV_LIVES_SEGMENTS]; /* the broker has not heard of it */
+    uint64_t dropped[LV_LIVES_SEGMENTS];                 /* the broker has not heard of it */
     uint32_t dropped_count;
     bool is_stuck; /* no segment can be dropped */
     uint64_t next_segment;

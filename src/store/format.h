@@ -77,9 +77,9 @@ enum lv_record_kind {
     LV_RECORD_CHANGE = 4,
     /* The broker was stopped in good order; no payload. Last record of its log. */
     LV_RECORD_CLEAN = 5,
-    /* struct lv_record_queue, struct lv_record_bits, then `count` × uint64_t: a bit for each number,
-     * the lowest of the first word for the first one; those that are set are gone. It goes on with
-     * what a state record began, where ranges would take more room. */
+    /* struct lv_record_queue, struct lv_record_bits, then `count` × uint64_t: a bit for each
+     * number, the lowest of the first word for the first one; those that are set are gone. It goes
+     * on with what a state record began, where ranges would take more room. */
     LV_RECORD_BITS = 6
 };
 

@@ -374,9 +374,9 @@ static bool is_record_sound(const struct lv_record_head *head)
     case LV_RECORD_STATE:
         return head->size == sizeof(struct lv_record_queue) + ranges;
     case LV_RECORD_BITS:
-        return head->count > 0 &&
-               head->size == sizeof(struct lv_record_queue) + sizeof(struct lv_record_bits) +
-                                 head->count * (uint64_t)sizeof(uint64_t);
+        return head->count > 0 && head->size == sizeof(struct lv_record_queue) +
+                                                    sizeof(struct lv_record_bits) +
+                                                    head->count * (uint64_t)sizeof(uint64_t);
     case LV_RECORD_CHANGE:
         return head->size > 0;
     case LV_RECORD_CLEAN:
