@@ -137,11 +137,30 @@ static void without_memory_the_last_whole_row_stays(void **state)
     lv_rows_fini(&rows);
 }
 
+static void words_tables_and_bytes_have_their_forms(void **state)
+{
+    static const char wanted[] = "[[\"a\",\"b\"],[],\"{}\"]\n\0x";
+    struct lv_rows rows = {.text = NULL};
+
+    (void)state;
+    lv_rows_begin(&rows);
+    lv_rows_words(&rows, lv_text("a,b"));
+    lv_rows_words(&rows, lv_text(""));
+    lv_rows_table_text(&rows, NULL);
+    lv_rows_end(&rows);
+    lv_rows_bytes(&rows, lv_bytes("\0x", 2));
+    assert_int_equal(rows.count, 2);
+    assert_int_equal(rows.size, sizeof wanted - 1);
+    assert_memory_equal(rows.text, wanted, rows.size);
+    lv_rows_fini(&rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_an_array_on_a_line),
         cmocka_unit_test(arguments_carry_their_types),
+        cmocka_unit_test(words_tables_and_bytes_have_their_forms),
         cmocka_unit_test(other_json_goes_between_rows),
         cmocka_unit_test(reset_rows_are_empty_and_can_be_filled_again),
         cmocka_unit_test(without_memory_the_last_whole_row_stays),

@@ -19,7 +19,7 @@ enum lv_exit {
     X(publish, "publish messages")                                                                 \
     X(consume, "print messages as they come")                                                      \
     X(get, "take messages that wait in a queue")                                                   \
-    X(ctl, "ask a running broker: lists, status, stop; as rabbitmqctl")                            \
+    X(ctl, "ask and manage a running broker, as rabbitmqctl does")                                 \
     X(cert, "make certificates for a first try with TLS")                                          \
     X(bench, "load a broker and measure it")                                                       \
     X(store, "check or print what a broker has stored")                                            \

@@ -174,10 +174,10 @@ static void put_ctl(FILE *file)
         }
     }
     fputs("'\n        directories=' -d --data-dir '\n        words='", file);
-    for (unsigned i = 0; i < LV_CTL_VERB_COUNT; i++)
+    for (unsigned i = 0; i < LV_CTL_PLUGINS_LIST; i++)
         fprintf(file, "%s%s", i == 0 ? "" : " ", lv_ctl_words_page(i).name);
     fputs("'\n        ;;\n", file);
-    for (unsigned i = 0; i < LV_CTL_VERB_COUNT; i++) {
+    for (unsigned i = 0; i < LV_CTL_PLUGINS_LIST; i++) {
         struct lv_ctl_page page = lv_ctl_words_page(i);
 
         assert(page.name != NULL);

@@ -86,7 +86,7 @@ static void put_ctl(FILE *file)
                   file);
         fputc('\n', file);
     }
-    for (unsigned i = 0; i < LV_CTL_VERB_COUNT; i++) {
+    for (unsigned i = 0; i < LV_CTL_PLUGINS_LIST; i++) {
         struct lv_ctl_page page = lv_ctl_words_page(i);
 
         assert(page.name != NULL);

@@ -121,7 +121,7 @@ static void put_ctl(FILE *file)
           "        columns)\n"
           "            case $line[1] in\n",
           file);
-    for (unsigned i = 0; i < LV_CTL_VERB_COUNT; i++) {
+    for (unsigned i = 0; i < LV_CTL_PLUGINS_LIST; i++) {
         struct lv_ctl_page page = lv_ctl_words_page(i);
 
         assert(page.name != NULL);
@@ -146,7 +146,7 @@ void lv_completion_zsh(FILE *file)
           "    local -a ctl_commands\n"
           "    ctl_commands=(\n",
           file);
-    for (unsigned i = 0; i < LV_CTL_VERB_COUNT; i++)
+    for (unsigned i = 0; i < LV_CTL_PLUGINS_LIST; i++)
         put_row(file, lv_ctl_words_page(i).name, lv_ctl_words_page(i).summary);
     fputs("    )\n"
           "    # A sub-command with options of its own.\n"

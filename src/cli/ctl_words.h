@@ -36,7 +36,7 @@ enum lv_ctl_exit {
     X(VERSION, version, "", "Prints the version.")                                                 \
     X(HELP, help, "[<command>]", "Says how a command is used.")
 
-/* Lists first, by their kind. */
+/* Lists first, by their kind; those of rabbitmq-plugins last, from LV_CTL_PLUGINS_LIST on. */
 enum lv_ctl_verb {
     LV_CTL_LIST_LAST = LV_LIST_COUNT - 1,
 #define LV_CTL_VERB(NAME, ...) LV_CTL_##NAME,

@@ -182,7 +182,7 @@ static void put_ctl(FILE *file)
           "program by that name is this command.\n"
           ".SH COMMANDS\n",
           file);
-    for (unsigned i = 0; i < LV_CTL_VERB_COUNT; i++) {
+    for (unsigned i = 0; i < LV_CTL_PLUGINS_LIST; i++) {
         struct lv_ctl_page page = lv_ctl_words_page(i);
 
         fprintf(file, ".TP\n\\fB%s\\fR ", page.name);
