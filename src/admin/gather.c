@@ -80,16 +80,17 @@ static int take_change(struct lv_gather *gather, struct lv_bytes bytes)
 
 static int take_changes(struct lv_gather *gather, const struct lv_rows *rows)
 {
-    const uint8_t *next = (const uint8_t *)rows->text, *end = next + rows->size;
+    size_t at = 0;
     int rc = 0;
 
-    while (rc == 0 && next < end) {
+    while (rc == 0 && at < rows->size) {
         uint32_t size;
 
-        memcpy(&size, next, sizeof size);
-        assert(size <= (size_t)(end - next) - sizeof size);
-        rc = take_change(gather, lv_bytes(next + sizeof size, size));
-        next += sizeof size + size;
+        memcpy(&size, rows->text + at, sizeof size);
+        at += sizeof size;
+        assert(size <= rows->size - at);
+        rc = take_change(gather, lv_bytes(rows->text + at, size));
+        at += size;
     }
     return rc;
 }

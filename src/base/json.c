@@ -38,7 +38,8 @@ static void put_escaped(const struct lv_json *json, struct lv_bytes text)
             size = snprintf(escaped, sizeof escaped, "\\u%04x", c);
         put(json, escaped, (size_t)size);
     }
-    put(json, text.data + start, text.size - start);
+    if (start < text.size) /* no bytes may have no address */
+        put(json, text.data + start, text.size - start);
 }
 
 void lv_json_raw(const struct lv_json *json, const char *text)

@@ -44,6 +44,8 @@ static void strings_are_escaped(void **state)
     assert_string_equal(text(), "\"\\u0000\"");
     lv_json_string(&json, lv_text(""));
     assert_string_equal(text(), "\"\"");
+    lv_json_string(&json, lv_bytes(NULL, 0));
+    assert_string_equal(text(), "\"\"");
 }
 
 static void base64_has_its_padding(void **state)
