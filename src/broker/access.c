@@ -473,6 +473,7 @@ static int put_topic(struct lv_broker *broker, const struct lv_change *change, s
         topic_free(topic);
         return rc;
     }
+    assert(grant != NULL);
     old = lv_map_get(&grant->topics, change->other);
     if (old != NULL) {
         swap_patterns(old, topic);

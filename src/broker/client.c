@@ -79,6 +79,8 @@ int lv_client_open(struct lv_broker *broker, const struct lv_client_config *conf
         lv_free(client);
         return lv_fail(diag, -LV_E_NOMEM, "out of memory for a connection");
     }
+    assert(vhost != NULL);
+    assert(user != NULL);
     vhost->refs++;
     user->refs++;
     lv_tally_count_connection(broker, &vhost->tally, true, lv_vhost_name(vhost), 1);

@@ -367,7 +367,7 @@ int lv_channel_publish(struct lv_channel *channel, const struct lv_message *mess
     assert(!channel->closing);
     if (LV_LIKELY(rc == 0))
         rc = lv_route(channel->broker, channel->client->vhost, message, diag, &targets);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     /* BCC is nobody's business but ours: neither receivers see it nor who gets it back. */
     if (LV_UNLIKELY(has_extra_keys)) {

@@ -11,7 +11,7 @@
 
 #include "server/settings.h"
 
-#define LV_EVENTLOG_BUFFER (128u * 1024u)
+#define LV_EVENTLOG_BUFFER ((size_t)128 * 1024)
 #define LV_EVENTLOG_FILE   "leveret.log" /* in log.dir, when log.file says nothing */
 /* How long the end waits for a target that takes nothing. */
 #define LV_EVENTLOG_PATIENCE_MS 1000
