@@ -104,7 +104,7 @@ int lv_checkpoint_read(struct lv_disk *disk, uint32_t shard, struct lv_checkpoin
 {
     char name[LV_DISK_NAME_SIZE];
     const struct lv_checkpoint_slot *slot;
-    struct reading reading;
+    struct reading reading = {.newest = SLOTS};
     int file, rc;
 
     lv_checkpoint_name(shard, name);
